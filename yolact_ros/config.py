@@ -1,0 +1,250 @@
+"""Frozen description of a network; every variant of the paper is one value of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from yolact_ros.classes import COCO_CLASSES, PASCAL_CLASSES
+from yolact_ros.errors import ConfigError
+
+__all__ = ["VARIANTS", "ImageNormalization", "YolactConfig", "variant"]
+
+BACKBONES = ("resnet50", "resnet101", "darknet53", "efficientnet_lite0")
+NUM_PYRAMID_LEVELS = 5
+MIN_INPUT_SIZE_PX = 64
+MAX_INPUT_SIZE_PX = 2048
+
+
+@dataclass(frozen=True)
+class ImageNormalization:
+    """``(pixel - mean) / std`` per channel in BGR order, pixels 0..255; the network sees RGB."""
+
+    mean_bgr: tuple[float, float, float]
+    std_bgr: tuple[float, float, float]
+
+
+RESNET_NORMALIZATION = ImageNormalization((103.94, 116.78, 123.68), (57.38, 57.12, 58.40))
+DARKNET_NORMALIZATION = ImageNormalization((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
+EFFICIENTNET_LITE_NORMALIZATION = ImageNormalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+
+
+@dataclass(frozen=True)
+class YolactConfig:
+    """One YOLACT network: architecture, classes and priors.
+
+    Attributes:
+        name: variant name, as in the file names of the published weights.
+        backbone: one of ``BACKBONES``.
+        input_size_px: side of the square network input.
+        class_names: foreground classes; the index is the class id in every result.
+        num_prototypes: k, the number of prototype masks and of coefficients per instance.
+        fpn_channels: channels of every pyramid level and of the head's shared layer.
+        proto_channels: channels inside the protonet.
+        prior_scales_px: prior side per pyramid level (P3..P7), at ``prior_reference_size_px``.
+        prior_reference_size_px: input size that ``prior_scales_px`` was chosen for.
+        prior_ratios: width / height of the priors of one scale.
+        square_priors: the published COCO networks were trained with h overwritten by w.
+        normalization: of the input image.
+        deformable_interval: YOLACT++ replaces the 3x3 convolution of every n-th block of the
+            last three ResNet stages by a deformable one; 0 = none.
+        mask_rescoring: YOLACT++ multiplies the score by a predicted mask IoU.
+
+    Raises:
+        ConfigError: a field is out of range; the message names field, value and range.
+    """
+
+    name: str
+    backbone: str
+    input_size_px: int = 550
+    class_names: tuple[str, ...] = COCO_CLASSES
+    num_prototypes: int = 32
+    fpn_channels: int = 256
+    proto_channels: int = 256
+    prior_scales_px: tuple[tuple[float, ...], ...] = ((24,), (48,), (96,), (192,), (384,))
+    prior_reference_size_px: int = 550
+    prior_ratios: tuple[float, ...] = (1.0, 0.5, 2.0)
+    square_priors: bool = True
+    normalization: ImageNormalization = RESNET_NORMALIZATION
+    deformable_interval: int = 0
+    mask_rescoring: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {BACKBONES}")
+        _require(
+            MIN_INPUT_SIZE_PX <= self.input_size_px <= MAX_INPUT_SIZE_PX,
+            "input_size_px",
+            self.input_size_px,
+            f"{MIN_INPUT_SIZE_PX}..{MAX_INPUT_SIZE_PX}",
+        )
+        _require(len(self.class_names) > 0, "class_names", self.class_names, "at least one name")
+        _require(
+            len(set(self.class_names)) == len(self.class_names),
+            "class_names",
+            self.class_names,
+            "names without repetition",
+        )
+        for field_name in ("num_prototypes", "fpn_channels", "proto_channels"):
+            value = getattr(self, field_name)
+            _require(1 <= value <= 1024, field_name, value, "1..1024")
+        _require(
+            len(self.prior_scales_px) == NUM_PYRAMID_LEVELS
+            and len({len(scales) for scales in self.prior_scales_px}) == 1
+            and all(scale > 0 for scales in self.prior_scales_px for scale in scales),
+            "prior_scales_px",
+            self.prior_scales_px,
+            f"{NUM_PYRAMID_LEVELS} levels of equally many positive sizes",
+        )
+        _require(
+            len(self.prior_ratios) > 0 and all(ratio > 0 for ratio in self.prior_ratios),
+            "prior_ratios",
+            self.prior_ratios,
+            "positive numbers",
+        )
+        _require(
+            self.deformable_interval == 0 or self.backbone.startswith("resnet"),
+            "deformable_interval",
+            self.deformable_interval,
+            f"0 for the backbone {self.backbone}",
+        )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of foreground classes."""
+        return len(self.class_names)
+
+    @property
+    def priors_per_cell(self) -> int:
+        """Number of priors at each position of each pyramid level."""
+        return len(self.prior_scales_px[0]) * len(self.prior_ratios)
+
+    @property
+    def scaled_prior_scales_px(self) -> tuple[tuple[float, ...], ...]:
+        """Prior sides at ``input_size_px``; whole pixels stay whole, as the reference cuts them."""
+        if self.input_size_px == self.prior_reference_size_px:
+            return self.prior_scales_px
+        whole = all(float(s).is_integer() for level in self.prior_scales_px for s in level)
+        # The reference's order of operations: int(scale / 550 * size). Another order rounds
+        # differently and moves priors of the published im400 and im700 networks.
+        scaled = tuple(
+            tuple(scale / self.prior_reference_size_px * self.input_size_px for scale in level)
+            for level in self.prior_scales_px
+        )
+        if not whole:
+            return scaled
+        return tuple(tuple(float(math.floor(s)) for s in level) for level in scaled)
+
+    def with_input_size(self, input_size_px: int) -> YolactConfig:
+        """The same network for another square input size in pixels; priors grow with it."""
+        return replace(self, input_size_px=input_size_px)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, for checkpoints; :meth:`from_dict` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> YolactConfig:
+        """Build a config from :meth:`to_dict`'s result, also after a round trip through JSON.
+
+        Raises:
+            ConfigError: an unknown or missing key, or a value out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(f"network config has unknown keys {unknown}; known are {sorted(known)}")
+        try:
+            arguments = {key: _as_tuples(value) for key, value in values.items()}
+            if "normalization" in arguments:
+                arguments["normalization"] = ImageNormalization(
+                    **{key: tuple(value) for key, value in values["normalization"].items()}
+                )
+            return cls(**arguments)
+        except TypeError as error:
+            raise ConfigError(f"network config is incomplete or malformed: {error}") from error
+
+
+def variant(name: str, **overrides: Any) -> YolactConfig:
+    """The named network of :data:`VARIANTS`, with fields replaced by ``overrides``.
+
+    Raises:
+        ConfigError: no such variant, no such field, or a value out of range.
+    """
+    if name not in VARIANTS:
+        raise ConfigError(f"no network variant {name!r}; choose one of {sorted(VARIANTS)}")
+    try:
+        return replace(VARIANTS[name], **overrides)
+    except TypeError as error:
+        raise ConfigError(f"network variant {name}: {error}") from error
+
+
+def _require(condition: bool, field_name: str, value: object, expected: str) -> None:
+    if not condition:
+        raise ConfigError(f"network config: {field_name} is {value!r}, expected {expected}")
+
+
+def _as_tuples(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_as_tuples(item) for item in value)
+    return value
+
+
+_BASE = YolactConfig(name="yolact_base", backbone="resnet101")
+_PLUS_SCALES_PX = tuple(
+    tuple(side * 2 ** (step / 3) for step in range(3)) for side in (24.0, 48.0, 96.0, 192.0, 384.0)
+)
+
+VARIANTS: Mapping[str, YolactConfig] = {
+    config.name: config
+    for config in (
+        _BASE,
+        replace(_BASE, name="yolact_im400", input_size_px=400),
+        replace(_BASE, name="yolact_im700", input_size_px=700),
+        replace(_BASE, name="yolact_resnet50", backbone="resnet50"),
+        replace(
+            _BASE,
+            name="yolact_darknet53",
+            backbone="darknet53",
+            normalization=DARKNET_NORMALIZATION,
+        ),
+        replace(
+            _BASE,
+            name="yolact_resnet50_pascal",
+            backbone="resnet50",
+            class_names=PASCAL_CLASSES,
+            prior_scales_px=((32,), (64,), (128,), (256,), (512,)),
+            square_priors=False,
+        ),
+        replace(
+            _BASE,
+            name="yolact_plus_base",
+            prior_scales_px=_PLUS_SCALES_PX,
+            square_priors=False,
+            deformable_interval=3,
+            mask_rescoring=True,
+        ),
+        replace(
+            _BASE,
+            name="yolact_plus_resnet50",
+            backbone="resnet50",
+            prior_scales_px=_PLUS_SCALES_PX,
+            square_priors=False,
+            deformable_interval=1,
+            mask_rescoring=True,
+        ),
+        # For robots without a GPU: 1.8 GMAC at 320 px instead of 59 (R-50 at 550 px).
+        replace(
+            _BASE,
+            name="yolact_light",
+            backbone="efficientnet_lite0",
+            input_size_px=320,
+            num_prototypes=16,
+            fpn_channels=96,
+            proto_channels=64,
+            square_priors=False,
+            normalization=EFFICIENTNET_LITE_NORMALIZATION,
+        ),
+    )
+}

@@ -1,0 +1,39 @@
+"""Errors that a user can cure; every message names the thing, what was expected and the cure."""
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DependencyError",
+    "ImageError",
+    "RuntimeUnavailableError",
+    "YolactError",
+]
+
+
+class YolactError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigError(YolactError):
+    """A configuration or parameter value that cannot be used."""
+
+
+class CheckpointError(YolactError):
+    """A weights file that is missing, unreadable, unsafe or of another network."""
+
+
+class ImageError(YolactError):
+    """An input image with an unknown encoding or inconsistent size, step or data."""
+
+
+class DataError(YolactError):
+    """A data set, results file or bag that cannot be read as what it claims to be."""
+
+
+class DependencyError(YolactError):
+    """An optional package that the requested feature needs is not installed."""
+
+
+class RuntimeUnavailableError(YolactError):
+    """A runtime, device or precision that this machine cannot provide."""
