@@ -5,6 +5,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DependencyError",
+    "DownloadError",
     "ImageError",
     "RuntimeUnavailableError",
     "YolactError",
@@ -33,6 +34,10 @@ class DataError(YolactError):
 
 class DependencyError(YolactError):
     """An optional package that the requested feature needs is not installed."""
+
+
+class DownloadError(YolactError):
+    """A file that could not be fetched, or that is not what its address promised."""
 
 
 class RuntimeUnavailableError(YolactError):

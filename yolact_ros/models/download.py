@@ -47,7 +47,7 @@ class DownloadOptions:
     backoff_s: float = 1.0
 
 
-class _Interrupted(Exception):
+class _InterruptedError(Exception):
     """The transfer stopped for a reason that a new attempt may cure."""
 
     def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
@@ -91,8 +91,13 @@ def download_file(
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with transfer.part_path.open("ab") as part:
-            _lock(part, destination)
-            _fill_with_retries(transfer, part, sleep)
+            _lock(part, transfer.part_path)
+            try:
+                _fill_with_retries(transfer, part, sleep)
+            except DownloadError:
+                if transfer.part_path.exists() and _size(part) == 0:
+                    transfer.discard()
+                raise
             os.fsync(part.fileno())
             actual = sha256_of(transfer.part_path)
             if sha256 is not None and actual != sha256.lower():
@@ -147,7 +152,9 @@ class _Transfer:
     def remember(self, headers: Message) -> None:
         """Store what a later attempt needs to continue these bytes and no others."""
         etag = headers.get("ETag", "")
-        validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
+        validator = (
+            etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
+        )
         self.state_path.write_text(json.dumps({"url": self.url, "validator": validator}))
 
     def discard(self) -> None:
@@ -164,7 +171,7 @@ def _fill_with_retries(
         try:
             _fill(transfer, part)
             return
-        except _Interrupted as interruption:
+        except _InterruptedError as interruption:
             part.flush()
             failures = 1 if _size(part) > before else failures + 1
             if failures >= transfer.options.attempts:
@@ -178,7 +185,7 @@ def _fill_with_retries(
 
 
 def _fill(transfer: _Transfer, part: IO[bytes]) -> None:
-    """One attempt: append to ``part`` until the file is complete, or raise _Interrupted."""
+    """One attempt: append to ``part`` until the file is complete, or raise _InterruptedError."""
     have = _size(part)
     validator = transfer.validator()
     if have and not validator:
@@ -200,7 +207,9 @@ def _fill(transfer: _Transfer, part: IO[bytes]) -> None:
             start, total = _content_range(headers.get("Content-Range", ""))
             if start != have:
                 part.truncate(0)
-                raise _Interrupted(f"asked for bytes from {have}, the server sent from {start}")
+                raise _InterruptedError(
+                    f"asked for bytes from {have}, the server sent from {start}"
+                )
         else:
             part.truncate(0)
             have, total = 0, _optional_int(headers.get("Content-Length"))
@@ -221,10 +230,10 @@ def _open(transfer: _Transfer, request: urllib.request.Request, part: IO[bytes])
             if total is not None and total == _size(part):
                 return None
             part.truncate(0)
-            raise _Interrupted("the server has another file than the one begun") from error
+            raise _InterruptedError("the server has another file than the one begun") from error
         if status in _RETRIED_STATUS:
             retry_after_s = float(_optional_int(headers.get("Retry-After")) or 0)
-            raise _Interrupted(f"HTTP {status} {error.reason}", retry_after_s) from error
+            raise _InterruptedError(f"HTTP {status} {error.reason}", retry_after_s) from error
         hints = {401: "it needs a login", 403: "it refuses access", 404: "no such file there"}
         hint = hints.get(status, "it refuses")
         raise DownloadError(
@@ -240,9 +249,9 @@ def _open(transfer: _Transfer, request: urllib.request.Request, part: IO[bytes])
             ) from error
         if transfer.url.startswith("file:"):
             raise DownloadError(f"{transfer.url}: cannot be read: {reason}") from error
-        raise _Interrupted(f"no connection: {reason}") from error
+        raise _InterruptedError(f"no connection: {reason}") from error
     except (http.client.HTTPException, OSError) as error:
-        raise _Interrupted(f"no answer: {error or type(error).__name__}") from error
+        raise _InterruptedError(f"no answer: {error or type(error).__name__}") from error
     except ValueError as error:
         raise DownloadError(f"{transfer.url}: not a usable address: {error}") from error
 
@@ -255,7 +264,7 @@ def _copy(
         try:
             chunk = response.read(_CHUNK_BYTES)
         except (http.client.HTTPException, OSError) as error:
-            raise _Interrupted(f"broken off after {have:,} bytes: {error}") from error
+            raise _InterruptedError(f"broken off after {have:,} bytes: {error}") from error
         if not chunk:
             break
         if have == 0:
@@ -265,10 +274,10 @@ def _copy(
         transfer.progress(have, total)
     part.flush()
     if total is not None and have < total:
-        raise _Interrupted(f"broken off after {have:,} of {total:,} bytes")
+        raise _InterruptedError(f"broken off after {have:,} of {total:,} bytes")
     if total is not None and have > total:
         part.truncate(0)
-        raise _Interrupted(f"{have:,} bytes came, {total:,} were announced")
+        raise _InterruptedError(f"{have:,} bytes came, {total:,} were announced")
     if have == 0:
         raise DownloadError(f"{transfer.url}: the server sent an empty file")
 
@@ -298,11 +307,16 @@ def _require_space(transfer: _Transfer, have: int, total: int | None) -> None:
         )
 
 
-def _lock(part: IO[bytes], destination: Path) -> None:
+def _lock(part: IO[bytes], part_path: Path) -> None:
+    busy = f"{part_path}: another process is downloading this file; wait for it"
     try:
         fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise DownloadError(f"{destination}: another process is downloading it") from error
+        raise DownloadError(busy) from error
+    # The other process may have renamed the file between our open and our lock: writing on
+    # would change its finished download.
+    if not part_path.exists() or part_path.stat().st_ino != os.fstat(part.fileno()).st_ino:
+        raise DownloadError(busy)
 
 
 def _describe_disk_error(error: OSError, destination: Path) -> str:

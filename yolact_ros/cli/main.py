@@ -1,0 +1,76 @@
+"""Entry of ``yolact``: reads the subcommand, imports its module alone, maps errors to exit codes.
+
+Exit codes: 0 done, 1 done with a negative answer (a subcommand's own), 2 an error that the user
+can cure (one line on stderr), 130 interrupted with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import yolact_ros
+from yolact_ros.errors import YolactError
+
+__all__ = ["SUBCOMMANDS", "main"]
+
+SUBCOMMANDS = {
+    "models": "list, fetch and verify trained models",
+}
+"""Name and summary of each; ``yolact_ros/cli/<name>.py`` has ``add_parser`` and ``run``."""
+
+_EPILOG = """\
+examples:
+  yolact models fetch yolact_resnet50        download a published model
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``yolact`` with ``argv`` (default: the process's arguments) and return the exit code.
+
+    Raises:
+        SystemExit: ``--help``, ``--version`` or wrong arguments, as argparse does.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parsed = _parser(arguments).parse_args(arguments)
+        return int(parsed.run(parsed))
+    except YolactError as error:
+        print(f"yolact: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("yolact: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left: nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser with the arguments of the named subcommand only.
+
+    Importing all of them would make every command wait for, and depend on, the heaviest one.
+    """
+    parser = argparse.ArgumentParser(
+        prog="yolact",
+        description="YOLACT instance segmentation for ROS 2 under a fixed frame budget.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"yolact_ros {yolact_ros.__version__}"
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    for name, summary in SUBCOMMANDS.items():
+        if name == named:
+            module = importlib.import_module(f"yolact_ros.cli.{name}")
+            module.add_parser(subparsers)
+            subparsers.choices[name].set_defaults(run=module.run)
+        else:
+            subparsers.add_parser(name, help=summary)
+    return parser

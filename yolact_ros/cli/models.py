@@ -1,0 +1,154 @@
+"""``yolact models``: which trained models there are, and getting them onto this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from tqdm import tqdm
+
+from yolact_ros.models.zoo import (
+    ModelStatus,
+    cache_folder,
+    fetch_model,
+    list_models,
+    models_folder,
+    verify_model,
+)
+
+__all__ = ["ProgressBar", "add_parser", "run"]
+
+
+class ProgressBar:
+    """Bytes done on the terminal; appears with the first byte, so that errors stand alone."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._bar: tqdm[Any] | None = None
+
+    def show(self, done_bytes: int, total_bytes: int | None) -> None:
+        """Set the bar to ``done_bytes`` of ``total_bytes`` (None: unknown)."""
+        if self._bar is None:
+            self._bar = tqdm(
+                desc=self._name, total=total_bytes, initial=done_bytes, unit="B",
+                unit_scale=True, leave=False,
+            )  # fmt: skip
+        # A server that starts from zero again moves the bar back.
+        self._bar.total = total_bytes
+        self._bar.update(done_bytes - self._bar.n)
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``models`` and its actions to the subparsers of ``yolact``."""
+    parser = subparsers.add_parser(
+        "models",
+        help="list, fetch and verify trained models",
+        description="Trained models by name. Downloads go to $YOLACT_ROS_CACHE "
+        "(~/.cache/yolact_ros/models).",
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    listing = actions.add_parser("list", help="every known model and where it is")
+    listing.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    listing.set_defaults(action=_list)
+
+    fetch = actions.add_parser(
+        "fetch",
+        help="download models",
+        description="Download models into the cache. A broken download continues where it "
+        "stopped; the file appears when it is complete and its sha256 is right.",
+    )
+    names = fetch.add_mutually_exclusive_group(required=True)
+    names.add_argument("names", nargs="*", metavar="NAME", default=[], help="name from `list`")
+    names.add_argument("--all", action="store_true", help="every model that has an address")
+    source = fetch.add_mutually_exclusive_group()
+    source.add_argument("--url", help="address or path of the file, for one NAME")
+    source.add_argument(
+        "--mirror",
+        metavar="BASE",
+        help="address or folder that holds the files under their names, for robots without "
+        "internet access (default: $YOLACT_ROS_MIRROR)",
+    )
+    fetch.add_argument(
+        "--force", action="store_true", help="download again and record the new sha256"
+    )
+    fetch.set_defaults(action=_fetch, parser=fetch)
+
+    verify = actions.add_parser("verify", help="compare files with their sha256")
+    verify.add_argument(
+        "names", nargs="*", metavar="NAME", help="name from `list`; default: all that are here"
+    )
+    verify.set_defaults(action=_verify)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the chosen action.
+
+    Raises:
+        CheckpointError, DownloadError: see :mod:`yolact_ros.models.zoo`.
+    """
+    return int(args.action(args))
+
+
+def _list(args: argparse.Namespace) -> int:
+    statuses = list_models()
+    if args.json:
+        rows = [
+            {**asdict(s.entry), "state": s.state, "path": str(s.path) if s.path else None}
+            for s in statuses
+        ]
+        print(json.dumps(rows, indent=2))
+        return 0
+    width = max(len(status.entry.name) for status in statuses)
+    print(f"{'name':<{width}}  mask AP  {'state':<17}  description")
+    for status in statuses:
+        ap = "-" if status.entry.mask_ap is None else f"{status.entry.mask_ap:.1f}"
+        print(
+            f"{status.entry.name:<{width}}  {ap:>7}  {status.state:<17}  "
+            f"{status.entry.description}"
+        )
+    print(f"\nbundled models: {models_folder()}\ndownloads:      {cache_folder()}")
+    return 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    names = args.names
+    if args.all:
+        names = [s.entry.name for s in list_models() if s.entry.url is not None]
+    if args.url is not None and len(names) != 1:
+        args.parser.error("--url needs exactly one NAME")
+    for name in names:
+        before = {status.entry.name: status for status in list_models()}.get(name)
+        with ProgressBar(name) as bar:
+            path = fetch_model(
+                name, url=args.url, mirror=args.mirror, force=args.force, progress=bar.show
+            )
+        print(f"{name}: {path}{_note(before, args.force)}")
+    return 0
+
+
+def _note(before: ModelStatus | None, force: bool) -> str:
+    if before is None or before.path is None:
+        return ""
+    if before.state == "bundled":
+        return " (comes with the package)"
+    return "" if force else " (was there already)"
+
+
+def _verify(args: argparse.Namespace) -> int:
+    names = args.names or [s.entry.name for s in list_models() if s.path is not None]
+    if not names:
+        print("no model is on this machine; see `yolact models list`")
+    for name in names:
+        path, compared = verify_model(name)
+        print(f"{name}: {path}: {'ok' if compared else 'no sha256 known, recorded this one'}")
+    return 0
