@@ -1,0 +1,216 @@
+"""Data sets of several sources as a stream of batches that depends on the step number alone."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from yolact_ros.config import YolactConfig
+from yolact_ros.errors import DataError
+from yolact_ros.training.annotations import ImageRecord
+from yolact_ros.training.augment import AugmentSettings, draw_view, render, vary_colors
+from yolact_ros.training.sample import Sample, load_sample
+from yolact_ros.training.targets import ImageTarget, make_target
+
+__all__ = ["Batch", "SampleStore", "TrainingImages", "normalize_image"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B normalised images and what the network should say about them.
+
+    Attributes:
+        images (Tensor[B, 3, S, S]): float32 RGB.
+        targets: B targets.
+    """
+
+    images: Tensor
+    targets: tuple[ImageTarget, ...]
+
+    @property
+    def num_positives(self) -> int:
+        """Priors that learn an object."""
+        return sum(target.num_positives for target in self.targets)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images."""
+        return tuple(target.name for target in self.targets)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(
+            self.images.to(device, non_blocking=True),
+            tuple(target.to(device) for target in self.targets),
+        )
+
+
+class SampleStore:
+    """Decoded images by index, kept in memory when that is asked for.
+
+    Args:
+        records: images to serve.
+        max_side_px: larger images are shrunk once, at loading; 0 keeps them.
+        cache: keep what was decoded. A 400 px image costs about 0.4 MB.
+    """
+
+    def __init__(
+        self, records: Sequence[ImageRecord], *, max_side_px: int = 0, cache: bool = True
+    ) -> None:
+        self._records = tuple(records)
+        self._max_side_px = max_side_px
+        self._cache: dict[int, Sample] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Sample:
+        if self._cache is None:
+            return load_sample(self._records[index], self._max_side_px)
+        sample = self._cache.get(index)
+        if sample is None:
+            sample = self._cache[index] = load_sample(self._records[index], self._max_side_px)
+        return sample
+
+
+class TrainingImages:
+    """Augmented training examples; example ``(step, position)`` is always the same.
+
+    Nothing here carries state from one step to the next, so that a resumed run, and one cut over
+    processes, sees exactly the images of the uninterrupted run of one process.
+
+    Args:
+        records: the training images; those without objects are left out unless
+            ``settings.keep_empty``.
+        config: of the network; gives input size, priors and normalisation.
+        priors_cxcywh (Tensor[N, 4]): of the network.
+        augment: what is varied.
+        source_weights: share of each source in the drawn images; missing or 0 = its size.
+        seed: of everything random.
+        max_side_px, cache: see :class:`SampleStore`.
+
+    Raises:
+        DataError: no image is left.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ImageRecord],
+        config: YolactConfig,
+        priors_cxcywh: Tensor,
+        *,
+        augment: AugmentSettings | None = None,
+        source_weights: dict[str, float] | None = None,
+        keep_empty: bool = False,
+        seed: int = 0,
+        max_side_px: int = 0,
+        cache: bool = True,
+    ) -> None:
+        kept = [r for r in records if keep_empty or any(not o.is_crowd for o in r.objects)]
+        if not kept:
+            raise DataError(
+                "no training image is left: none of the images has an object of the classes "
+                f"{list(config.class_names)}"
+            )
+        self.records = tuple(kept)
+        self._store = SampleStore(kept, max_side_px=max_side_px, cache=cache)
+        self._config = config
+        self._priors = priors_cxcywh.cpu()
+        self._augment = augment or AugmentSettings()
+        self._seed = seed
+        self._order = _SourceOrder([r.source for r in kept], source_weights or {}, seed)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def example(self, number: int) -> tuple[Tensor, ImageTarget]:
+        """The ``number``-th example of the whole run: image [3, S, S] and its target."""
+        random = np.random.default_rng((self._seed, number))
+        sample = self._store[self._order.index(number)]
+        size_px = self._config.input_size_px
+        view = draw_view(sample, self._augment, random)
+        image, inside, shown = render(
+            sample, view, size_px, min_object_px=self._augment.min_object_px
+        )
+        image = vary_colors(image, self._augment, random)
+        image[~inside] = np.array(self._config.normalization.mean_bgr, np.float32)
+        masks = [patch.pixels for patch in shown.masks]
+        target = make_target(
+            sample.name,
+            torch.from_numpy(shown.boxes_xyxy / np.float32(size_px)),
+            torch.from_numpy(shown.class_ids),
+            torch.from_numpy(
+                np.stack(masks) if masks else np.zeros((0, size_px, size_px), np.uint8)
+            ),
+            torch.from_numpy(sample.labelled),
+            self._priors,
+            draw=number,
+        )
+        return normalize_image(image, self._config), target
+
+    def batch(self, numbers: Sequence[int], pool: ThreadPoolExecutor | None = None) -> Batch:
+        """The examples with these numbers as one batch."""
+        examples = list((pool.map if pool else map)(self.example, numbers))
+        return Batch(
+            torch.stack([image for image, _ in examples]),
+            tuple(target for _, target in examples),
+        )
+
+
+class _SourceOrder:
+    """Which image example number n shows: sources interleaved by weight, each shuffled anew."""
+
+    def __init__(self, sources: Sequence[str], weights: dict[str, float], seed: int) -> None:
+        self._seed = seed
+        self._names = sorted(set(sources))
+        self._members = {
+            name: np.array([i for i, source in enumerate(sources) if source == name])
+            for name in self._names
+        }
+        share = np.array([weights.get(n) or len(self._members[n]) for n in self._names], float)
+        self._pattern = _interleave(share / share.sum(), period=len(sources))
+        counts = np.stack([np.cumsum(self._pattern == i) for i in range(len(self._names))])
+        self._counts = counts  # [sources, period], drawn of each source up to and including
+        self._shuffled: dict[tuple[int, int], NDArray[np.int64]] = {}
+
+    def index(self, number: int) -> int:
+        period = len(self._pattern)
+        rounds, place = divmod(number, period)
+        source = int(self._pattern[place])
+        drawn = rounds * int(self._counts[source, -1]) + int(self._counts[source, place]) - 1
+        members = self._members[self._names[source]]
+        epoch, position = divmod(drawn, len(members))
+        key = (source, epoch)
+        if key not in self._shuffled:
+            salt = zlib.crc32(self._names[source].encode())
+            order = np.random.default_rng((self._seed, salt, epoch)).permutation(len(members))
+            self._shuffled = {k: v for k, v in self._shuffled.items() if k[1] >= epoch - 1}
+            self._shuffled[key] = order
+        return int(members[self._shuffled[key][position]])
+
+
+def _interleave(shares: NDArray[np.float64], period: int) -> NDArray[np.int64]:
+    """Source of each place of a period, as evenly spread as whole numbers allow."""
+    period = max(period, len(shares))
+    credit = np.zeros(len(shares))
+    pattern = np.empty(period, np.int64)
+    for place in range(period):
+        credit += shares
+        pattern[place] = int(credit.argmax())
+        credit[pattern[place]] -= 1
+    return pattern
+
+
+def normalize_image(image_bgr: NDArray[np.float32], config: YolactConfig) -> Tensor:
+    """float32[S, S, 3] BGR 0..255 to the network's normalised RGB [3, S, S]."""
+    mean = np.array(config.normalization.mean_bgr, np.float32)
+    std = np.array(config.normalization.std_bgr, np.float32)
+    normalized = ((image_bgr - mean) / std)[..., ::-1].transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(normalized, dtype=np.float32))

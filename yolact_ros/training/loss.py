@@ -1,0 +1,181 @@
+"""The losses of the paper (section 3 and the reference's defaults), each a plain sum.
+
+The sums are divided in :func:`total_losses` alone, by counts over the whole step, so that a
+batch cut over processes or over accumulated parts gives the gradients of the uncut one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from yolact_ros.structures import NetworkOutput
+from yolact_ros.training.mask_loss import image_mask_loss, rescoring_loss, resize_masks
+from yolact_ros.training.targets import ImageTarget
+
+__all__ = [
+    "LossSettings",
+    "StepCounts",
+    "box_loss",
+    "class_loss",
+    "semantic_loss",
+    "summarize",
+    "total_losses",
+]
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights and limits; the defaults are the paper's.
+
+    Attributes:
+        class_weight, box_weight, mask_weight, semantic_weight, rescoring_weight: factors of the
+            five terms; the last only counts for networks with mask re-scoring.
+        negatives_per_positive: hard negatives trained for each positive (OHEM).
+        max_trained_masks: most positives of an image whose masks are trained.
+        rescoring_min_area_px: masks not larger (prototype pixels) do not train the re-scoring.
+    """
+
+    class_weight: float = 1.0
+    box_weight: float = 1.5
+    mask_weight: float = 6.125
+    semantic_weight: float = 1.0
+    rescoring_weight: float = 25.0
+    negatives_per_positive: float = 3.0
+    max_trained_masks: int = 100
+    rescoring_min_area_px: float = 25.0
+
+
+@dataclass(frozen=True)
+class StepCounts:
+    """What the sums of one optimiser step are divided by, over all processes and parts.
+
+    Attributes:
+        positives: priors that learn an object.
+        images: of the step.
+    """
+
+    positives: int
+    images: int
+
+
+def total_losses(
+    output: NetworkOutput,
+    targets: Sequence[ImageTarget],
+    counts: StepCounts,
+    settings: LossSettings,
+    rescore: Callable[[Tensor], Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Weighted loss terms of one batch; their sum is what is minimised.
+
+    Args:
+        output: of the network in training mode, for B images.
+        targets: B targets on the same device.
+        counts: of the whole step; ``positives`` > 0.
+        settings: weights and limits.
+        rescore: the YOLACT++ net that maps soft masks [n, 1, h, w] to IoUs [n, C], if any.
+
+    Returns:
+        ``box``, ``class``, ``mask``, ``semantic`` and, with ``rescore``, ``rescoring``.
+    """
+    offsets, logits = output.box_offsets.float(), output.class_logits.float()
+    coefficients, prototypes = output.coefficients.float(), output.prototypes.float()
+    classes = torch.stack([target.matches.classes for target in targets])
+    labelled = torch.stack([target.labelled for target in targets])
+    offset_targets = torch.stack([target.matches.box_offsets for target in targets])
+    mask_sum = prototypes.new_zeros(())
+    rescoring_sum = prototypes.new_zeros(())
+    for row, target in enumerate(targets):
+        trained = image_mask_loss(
+            prototypes[row],
+            coefficients[row],
+            target,
+            max_trained_masks=settings.max_trained_masks,
+        )
+        mask_sum = mask_sum + trained.loss
+        if rescore is not None and trained.soft_masks.shape[0] > 0:
+            rescoring_sum = rescoring_sum + rescoring_loss(
+                trained, rescore, min_area_px=settings.rescoring_min_area_px
+            )
+    losses = {
+        "box": settings.box_weight * box_loss(offsets, offset_targets, classes) / counts.positives,
+        "class": settings.class_weight
+        * class_loss(logits, classes, labelled, settings.negatives_per_positive)
+        / counts.positives,
+        "mask": settings.mask_weight * mask_sum / counts.positives,
+    }
+    if output.semantic_logits is not None:
+        losses["semantic"] = (
+            settings.semantic_weight
+            * semantic_loss(output.semantic_logits.float(), targets)
+            / counts.images
+        )
+    if rescore is not None:
+        losses["rescoring"] = settings.rescoring_weight * rescoring_sum / counts.positives
+    return losses
+
+
+def box_loss(offsets: Tensor, offset_targets: Tensor, classes: Tensor) -> Tensor:
+    """Smooth L1 of the positives' encoded boxes ([B, N, 4] both), summed."""
+    positive = classes > 0
+    return F.smooth_l1_loss(offsets[positive], offset_targets[positive], reduction="sum")
+
+
+def class_loss(
+    logits: Tensor, classes: Tensor, labelled: Tensor, negatives_per_positive: float = 3.0
+) -> Tensor:
+    """Cross entropy of positives and hard negatives, summed.
+
+    A negative of an image that labels only some classes may well be an object of another one, so
+    its target is the probability of "background or any class that is not labelled here".
+
+    Args:
+        logits (Tensor[B, N, C + 1]): column 0 is background.
+        classes (Tensor[B, N]): class + 1, 0 background, negative = neutral.
+        labelled (Tensor[B, C]): bool.
+        negatives_per_positive: for every image, so many times its positives the negatives that
+            the network finds hardest are trained.
+    """
+    positive = classes > 0
+    total = torch.logsumexp(logits, dim=-1)
+    unknown = torch.zeros_like(logits).masked_fill_(_known_columns(labelled)[:, None], -torch.inf)
+    background_loss = total - torch.logsumexp(logits + unknown, dim=-1)
+    with torch.no_grad():
+        difficulty = background_loss.masked_fill(classes != 0, -torch.inf)
+        order = difficulty.argsort(dim=1, descending=True, stable=True)
+        rank = torch.empty_like(order).scatter_(
+            1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
+        )
+        wanted = (negatives_per_positive * positive.sum(dim=1)).clamp(max=order.shape[1] - 1)
+        hard_negative = (rank < wanted[:, None]) & (classes == 0)
+    target_logits = logits.gather(-1, classes.clamp(min=0)[..., None])[..., 0]
+    positive_loss = (total - target_logits)[positive].sum()
+    return positive_loss + background_loss[hard_negative].sum()
+
+
+def _known_columns(labelled: Tensor) -> Tensor:
+    """Bool[B, C + 1]: columns that background must not include."""
+    return F.pad(labelled, (1, 0), value=False)
+
+
+def semantic_loss(logits: Tensor, targets: Sequence[ImageTarget]) -> Tensor:
+    """Binary cross entropy of the class maps [B, C, h, w], summed over labelled classes / h / w."""
+    height, width = logits.shape[-2:]
+    wanted = torch.zeros_like(logits)
+    for row, target in enumerate(targets):
+        masks = resize_masks(target.masks, height, width)
+        for class_id in target.class_ids.unique():
+            wanted[row, class_id] = masks[target.class_ids == class_id].amax(dim=0)
+    loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    labelled = torch.stack([target.labelled for target in targets])
+    return (loss * labelled[..., None, None]).sum() / height / width
+
+
+def summarize(losses: Mapping[str, Tensor]) -> dict[str, float]:
+    """The terms as numbers, with their sum under ``total``."""
+    values = {name: float(value.detach()) for name, value in losses.items()}
+    return {**values, "total": sum(values.values())}

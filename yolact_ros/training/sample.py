@@ -1,0 +1,130 @@
+"""One training image in memory: pixels, boxes, masks, and how they are read from disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.errors import DataError
+from yolact_ros.training.annotations import ImageRecord
+
+__all__ = ["MaskPatch", "Sample", "decode_segmentation", "load_sample"]
+
+
+@dataclass(frozen=True)
+class MaskPatch:
+    """A binary mask cut to its bounding rectangle.
+
+    Attributes:
+        x_px, y_px: left and top edge in the image.
+        pixels (uint8[h, w]): 0 or 1.
+    """
+
+    x_px: int
+    y_px: int
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image with n objects, crowds last.
+
+    Attributes:
+        name: for messages.
+        image_bgr (uint8[H, W, 3]): pixels.
+        boxes_xyxy (float32[n, 4]): pixels of ``image_bgr``.
+        class_ids (int64[n]): index in the class list; -1 for crowds.
+        masks: n patches in pixels of ``image_bgr``.
+        labelled (bool[C]): classes that are labelled in this image.
+    """
+
+    name: str
+    image_bgr: NDArray[np.uint8]
+    boxes_xyxy: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    masks: tuple[MaskPatch, ...]
+    labelled: NDArray[np.bool_]
+
+
+def decode_segmentation(segmentation: Any, height_px: int, width_px: int) -> NDArray[np.uint8]:
+    """Mask uint8[height, width] of 0/1 from polygons or a COCO RLE, as pycocotools draws it.
+
+    Raises:
+        DataError: neither polygons nor an RLE of this image's size.
+    """
+    from pycocotools import mask as coco_mask
+
+    try:
+        if isinstance(segmentation, list):
+            rings = [ring for ring in segmentation if len(ring) >= 6]
+            encoded = coco_mask.merge(coco_mask.frPyObjects(rings, height_px, width_px))
+        elif isinstance(segmentation["counts"], list):
+            encoded = coco_mask.frPyObjects(segmentation, height_px, width_px)
+        else:
+            encoded = segmentation
+        mask: NDArray[np.uint8] = coco_mask.decode(encoded)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(f"segmentation is neither polygons nor a COCO RLE: {error}") from error
+    if mask.shape != (height_px, width_px):
+        raise DataError(
+            f"segmentation is {mask.shape[1]}x{mask.shape[0]} px, its image {width_px}x{height_px}"
+        )
+    return mask
+
+
+def load_sample(record: ImageRecord, max_side_px: int = 0) -> Sample:
+    """Decode an image and its masks.
+
+    Args:
+        record: what to load.
+        max_side_px: larger images are shrunk to this longest side; 0 keeps them. A smaller
+            image makes the cache and every later step cheaper.
+
+    Raises:
+        DataError: the file is no image, or a mask cannot be decoded.
+    """
+    image = cv2.imread(str(record.path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"{record.path} is not a readable image")
+    if image.shape[:2] != (record.height_px, record.width_px):
+        raise DataError(
+            f"{record.path} is {image.shape[1]}x{image.shape[0]} px, its annotation file says "
+            f"{record.width_px}x{record.height_px}"
+        )
+    scale = min(1.0, max_side_px / max(image.shape[:2])) if max_side_px else 1.0
+    width = max(1, round(record.width_px * scale))
+    height = max(1, round(record.height_px * scale))
+    if scale < 1.0:
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    factors = np.array([width / record.width_px, height / record.height_px] * 2, np.float32)
+    ordered = sorted(record.objects, key=lambda item: item.is_crowd)
+    masks, boxes, class_ids = [], [], []
+    for item in ordered:
+        mask = decode_segmentation(item.segmentation, record.height_px, record.width_px)
+        if scale < 1.0:
+            shrunk = cv2.resize(mask * 255, (width, height), interpolation=cv2.INTER_AREA)
+            mask = (shrunk > 127).astype(np.uint8)
+        if not mask.any():
+            continue  # thinner than a pixel after shrinking; whole-size empty masks are defects
+        masks.append(_cut(mask))
+        boxes.append(np.array(item.box_xyxy, np.float32) * factors)
+        class_ids.append(-1 if item.is_crowd else item.class_id)
+    return Sample(
+        name=f"{record.source}/{record.path.name}",
+        image_bgr=np.ascontiguousarray(image, dtype=np.uint8),
+        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        class_ids=np.array(class_ids, np.int64),
+        masks=tuple(masks),
+        labelled=np.array(record.labelled, np.bool_),
+    )
+
+
+def _cut(mask: NDArray[np.uint8]) -> MaskPatch:
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    y1, y2, x1, x2 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    return MaskPatch(int(x1), int(y1), np.ascontiguousarray(mask[y1:y2, x1:x2]))

@@ -1,0 +1,104 @@
+"""What the network should have said about a batch, ready for the losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from yolact_ros.training.matcher import Matches, match_priors
+
+__all__ = ["ImageTarget", "make_target"]
+
+
+@dataclass(frozen=True)
+class ImageTarget:
+    """Ground truth of one image at network resolution, n objects without crowds.
+
+    Attributes:
+        name: of the image, for messages.
+        boxes_xyxy (Tensor[n, 4]): relative.
+        class_ids (Tensor[n]): int64, 0-based.
+        masks (Tensor[n, S, S]): uint8 of 0/1.
+        labelled (Tensor[C]): bool, classes whose objects are labelled in this image.
+        matches: of the priors.
+        draw: number that the random choice of trained masks is made from, so that the choice
+            depends neither on the process nor on the position in the batch.
+    """
+
+    name: str
+    boxes_xyxy: Tensor
+    class_ids: Tensor
+    masks: Tensor
+    labelled: Tensor
+    matches: Matches
+    draw: int = 0
+
+    @property
+    def num_positives(self) -> int:
+        """Number of priors that learn an object."""
+        return int((self.matches.classes > 0).sum())
+
+    def to(self, device: torch.device) -> ImageTarget:
+        """The same target on another device."""
+        matches = Matches(
+            self.matches.box_offsets.to(device, non_blocking=True),
+            self.matches.classes.to(device, non_blocking=True),
+            self.matches.object_index.to(device, non_blocking=True),
+        )
+        return ImageTarget(
+            self.name,
+            self.boxes_xyxy.to(device, non_blocking=True),
+            self.class_ids.to(device, non_blocking=True),
+            self.masks.to(device, non_blocking=True),
+            self.labelled.to(device, non_blocking=True),
+            matches,
+            self.draw,
+        )
+
+
+def make_target(
+    name: str,
+    boxes_xyxy: Tensor,
+    class_ids: Tensor,
+    masks: Tensor,
+    labelled: Sequence[bool] | Tensor,
+    priors_cxcywh: Tensor,
+    *,
+    draw: int = 0,
+    thresholds: tuple[float, float, float] = (0.5, 0.4, 0.7),
+) -> ImageTarget:
+    """Split crowds off, match the priors and keep the rest.
+
+    Args:
+        name: of the image.
+        boxes_xyxy (Tensor[m, 4]): relative, crowds included.
+        class_ids (Tensor[m]): 0-based, -1 for crowds.
+        masks (Tensor[m, S, S]): 0/1.
+        labelled: per class, whether its objects are labelled in this image.
+        priors_cxcywh (Tensor[N, 4]): relative.
+        draw: see :class:`ImageTarget`.
+        thresholds: positive IoU, negative IoU, crowd overlap of :func:`match_priors`.
+    """
+    is_object = class_ids >= 0
+    positive_iou, negative_iou, crowd_overlap = thresholds
+    matches = match_priors(
+        priors_cxcywh,
+        boxes_xyxy[is_object],
+        class_ids[is_object],
+        boxes_xyxy[~is_object],
+        positive_iou=positive_iou,
+        negative_iou=negative_iou,
+        crowd_overlap=crowd_overlap,
+    )
+    return ImageTarget(
+        name,
+        boxes_xyxy[is_object],
+        class_ids[is_object],
+        masks[is_object],
+        torch.as_tensor(labelled, dtype=torch.bool),
+        matches,
+        draw,
+    )
