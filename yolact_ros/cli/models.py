@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -39,7 +39,7 @@ class ProgressBar:
         self._bar.total = total_bytes
         self._bar.update(done_bytes - self._bar.n)
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,87 @@
+"""COCO results from predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from yolact_ros.errors import DataError
+from yolact_ros.evaluation.results import (
+    collect_results,
+    load_results,
+    match_categories,
+    prediction_to_results,
+)
+from yolact_ros.structures import MaskCrop, Prediction
+
+mask_utils = pytest.importorskip("pycocotools.mask")
+
+
+def crop_of(full: np.ndarray, x: int, y: int, width: int, height: int) -> MaskCrop:
+    return MaskCrop(x, y, width, height, np.packbits(full[y : y + height, x : x + width]))
+
+
+def predicted(full: np.ndarray, *crops: MaskCrop) -> Prediction:
+    count = len(crops)
+    return Prediction(
+        *full.shape,
+        class_ids=np.arange(count),
+        scores=np.linspace(0.9, 0.5, count, dtype=np.float32),
+        boxes_xyxy=np.array([[1.25, 2.5, 31.0, 42.125]] * count, np.float32),
+        masks=crops,
+    )
+
+
+def test_a_mask_crop_becomes_the_same_mask_in_the_whole_image():
+    full = np.zeros((47, 61), bool)
+    full[5:40, 9:31] = np.random.default_rng(3).random((35, 22)) > 0.5
+    prediction = predicted(full, crop_of(full, 9, 5, 22, 35), MaskCrop(0, 0, 0, 0, full[:0, 0]))
+    first, empty = prediction_to_results(prediction, 4, [17, 18])
+    assert np.array_equal(mask_utils.decode(first["segmentation"]), full)
+    assert first["segmentation"]["size"] == [47, 61]
+    assert mask_utils.area(empty["segmentation"]) == 0
+    assert (first["image_id"], first["category_id"], empty["category_id"]) == (4, 17, 18)
+    assert first["bbox"] == [1.25, 2.5, 29.75, 39.62]
+    assert first["score"] == pytest.approx(0.9)
+
+
+def test_a_prediction_without_masks_has_boxes_only():
+    empty = Prediction(
+        9, 9, np.zeros(1, np.int64), np.ones(1, np.float32), np.zeros((1, 4), np.float32)
+    )
+    assert "segmentation" not in prediction_to_results(empty, 1, [1])[0]
+
+
+def test_classes_that_the_data_set_does_not_have_are_left_out():
+    full = np.ones((8, 8), bool)
+    crop = crop_of(full, 0, 0, 8, 8)
+    results = prediction_to_results(predicted(full, crop, crop), 1, [None, 5])
+    assert [row["category_id"] for row in results] == [5]
+
+
+def test_results_of_all_images_are_collected_in_order():
+    full = np.ones((8, 8), bool)
+    images = ((image_id, np.full((8, 8, 3), image_id, np.uint8)) for image_id in (3, 1))
+    seen = []
+
+    def predict(image_bgr: np.ndarray) -> Prediction:
+        seen.append(int(image_bgr[0, 0, 0]))
+        return predicted(full, crop_of(full, 0, 0, 8, 8))
+
+    assert [row["image_id"] for row in collect_results(predict, images, [1])] == [3, 1]
+    assert seen == [3, 1]
+
+
+def test_classes_are_matched_by_name():
+    categories = [{"id": 1, "name": "person"}, {"id": 47, "name": "Wine_Glass"}]
+    assert match_categories(["wine glass", "dog", "person"], categories) == (47, None, 1)
+    with pytest.raises(DataError, match="share no class name"):
+        match_categories(["dog"], categories)
+
+
+@pytest.mark.parametrize("content", ["nonsense", "{}", "[1, 2]"])
+def test_a_file_that_holds_no_results_is_named(tmp_path, content):
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"results\.json: not"):
+        load_results(path)
