@@ -1,0 +1,1 @@
+"""Set-up of a checkout, with the standard library only: it runs before anything is installed."""

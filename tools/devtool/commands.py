@@ -1,0 +1,118 @@
+"""What `./dev` can do once the checkout is ready."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from devtool.environment import ready_environment
+from devtool.layout import Layout
+from devtool.problem import SetupProblem
+from devtool.ros import RosSource
+from devtool.setup import locked
+
+__all__ = ["clean", "demo", "lint", "run", "shell", "test"]
+
+_LOCAL_ONLY = ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+_CACHES = (".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+
+
+def _local(env: dict[str, str]) -> dict[str, str]:
+    """Keep the demo and the tests off the local network unless the user asked for it."""
+    if "ROS_LOCALHOST_ONLY" not in env:
+        env.setdefault(*_LOCAL_ONLY)
+    return env
+
+
+def _become(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Replace this process by `command`, found on the PATH of `env`."""
+    program = shutil.which(command[0], path=env.get("PATH"))
+    if program is None:
+        raise SetupProblem(
+            f"there is no command {command[0]!r} in the environment.",
+            "./dev shell opens it; commands of the package begin with `yolact`.",
+        )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(program, list(command), dict(env))
+
+
+def run(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
+    """`./dev run CMD ...`: one command in the ready environment and the caller's folder."""
+    if not arguments:
+        raise SetupProblem("./dev run needs a command.", "for example: ./dev run yolact --help")
+    return _become(arguments, ready_environment(layout, ros, os.environ))
+
+
+def demo(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
+    """`./dev demo ...`: the demo, on this machine only."""
+    env = _local(ready_environment(layout, ros, os.environ))
+    return _become(["yolact", "demo", *arguments], env)
+
+
+def shell(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
+    """`./dev shell`: the user's shell in the ready environment."""
+    env = ready_environment(layout, ros, os.environ)
+    program = os.environ.get("SHELL") or "/bin/sh"
+    command = [program, *arguments]
+    if Path(program).name == "bash" and not arguments and sys.stdin.isatty():
+        # A .bashrc may put a version manager's Python before ours, so PATH is set after it.
+        start = layout.state / "bashrc"
+        start.write_text(
+            "[ -f ~/.bashrc ] && . ~/.bashrc\n"
+            f"export PATH={shlex.quote(env['PATH'])}\n"
+            'PS1="(yolact_ros) $PS1"\n'
+        )
+        command = [program, "--rcfile", str(start), "-i"]
+    print(f"{ros}; leave with `exit`.", file=sys.stderr)
+    return _become(command, env)
+
+
+def _lint_commands() -> list[list[str]]:
+    return [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+    ]
+
+
+def _run_all(layout: Layout, env: Mapping[str, str], commands: Sequence[Sequence[str]]) -> int:
+    """Run each command in the checkout; the first failing status, after all have run."""
+    failed: list[tuple[str, int]] = []
+    for command in commands:
+        print(f"$ {shlex.join(command)}", flush=True)
+        program = shutil.which(command[0], path=env["PATH"]) or command[0]
+        status = subprocess.run([program, *command[1:]], cwd=layout.root, env=env).returncode
+        if status != 0:
+            failed.append((shlex.join(command), status))
+    for name, status in failed:
+        print(f"FAILED (exit status {status}): {name}", file=sys.stderr)
+    return failed[0][1] if failed else 0
+
+
+def lint(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
+    """`./dev lint`: ruff and mypy."""
+    return _run_all(layout, ready_environment(layout, ros, os.environ), _lint_commands())
+
+
+def test(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
+    """`./dev test [pytest arguments]`: ruff, mypy, then pytest."""
+    env = _local(ready_environment(layout, ros, os.environ))
+    return _run_all(layout, env, [*_lint_commands(), ["pytest", *arguments]])
+
+
+def clean(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
+    """`./dev clean`: remove everything that set-up and the tests made in the checkout."""
+    with locked(layout.lock):
+        own = [path.parent for path in layout.root.glob(".venv*/.dev")]
+        caches = [layout.root / name for name in _CACHES]
+        for path in [*own, *caches, layout.state]:
+            if path.exists():
+                shutil.rmtree(path)
+                print(f"removed {path}")
+    return 0

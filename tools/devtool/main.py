@@ -1,0 +1,90 @@
+"""Command line of `./dev`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from devtool import commands
+from devtool.layout import Layout
+from devtool.problem import SetupProblem
+from devtool.ros import RosSource, find_ros
+from devtool.setup import bring_up_to_date
+from devtool.steps import Steps
+
+__all__ = ["main"]
+
+HELP = """\
+usage: ./dev COMMAND [arguments]
+
+  demo [...]   segment a clip over real ROS 2 topics; `./dev demo --help` lists its options
+  test [...]   lint, type check and tests; arguments go to pytest
+  lint         lint and type check only
+  run CMD ...  one command in the environment, for example `./dev run yolact models list`
+  shell        your shell in the environment
+  build        set up, and build messages and package again
+  clean        remove everything that ./dev made here
+  help         this text
+
+Each command first sets up what is missing: a virtual environment with locked versions,
+torch, ROS 2 (the sourced one, else Jazzy from PyPI) and a colcon build of the package.
+
+  PYTHON=...             the Python to make the environment from (3.11 or 3.12)
+  YOLACT_ROS_TORCH=...   cpu or cuda, where ./dev should not look for a GPU
+"""
+
+Command = Callable[[Layout, RosSource, Sequence[str]], int]
+
+
+def _build(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
+    print(f"The package is built in {layout.install}", file=sys.stderr)
+    return 0
+
+
+_COMMANDS: dict[str, Command] = {
+    "build": _build,
+    "clean": commands.clean,
+    "demo": commands.demo,
+    "lint": commands.lint,
+    "run": commands.run,
+    "shell": commands.shell,
+    "test": commands.test,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit status: 2 for a set-up that cannot go on."""
+    name = arguments[0] if arguments else "help"
+    if name in ("help", "-h", "--help"):
+        print(HELP, end="")
+        return 0
+    root = Path(__file__).resolve().parents[2]
+    try:
+        if name not in _COMMANDS:
+            raise SetupProblem(f"./dev has no command {name!r}.", "./dev help lists them.")
+        ros = find_ros(os.environ)
+        layout = Layout(root, ros.flavour)
+        if name != "clean":
+            executable = getattr(sys, "_base_executable", sys.executable)
+            steps = Steps(layout, ros, os.environ, executable)
+            bring_up_to_date(steps, force=frozenset(["build"] if name == "build" else []))
+        return _COMMANDS[name](layout, ros, arguments[1:])
+    except SetupProblem as problem:
+        print(f"dev: {problem}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        print(
+            f"dev: {error.strerror}: {error.filename or root}\n"
+            "Cure: make room or access there, then run the same command again: it goes on "
+            "where it stopped.",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        print("\ndev: stopped; the same command goes on where it stopped.", file=sys.stderr)
+        return 130

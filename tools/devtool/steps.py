@@ -1,0 +1,212 @@
+"""The set-up steps, in order; each is done once for its inputs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtool import machine, packages
+from devtool.environment import base_environment, build_environment
+from devtool.layout import PACKAGE, Layout
+from devtool.problem import SetupProblem
+from devtool.progress import StepLine, run_logged
+from devtool.ros import RosSource, repair_cmake_exports
+from devtool.stamp import Stamp, fingerprint
+
+__all__ = ["Step", "Steps"]
+
+_TORCH_CUDA_EXTRA_MB = 6000
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: `run(line, redo)` does it and returns a note for its progress line.
+
+    `redo` is true where an earlier run was cut short in it. `needs_mb`: free disk space it
+    takes, in megabytes, measured.
+    """
+
+    name: str
+    title: str
+    fingerprint: str
+    needs_mb: int
+    run: Callable[[StepLine, bool], str]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Builds the steps of one checkout; `executable` is the Python outside any environment."""
+
+    layout: Layout
+    ros: RosSource
+    environ: Mapping[str, str]
+    executable: str
+
+    def all(self) -> list[Step]:
+        """Every step, in the order in which they must be done."""
+        gpu = machine.has_nvidia_gpu(self.environ)
+        venv = fingerprint(
+            str(self.layout.root),
+            str(Path(self.executable).resolve()),
+            sys.version_info[:2],
+            files=[self._locked("pip")],
+        )
+        torch = fingerprint(venv, gpu, files=[self._locked("torch")])
+        python = fingerprint(venv, files=[self._locked("python"), self._locked("demo")])
+        runtimes = fingerprint(venv, files=[self._locked("runtimes")])
+        ros_files = [] if self.ros.sourced else [self._locked("ros-jazzy")]
+        ros = fingerprint(venv, self.ros.flavour, files=ros_files)
+        steps = [
+            Step("venv", f"virtual environment {self.layout.venv.name}", venv, 50, self._venv),
+            Step(
+                "torch",
+                f"torch ({'CUDA' if gpu else 'CPU'} build)",
+                torch,
+                1500 + (_TORCH_CUDA_EXTRA_MB if gpu else 0),
+                self._torch_gpu if gpu else self._torch_cpu,
+            ),
+            Step("python", "Python packages", python, 800, self._python),
+            Step("ros", str(self.ros), ros, 600, self._ros_sourced)
+            if self.ros.sourced
+            else Step("ros", str(self.ros), ros, 600, self._ros_wheels),
+            Step("runtimes", "OpenVINO and ONNX Runtime", runtimes, 400, self._runtimes),
+        ]
+        build = fingerprint(venv, ros, files=self.build_inputs())
+        steps.append(Step("build", "messages and package (colcon)", build, 100, self._colcon))
+        return steps
+
+    def build_inputs(self) -> list[Path]:
+        """The files whose change needs a new colcon build; Python modules are none of them."""
+        root = self.layout.root
+        inputs = [root / "CMakeLists.txt", root / "package.xml"]
+        for folder in ("msg", "launch", "config", "include", "scripts"):
+            inputs += sorted(path for path in (root / folder).rglob("*") if path.is_file())
+        return inputs
+
+    def stamp(self, step: Step) -> Stamp:
+        """The record of `step`."""
+        return Stamp(self.layout.stamps, step.name)
+
+    def _locked(self, name: str) -> Path:
+        return self.layout.requirements / f"{name}.txt"
+
+    def _pip(self, name: str) -> packages.Pip:
+        env = base_environment(self.layout, self.ros, self.environ)
+        return packages.Pip(self.layout.python, env, self.layout.logs / f"{name}.log")
+
+    def _venv(self, line: StepLine, redo: bool) -> str:
+        folder = self.layout.venv
+        if folder.exists():
+            if not self.layout.stamps.is_dir():
+                raise SetupProblem(
+                    f"{folder} exists and was not made by ./dev.",
+                    f"move it away or delete it (rm -r {folder}), then run the same command.",
+                )
+            shutil.rmtree(folder)
+        self.stamp_folder()
+        options = ["--system-site-packages"] if self.ros.sourced else []
+        env = base_environment(self.layout, self.ros, self.environ)
+        log = self.layout.logs / "venv.log"
+        command = [self.executable, "-m", "venv", *options, str(folder)]
+        status, _ = run_logged(command, log, env, line)
+        if status != 0:
+            raise SetupProblem(
+                f"{self.executable} could not make {folder} (its output: {log}).",
+                "install that Python's venv package, or name another Python: PYTHON=... ./dev",
+            )
+        self._pip("venv").install(self._locked("pip"), line=line)
+        return "earlier one was unfinished, made anew" if redo else ""
+
+    def stamp_folder(self) -> None:
+        """Mark the environment's folder as ours before anything is in it."""
+        Stamp(self.layout.stamps, "venv").begin()
+
+    def _torch_gpu(self, line: StepLine, redo: bool) -> str:
+        self._pip("torch").install(self._locked("torch"), line=line, redo=redo)
+        return ""
+
+    def _torch_cpu(self, line: StepLine, redo: bool) -> str:
+        pip = self._pip("torch")
+        options: list[str] = []
+        note = ""
+        line.tick("asking the package index")
+        wanted = next(
+            text for text in self._locked("torch").read_text().split() if text.startswith("torch=")
+        )
+        # PyPI's own file is the CUDA build; a mirror or a wheel folder may hold the CPU one.
+        if "%2Bcpu" not in (url := pip.resolves_to(wanted)) and "+cpu" not in url:
+            if packages.answers(packages.TORCH_CPU_INDEX + "/"):
+                options = ["--extra-index-url", packages.TORCH_CPU_INDEX]
+            elif url:
+                machine.check_free_space(self.layout.root, _TORCH_CUDA_EXTRA_MB)
+                note = f"CUDA build: {packages.TORCH_CPU_INDEX} cannot be reached"
+        pip.install(self._locked("torch"), line=line, options=options, redo=redo)
+        return note
+
+    def _python(self, line: StepLine, redo: bool) -> str:
+        pip = self._pip("python")
+        pip.install(self._locked("python"), line=line, redo=redo)
+        pip.install(self._locked("demo"), line=line, options=["--no-deps"], redo=redo)
+        return ""
+
+    def _runtimes(self, line: StepLine, redo: bool) -> str:
+        self._pip("runtimes").install(self._locked("runtimes"), line=line, redo=redo)
+        return ""
+
+    def _ros_wheels(self, line: StepLine, redo: bool) -> str:
+        self._pip("ros").install(self._locked("ros-jazzy"), line=line, redo=redo)
+        env = base_environment(self.layout, self.ros, self.environ)
+        numpy = subprocess.run(
+            [str(self.layout.python), "-c", "import numpy; print(numpy.get_include())"],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        include = Path(numpy.stdout.strip())
+        repair_cmake_exports(self.layout.venv, machine.python_include(), include)
+        return ""
+
+    def _ros_sourced(self, line: StepLine, redo: bool) -> str:
+        env = build_environment(self.layout, self.ros, self.environ)
+        for program, cure in (
+            ("cmake", "sudo apt install cmake build-essential"),
+            ("colcon", "sudo apt install python3-colcon-common-extensions"),
+        ):
+            if shutil.which(program, path=env["PATH"]) is None:
+                raise SetupProblem(
+                    f"{self.ros} has no {program}, which builds the messages.", f"{cure}."
+                )
+        return "used as it is"
+
+    def _colcon(self, line: StepLine, redo: bool) -> str:
+        machine.check_compiler(self.environ)
+        base = self.layout.colcon
+        if redo:
+            shutil.rmtree(base, ignore_errors=True)
+        log = self.layout.logs / "build.log"
+        command = [
+            *("colcon", "--log-base", str(base / "log"), "build"),
+            *("--base-paths", str(self.layout.root), "--packages-select", PACKAGE),
+            *("--build-base", str(base / "build"), "--install-base", str(base / "install")),
+            *("--event-handlers", "console_direct+", "--cmake-args"),
+            *("-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={self.layout.python}"),
+        ]
+        if not self.ros.sourced:
+            command += ["-G", "Ninja"]
+        env = build_environment(self.layout, self.ros, self.environ)
+        program = shutil.which(command[0], path=env["PATH"])
+        if program is None:
+            raise SetupProblem("colcon is missing from the environment.", "./dev clean, then again.")
+        status, output = run_logged([program, *command[1:]], log, env, line)
+        if status != 0:
+            tail = "\n".join(f"    {text}" for text in output.strip().splitlines()[-15:])
+            raise SetupProblem(
+                f"colcon could not build the package. The end of {log}:\n{tail}",
+                "mend what it names; after a change of compiler, `./dev clean` starts afresh.",
+            )
+        return ""
