@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,19 @@ from typing import Any
 
 from yolact_ros.errors import DataError
 
-__all__ = ["DataSource", "Defects", "ImageRecord", "ObjectRecord", "read_source"]
+__all__ = [
+    "DataSource",
+    "Defects",
+    "ImageRecord",
+    "ObjectRecord",
+    "is_held_out",
+    "read_source",
+]
 
 # Polygons of real data sets stick out of their image by rounding; more than this is a defect.
 BOX_TOLERANCE_PX = 2.0
 NUM_EXAMPLES = 3
+HASH_BUCKETS = 1000
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,8 @@ class DataSource:
             classes of the network are labelled. Other classes are then neither foreground nor
             background there.
         weight: share of this source in the drawn images; 0 = its number of images.
+        holdout: share of the images that is kept for validation, chosen by a hash of the image
+            id so that the choice outlives other images being added.
     """
 
     name: str
@@ -36,6 +47,7 @@ class DataSource:
     annotations: Path
     labels_only: tuple[str, ...] = ()
     weight: float = 0.0
+    holdout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -171,6 +183,11 @@ def read_source(
         for image_id, image in images.items()
     ]
     return records, defects
+
+
+def is_held_out(record: ImageRecord, holdout: float) -> bool:
+    """Whether an image belongs to the held-out share of its source."""
+    return zlib.crc32(str(record.image_id).encode()) % HASH_BUCKETS < holdout * HASH_BUCKETS
 
 
 def _load_json(source: DataSource) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,14 +153,6 @@ class TrainingImages:
             draw=number,
         )
         return normalize_image(image, self._config), target
-
-    def batch(self, numbers: Sequence[int], pool: ThreadPoolExecutor | None = None) -> Batch:
-        """The examples with these numbers as one batch."""
-        examples = list((pool.map if pool else map)(self.example, numbers))
-        return Batch(
-            torch.stack([image for image, _ in examples]),
-            tuple(target for _, target in examples),
-        )
 
 
 class _SourceOrder:

@@ -36,6 +36,8 @@ class LossSettings:
         class_weight, box_weight, mask_weight, semantic_weight, rescoring_weight: factors of the
             five terms; the last only counts for networks with mask re-scoring.
         negatives_per_positive: hard negatives trained for each positive (OHEM).
+        min_negatives: hard negatives trained in every image, also in one without positives. The
+            paper's 0 lets images without objects train nothing; a few teach what is no object.
         max_trained_masks: most positives of an image whose masks are trained.
         rescoring_min_area_px: masks not larger (prototype pixels) do not train the re-scoring.
     """
@@ -46,6 +48,7 @@ class LossSettings:
     semantic_weight: float = 1.0
     rescoring_weight: float = 25.0
     negatives_per_positive: float = 3.0
+    min_negatives: int = 0
     max_trained_masks: int = 100
     rescoring_min_area_px: float = 25.0
 
@@ -104,7 +107,9 @@ def total_losses(
     losses = {
         "box": settings.box_weight * box_loss(offsets, offset_targets, classes) / counts.positives,
         "class": settings.class_weight
-        * class_loss(logits, classes, labelled, settings.negatives_per_positive)
+        * class_loss(
+            logits, classes, labelled, settings.negatives_per_positive, settings.min_negatives
+        )
         / counts.positives,
         "mask": settings.mask_weight * mask_sum / counts.positives,
     }
@@ -126,7 +131,11 @@ def box_loss(offsets: Tensor, offset_targets: Tensor, classes: Tensor) -> Tensor
 
 
 def class_loss(
-    logits: Tensor, classes: Tensor, labelled: Tensor, negatives_per_positive: float = 3.0
+    logits: Tensor,
+    classes: Tensor,
+    labelled: Tensor,
+    negatives_per_positive: float = 3.0,
+    min_negatives: int = 0,
 ) -> Tensor:
     """Cross entropy of positives and hard negatives, summed.
 
@@ -139,6 +148,7 @@ def class_loss(
         labelled (Tensor[B, C]): bool.
         negatives_per_positive: for every image, so many times its positives the negatives that
             the network finds hardest are trained.
+        min_negatives: but at least so many.
     """
     positive = classes > 0
     total = torch.logsumexp(logits, dim=-1)
@@ -150,7 +160,8 @@ def class_loss(
         rank = torch.empty_like(order).scatter_(
             1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
         )
-        wanted = (negatives_per_positive * positive.sum(dim=1)).clamp(max=order.shape[1] - 1)
+        wanted = negatives_per_positive * positive.sum(dim=1)
+        wanted = wanted.clamp(min=min_negatives, max=order.shape[1] - 1)
         hard_negative = (rank < wanted[:, None]) & (classes == 0)
     target_logits = logits.gather(-1, classes.clamp(min=0)[..., None])[..., 0]
     positive_loss = (total - target_logits)[positive].sum()

@@ -71,7 +71,10 @@ def image_mask_loss(
     true_masks = resize_masks(target.masks, height, width)[object_index]
     soft = torch.sigmoid(coefficients[positive] @ prototypes.reshape(height * width, -1).T)
     soft = crop_masks(soft.reshape(-1, height, width), boxes)
-    pixel_loss = F.binary_cross_entropy(soft.clamp(0, 1), true_masks, reduction="none")
+    # PyTorch's function aborts on NaN (on CUDA the whole process), and a diverging network must
+    # instead give a NaN loss that the trainer can skip: the last term carries it.
+    pixel_loss = F.binary_cross_entropy(soft.nan_to_num().clamp(0, 1), true_masks, reduction="none")
+    pixel_loss = pixel_loss + 0 * soft
     box_area = (boxes[:, 2] - boxes[:, 0]) * width * ((boxes[:, 3] - boxes[:, 1]) * height)
     loss = (pixel_loss.sum(dim=(1, 2)) / box_area).sum() * (num_positives / positive.shape[0])
     return TrainedMasks(loss, soft, true_masks, target.class_ids[object_index])

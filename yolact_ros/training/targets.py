@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.training.matcher import Matches, match_priors
@@ -41,6 +43,13 @@ class ImageTarget:
         """Number of priors that learn an object."""
         return int((self.matches.classes > 0).sum())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Worker processes send every tensor as an open file; a batch has hundreds of small ones
+        # here, more than the usual limit of 1024 files allows. Arrays travel as bytes.
+        matches = (self.matches.box_offsets, self.matches.classes, self.matches.object_index)
+        tensors = (self.boxes_xyxy, self.class_ids, self.masks, self.labelled, *matches)
+        return _restore, (self.name, self.draw, *(tensor.numpy() for tensor in tensors))
+
     def to(self, device: torch.device) -> ImageTarget:
         """The same target on another device."""
         matches = Matches(
@@ -57,6 +66,11 @@ class ImageTarget:
             matches,
             self.draw,
         )
+
+
+def _restore(name: str, draw: int, *arrays: NDArray[Any]) -> ImageTarget:
+    boxes, class_ids, masks, labelled, *matches = (torch.from_numpy(array) for array in arrays)
+    return ImageTarget(name, boxes, class_ids, masks, labelled, Matches(*matches), draw)
 
 
 def make_target(

@@ -1,0 +1,230 @@
+"""Everything a training run is determined by, as frozen values read from YAML and flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from yolact_ros.config import YolactConfig, variant
+from yolact_ros.errors import ConfigError
+from yolact_ros.training.annotations import DataSource
+from yolact_ros.training.augment import AugmentSettings
+from yolact_ros.training.loss import LossSettings
+
+__all__ = ["TrainingSettings", "load_settings", "settings_from_dict"]
+
+Settings = TypeVar("Settings")
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("step", "cosine")
+PRECISIONS = ("fp32", "bf16", "fp16")
+# The published networks were trained for this many steps of 8 images; the rest scales with it.
+PAPER_STEPS = 800_000
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """One training run. Defaults are the paper's recipe, with its length left to the user.
+
+    Attributes:
+        output: folder for checkpoints, tables and pictures.
+        network: what is trained.
+        sources: training data.
+        validation: validation data, beside the images that sources hold out.
+        start_from: ``imagenet``, ``nothing``, ``bundled``, or a checkpoint's name or path.
+        steps: optimiser steps.
+        batch_size: images of a step, over all processes and accumulated parts.
+        accumulate: parts that a process cuts its share of the step into.
+        optimizer: ``sgd`` or ``adamw``.
+        learning_rate: at full height; ``sgd`` values count for a batch of 8 and are scaled.
+        backbone_rate: factor on the learning rate of the backbone.
+        momentum, weight_decay: of the optimiser; momentum of SGD only.
+        schedule: ``step`` (the paper's: x 0.1 at 35, 75, 87.5 and 93.75 % of the steps) or ``cosine``.
+        warmup_steps: steps of linear warm-up; -1 = the paper's 500, at most a 20th of the steps.
+        warmup_rate: learning rate that the warm-up starts at, as a share of ``learning_rate``.
+        freeze_batch_norm: keep statistics, scale and shift of batch norms; ``auto`` does so for
+            fewer than 6 images a forward pass, as the paper's code does.
+        freeze_blocks: so many first blocks of the backbone, and its stem, are not trained.
+        precision: of the forward pass: ``fp32``, ``bf16`` or ``fp16`` (mixed, CUDA).
+        ema_decay: of the averaged weights that are validated and exported; 0 = none.
+        seed: of everything random.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        workers: processes that prepare images; 0 = the training process itself.
+        cache_images: keep decoded images in memory.
+        max_side_px: images are shrunk to this longest side when loaded; 0 keeps them.
+        keep_empty: also train on images without objects, as pure background.
+        log_every, checkpoint_every, validate_every, pictures_every: in steps; 0 = never.
+        validation_images: most images validated; 0 = all.
+        strict: stop when the data check finds anything.
+        augment, loss: of the images and of the losses.
+    """
+
+    output: Path
+    network: YolactConfig
+    sources: tuple[DataSource, ...]
+    validation: tuple[DataSource, ...] = ()
+    start_from: str = "imagenet"
+    steps: int = 10_000
+    batch_size: int = 8
+    accumulate: int = 1
+    optimizer: str = "sgd"
+    learning_rate: float = 1e-3
+    backbone_rate: float = 1.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "step"
+    warmup_steps: int = -1
+    warmup_rate: float = 0.1
+    freeze_batch_norm: str = "auto"
+    freeze_blocks: int = 0
+    precision: str = "fp32"
+    ema_decay: float = 0.999
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 1
+    cache_images: bool = False
+    max_side_px: int = 0
+    keep_empty: bool = False
+    log_every: int = 20
+    checkpoint_every: int = 500
+    validate_every: int = 1000
+    pictures_every: int = 1000
+    validation_images: int = 0
+    strict: bool = False
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+            ("freeze_batch_norm", ("auto", "yes", "no")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(
+                    f"training: {name} is {getattr(self, name)!r}, expected one of {allowed}"
+                )
+        for name in ("steps", "batch_size", "accumulate", "log_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"training: {name} is {getattr(self, name)}, expected at least 1")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"training: ema_decay is {self.ema_decay}, expected 0..1 below 1")
+        if not self.sources:
+            raise ConfigError("training: no data; name at least one COCO folder under `data`")
+
+    @property
+    def warmup_length(self) -> int:
+        """Steps of warm-up."""
+        if self.warmup_steps >= 0:
+            return self.warmup_steps
+        return min(500, self.steps // 20)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, for the record beside the checkpoints."""
+        values = asdict(self)
+        values["network"] = self.network.to_dict()
+        return {key: _plain(value) for key, value in values.items()}
+
+
+def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> TrainingSettings:
+    """Read a YAML file; paths in it are relative to the file.
+
+    Raises:
+        ConfigError: not readable, not YAML, an unknown key or a value that cannot be used.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} has no settings; expected keys like data, network and steps")
+    return settings_from_dict({**values, **(overrides or {})}, base=path.parent)
+
+
+def settings_from_dict(values: Mapping[str, Any], base: Path) -> TrainingSettings:
+    """Settings from plain values, as the YAML file has them.
+
+    Args:
+        values: keys of :class:`TrainingSettings`, with ``data`` for the sources, and ``network``
+            a variant's name or a mapping of ``variant`` and fields of the config to replace.
+        base: folder that relative paths start from.
+
+    Raises:
+        ConfigError: an unknown key or a value that cannot be used.
+    """
+    known = {f.name for f in fields(TrainingSettings)} - {"sources"} | {"data"}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError(f"training: unknown keys {unknown}; known are {sorted(known)}")
+    arguments = dict(values)
+    arguments["sources"] = _sources(arguments.pop("data", ()), base, "data")
+    arguments["validation"] = _sources(arguments.get("validation", ()), base, "validation")
+    arguments["network"] = _network(arguments.get("network", "yolact_light"))
+    arguments["output"] = base / str(arguments.get("output", "run"))
+    arguments["augment"] = _nested(AugmentSettings, arguments.get("augment", {}), "augment")
+    arguments["loss"] = _nested(LossSettings, arguments.get("loss", {}), "loss")
+    if isinstance(arguments.get("freeze_batch_norm"), bool):  # YAML reads yes and no as bools
+        arguments["freeze_batch_norm"] = "yes" if arguments["freeze_batch_norm"] else "no"
+    try:
+        return TrainingSettings(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"training: {error}") from error
+
+
+def _network(value: Any) -> YolactConfig:
+    if isinstance(value, str):
+        return variant(value)
+    if not isinstance(value, dict):
+        raise ConfigError(f"training: network is {value!r}, expected a variant or a mapping")
+    replaced = {k: _tuples(v) for k, v in value.items() if k != "variant"}
+    return variant(str(value.get("variant", "yolact_light")), **replaced)
+
+
+def _sources(values: Any, base: Path, key: str) -> tuple[DataSource, ...]:
+    if not isinstance(values, list | tuple):
+        raise ConfigError(f"training: {key} is {values!r}, expected a list of data sets")
+    sources = []
+    for number, value in enumerate(values):
+        if not isinstance(value, dict) or not {"images", "annotations"} <= set(value):
+            raise ConfigError(
+                f"training: {key}[{number}] is {value!r}, expected images: and annotations:"
+            )
+        annotations = base / value["annotations"]
+        arguments = {"name": annotations.stem, **value}
+        arguments["images"], arguments["annotations"] = base / value["images"], annotations
+        source = _nested(DataSource, arguments, f"{key}[{number}]")
+        if any(other.name == source.name for other in sources):
+            source = replace(source, name=f"{source.name}_{number}")
+        sources.append(source)
+    return tuple(sources)
+
+
+def _nested(kind: type[Settings], values: Any, key: str) -> Settings:
+    if not isinstance(values, dict):
+        raise ConfigError(f"training: {key} is {values!r}, expected a mapping")
+    known = sorted(f.name for f in fields(kind))  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"training: {key} has unknown keys {unknown}; known are {known}")
+    return kind(**{name: _tuples(value) for name, value in values.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

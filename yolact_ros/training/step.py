@@ -1,0 +1,145 @@
+"""One optimiser step: forward and backward over its parts, and the refusal of broken losses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from yolact_ros.models import Yolact
+from yolact_ros.training.dataset import Batch
+from yolact_ros.training.loss import LossSettings, StepCounts, total_losses
+from yolact_ros.training.processes import Processes
+from yolact_ros.training.targets import ImageTarget
+
+__all__ = ["NetworkWithLosses", "StepResult", "Stepper", "make_optimizer"]
+
+
+class NetworkWithLosses(nn.Module):
+    """Network and losses as one module, so that a distributed wrapper sees every parameter used."""
+
+    def __init__(self, network: Yolact, settings: LossSettings, precision: str) -> None:
+        super().__init__()
+        self.network = network
+        self._settings = settings
+        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+
+    def forward(
+        self, images: Tensor, targets: Sequence[ImageTarget], counts: StepCounts
+    ) -> dict[str, Tensor]:
+        """Weighted losses of B images, see :func:`~yolact_ros.training.loss.total_losses`."""
+        device = images.device.type
+        with torch.autocast(device, self._dtype, enabled=self._dtype is not None):
+            output = self.network(images)
+        return total_losses(output, targets, counts, self._settings, self.network.mask_rescoring)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step did.
+
+    Attributes:
+        losses: terms over the images of all processes.
+        skipped: the weights were left alone because a loss or gradient was not finite.
+        names: images of the step on this process, where it was skipped.
+    """
+
+    losses: dict[str, float]
+    skipped: bool
+    names: tuple[str, ...] = ()
+
+
+class Stepper:
+    """Runs optimiser steps on batches that are cut into parts."""
+
+    def __init__(
+        self,
+        module: NetworkWithLosses,
+        optimizer: torch.optim.Optimizer,
+        *,
+        processes: Processes,
+        device: torch.device,
+        scale_gradients: bool = False,
+    ) -> None:
+        self._processes = processes
+        self._device = device
+        self._optimizer = optimizer
+        self.scaler = torch.amp.GradScaler(device.type, enabled=scale_gradients)
+        self._module: nn.Module = module
+        if processes.count > 1:
+            ids = [device.index] if device.type == "cuda" else None
+            self._module = DistributedDataParallel(
+                module,
+                device_ids=ids,
+                broadcast_buffers=False,
+                # Without a large enough mask in the batch nothing reaches the re-scoring net.
+                find_unused_parameters=module.network.mask_rescoring is not None,
+            )
+
+    def step(self, parts: Sequence[Batch]) -> StepResult:
+        """Train on one step's images of this process; every process must call this.
+
+        The losses are divided by counts over all parts and processes, so that neither
+        accumulation nor processes change what is learnt.
+        """
+        positives, images = self._processes.sum(
+            [
+                float(sum(part.num_positives for part in parts)),
+                float(sum(len(part.targets) for part in parts)),
+            ],
+            self._device,
+        )
+        counts = StepCounts(max(1, round(positives)), round(images))
+        sums: dict[str, Tensor] = {}
+        self._optimizer.zero_grad(set_to_none=True)
+        for number, part in enumerate(parts):
+            moved = part.to(self._device)
+            with self._synchronized_only_if(number == len(parts) - 1):
+                losses = self._module(moved.images, moved.targets, counts)
+                total = torch.stack(list(losses.values())).sum()
+                # The wrapper averages gradients over processes; the counts already cover all.
+                self.scaler.scale(total * self._processes.count).backward()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach()
+        values = self._processes.sum([float(value) for value in sums.values()], self._device)
+        result = dict(zip(sums, values, strict=True))
+        if not all(torch.isfinite(torch.tensor(values))):
+            names = tuple(name for part in parts for name in part.names)
+            self._optimizer.zero_grad(set_to_none=True)
+            return StepResult(result, True, names)
+        before = self.scaler.get_scale()
+        self.scaler.step(self._optimizer)
+        self.scaler.update()
+        return StepResult(result, self.scaler.is_enabled() and self.scaler.get_scale() < before)
+
+    @contextlib.contextmanager
+    def _synchronized_only_if(self, wanted: bool) -> Iterator[None]:
+        if wanted or not isinstance(self._module, DistributedDataParallel):
+            yield
+        else:
+            with self._module.no_sync():
+                yield
+
+
+def make_optimizer(
+    network: Yolact,
+    *,
+    kind: str,
+    backbone_rate: float,
+    momentum: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """SGD or AdamW with the backbone in a group of its own; ``group["rate"]`` scales its rate."""
+    trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for n, p in trained if n.startswith("backbone.")], "rate": backbone_rate},
+        {"params": [p for n, p in trained if not n.startswith("backbone.")], "rate": 1.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if kind == "adamw":
+        return torch.optim.AdamW(groups, lr=0.0, weight_decay=weight_decay)
+    return torch.optim.SGD(groups, lr=0.0, momentum=momentum, weight_decay=weight_decay)

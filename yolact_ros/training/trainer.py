@@ -1,0 +1,280 @@
+"""The training loop: steps, averages, checkpoints, validation; goes on bit for bit after a kill."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from yolact_ros.errors import ConfigError
+from yolact_ros.models import Yolact
+from yolact_ros.training.annotations import ImageRecord
+from yolact_ros.training.cpu_speed import run_depthwise_in_float32
+from yolact_ros.training.dataset import TrainingImages
+from yolact_ros.training.ema import AveragedWeights
+from yolact_ros.training.export import export_network
+from yolact_ros.training.journal import Journal, open_tensorboard
+from yolact_ros.training.loader import step_parts
+from yolact_ros.training.processes import Processes
+from yolact_ros.training.schedule import learning_rate
+from yolact_ros.training.settings import TrainingSettings
+from yolact_ros.training.start import freeze, start_network
+from yolact_ros.training.state import STATE_FILE, load_state, save_state, write_atomically
+from yolact_ros.training.step import NetworkWithLosses, Stepper, make_optimizer
+
+__all__ = ["Trainer", "Validate"]
+
+Validate = Callable[[Yolact, int], dict[str, float]]
+"""Scores a network in evaluation mode after so many steps; ``mask_ap`` decides which is best."""
+
+MIN_IMAGES_FOR_BATCH_NORM = 6
+BEST_METRIC = "mask_ap"
+
+
+class Trainer:
+    """One training run in one process.
+
+    Args:
+        settings: of the run.
+        records: training images.
+        processes: of the run.
+        validate: called on the main process every ``validate_every`` steps, if given.
+        say: takes lines for the user.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        records: Sequence[ImageRecord],
+        *,
+        processes: Processes | None = None,
+        validate: Validate | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._settings = settings
+        self._processes = processes or Processes()
+        self._validate = validate
+        self._say = say if self._processes.is_main else _say_nothing
+        parts = settings.accumulate * self._processes.count
+        if settings.batch_size % parts:
+            raise ConfigError(
+                f"training: batch_size {settings.batch_size} cannot be cut into {parts} equal "
+                f"parts ({self._processes.count} processes, accumulate {settings.accumulate})"
+            )
+        self._device = _choose_device(settings.device, self._processes)
+        self.network, remarks = start_network(settings)
+        for remark in remarks:
+            self._say(remark)
+        self._frozen_batch_norm = settings.freeze_batch_norm == "yes" or (
+            settings.freeze_batch_norm == "auto"
+            and settings.batch_size // parts < MIN_IMAGES_FOR_BATCH_NORM
+        )
+        if self._frozen_batch_norm:
+            self._say("batch norms keep their statistics, scale and shift")
+        self._prepare_network()
+        self._images = TrainingImages(
+            records,
+            settings.network,
+            self.network.priors,
+            augment=settings.augment,
+            source_weights={source.name: source.weight for source in settings.sources},
+            keep_empty=settings.keep_empty,
+            seed=settings.seed,
+            max_side_px=settings.max_side_px,
+            cache=settings.cache_images,
+        )
+        self._optimizer = make_optimizer(
+            self.network,
+            kind=settings.optimizer,
+            backbone_rate=settings.backbone_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+        self._stepper = Stepper(
+            NetworkWithLosses(self.network, settings.loss, settings.precision),
+            self._optimizer,
+            processes=self._processes,
+            device=self._device,
+            scale_gradients=settings.precision == "fp16" and self._device.type == "cuda",
+        )
+        self._average = AveragedWeights(self.network, settings.ema_decay)
+        self.step = 0
+        self.skipped_steps = 0
+        self.best = -1.0
+
+    def resume(self) -> None:
+        """Go on from the run folder's last checkpoint.
+
+        Raises:
+            CheckpointError: there is none, or it is of another network.
+        """
+        state = load_state(self._settings.output / STATE_FILE)
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._average.load(state["average"])
+        self._stepper.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["random"])
+        self.step = int(state["step"])
+        self.skipped_steps = int(state["skipped_steps"])
+        self.best = float(state["best"])
+        self._say(f"resumes after step {self.step}")
+
+    def run(self, *, stop_after: int | None = None) -> Path:
+        """Train to the end, or for ``stop_after`` steps; returns the exported network's path."""
+        settings = self._settings
+        last_step = settings.steps
+        if stop_after is not None:
+            last_step = min(last_step, self.step + stop_after)
+        if self._processes.is_main:
+            settings.output.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(settings.to_dict(), indent=1)
+            write_atomically(settings.output / "settings.json", text + "\n")
+        self._train(last_step)
+        self._save()
+        path = settings.output / "last.safetensors"
+        if self._processes.is_main:
+            export_network(path, self.averaged_network(), settings, {"steps": self.step})
+        self._processes.wait()
+        return path
+
+    def averaged_network(self) -> Yolact:
+        """A copy of the network with the averaged weights, in evaluation mode."""
+        network = Yolact(self._settings.network).to(self._device)
+        network.load_state_dict(self._average.values if self._settings.ema_decay else
+                                self.network.state_dict())
+        return network.eval()
+
+    def _prepare_network(self) -> None:
+        network = self.network.to(self._device, memory_format=torch.channels_last)
+        network.train()
+        freeze(network, batch_norm=self._frozen_batch_norm, blocks=self._settings.freeze_blocks)
+        if self._device.type == "cpu" and self._settings.precision == "bf16":
+            run_depthwise_in_float32(network)
+
+    def _train(self, last_step: int) -> None:
+        settings = self._settings
+        main = self._processes.is_main
+        tensorboard = open_tensorboard(settings.output, self.step) if main else None
+        journal = Journal(settings.output, "training", self.step, tensorboard) if main else None
+        scores = Journal(settings.output, "validation", self.step, tensorboard) if main else None
+        stream = step_parts(
+            self._images,
+            first_step=self.step,
+            steps=last_step,
+            batch_size=settings.batch_size,
+            accumulate=settings.accumulate,
+            processes=self._processes,
+            workers=settings.workers,
+        )
+        recent = _Recent()
+        for parts in _with_progress(stream, self.step, settings.steps, enabled=main):
+            rate = learning_rate(self.step, settings)
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate * group["rate"]
+            result = self._stepper.step(parts)
+            self.step += 1
+            if result.skipped:
+                self.skipped_steps += 1
+                self._say(
+                    f"step {self.step}: loss or gradient not finite, step skipped "
+                    f"({self.skipped_steps} so far): {', '.join(result.names)}"
+                )
+            else:
+                self._average.update(self.network)
+                recent.add(result.losses)
+            if self.step % settings.log_every == 0 and recent.count:
+                row = recent.take(settings.batch_size)
+                if journal is not None:
+                    journal.write(self.step, {"learning_rate": rate, **row})
+                    self._say(_line(self.step, settings.steps, row))
+            if _due(self.step, settings.checkpoint_every):
+                self._save()
+            if scores is not None and self._validate and _due(self.step, settings.validate_every):
+                self._score(scores)
+        if tensorboard is not None:
+            tensorboard.close()
+
+    def _score(self, scores: Journal) -> None:
+        assert self._validate is not None
+        network = self.averaged_network()
+        values = self._validate(network, self.step)
+        scores.write(self.step, values)
+        self._say("  ".join(f"{name} {value:.3f}" for name, value in values.items()))
+        if values.get(BEST_METRIC, -1.0) > self.best:
+            self.best = values[BEST_METRIC]
+            path = self._settings.output / "best.safetensors"
+            export_network(path, network, self._settings, {"steps": self.step, **values})
+
+    def _save(self) -> None:
+        if not self._processes.is_main:
+            return
+        state: dict[str, Any] = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": self._average.state(),
+            "scaler": self._stepper.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+            "skipped_steps": self.skipped_steps,
+            "best": self.best,
+        }
+        save_state(self._settings.output / STATE_FILE, state)
+
+
+class _Recent:
+    """Means of the losses since the last line of the journal."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sums: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def add(self, losses: dict[str, float]) -> None:
+        self.count += 1
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def take(self, batch_size: int) -> dict[str, float]:
+        now = time.monotonic()
+        means = {name: value / self.count for name, value in self._sums.items()}
+        row = {
+            **means,
+            "total": sum(means.values()),
+            "images_per_s": self.count * batch_size / (now - self._since),
+        }
+        self.count, self._sums, self._since = 0, {}, now
+        return row
+
+
+def _with_progress(stream: Any, first: int, total: int, *, enabled: bool) -> Any:
+    """Progress bar with the time left; only on a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(
+        stream, initial=first, total=total, unit="step", disable=None if enabled else True
+    )
+
+
+def _line(step: int, steps: int, row: dict[str, float]) -> str:
+    terms = "  ".join(f"{name} {value:.3f}" for name, value in row.items())
+    return f"step {step}/{steps}  {terms}"
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _say_nothing(line: str) -> None:
+    del line
+
+
+def _choose_device(name: str, processes: Processes) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        return torch.device("cuda", processes.local_rank)
+    return torch.device(name)
