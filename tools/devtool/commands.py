@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from devtool.environment import ready_environment
+from devtool.environment import base_environment, ready_environment
 from devtool.layout import Layout
 from devtool.problem import SetupProblem
 from devtool.ros import RosSource
@@ -73,16 +73,10 @@ def shell(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
     return _become(command, env)
 
 
-def _lint_commands() -> list[list[str]]:
-    return [
-        ["ruff", "check", "."],
-        ["ruff", "format", "--check", "."],
-        ["mypy"],
-    ]
-
-
-def _run_all(layout: Layout, env: Mapping[str, str], commands: Sequence[Sequence[str]]) -> int:
-    """Run each command in the checkout; the first failing status, after all have run."""
+def _run_all(
+    layout: Layout, commands: Sequence[Sequence[str]], env: Mapping[str, str]
+) -> list[tuple[str, int]]:
+    """Run each command in the checkout; the failed ones with their exit status."""
     failed: list[tuple[str, int]] = []
     for command in commands:
         print(f"$ {shlex.join(command)}", flush=True)
@@ -90,6 +84,17 @@ def _run_all(layout: Layout, env: Mapping[str, str], commands: Sequence[Sequence
         status = subprocess.run([program, *command[1:]], cwd=layout.root, env=env).returncode
         if status != 0:
             failed.append((shlex.join(command), status))
+    return failed
+
+
+def _lint(layout: Layout, ros: RosSource) -> list[tuple[str, int]]:
+    # Without our own PYTHONPATH: mypy would take the installed copy for a second package.
+    env = base_environment(layout, ros, os.environ)
+    commands = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
+    return _run_all(layout, commands, env)
+
+
+def _status(failed: Sequence[tuple[str, int]]) -> int:
     for name, status in failed:
         print(f"FAILED (exit status {status}): {name}", file=sys.stderr)
     return failed[0][1] if failed else 0
@@ -97,13 +102,15 @@ def _run_all(layout: Layout, env: Mapping[str, str], commands: Sequence[Sequence
 
 def lint(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
     """`./dev lint`: ruff and mypy."""
-    return _run_all(layout, ready_environment(layout, ros, os.environ), _lint_commands())
+    return _status(_lint(layout, ros))
 
 
 def test(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
-    """`./dev test [pytest arguments]`: ruff, mypy, then pytest."""
+    """`./dev test [pytest arguments]`: ruff, mypy, then pytest, whatever the first two said."""
+    failed = _lint(layout, ros)
     env = _local(ready_environment(layout, ros, os.environ))
-    return _run_all(layout, env, [*_lint_commands(), ["pytest", *arguments]])
+    failed += _run_all(layout, [["pytest", *arguments]], env)
+    return _status(failed)
 
 
 def clean(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:

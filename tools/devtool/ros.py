@@ -11,10 +11,8 @@ from devtool.problem import SetupProblem
 
 __all__ = ["RosSource", "find_ros", "repair_cmake_exports"]
 
-_TOO_OLD = frozenset(
-    "ardent bouncy crystal dashing eloquent foxy galactic humble iron "
-    "indigo jade kinetic lunar melodic noetic".split()
-)
+_ROS_1 = ("indigo", "jade", "kinetic", "lunar", "melodic", "noetic")
+_BEFORE_JAZZY = ("crystal", "dashing", "eloquent", "foxy", "galactic", "humble", "iron")
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def find_ros(environ: Mapping[str, str]) -> RosSource:
     distro = environ.get("ROS_DISTRO", "").strip()
     if not distro:
         return RosSource("jazzy", sourced=False)
-    if distro in _TOO_OLD:
+    if distro in _ROS_1 + _BEFORE_JAZZY:
         raise SetupProblem(
             f"ROS {distro} is sourced in this terminal; yolact_ros needs ROS 2 Jazzy or newer.",
             "source a newer one (for example /opt/ros/jazzy/setup.sh), or use a terminal without "

@@ -201,7 +201,9 @@ class Steps:
         env = build_environment(self.layout, self.ros, self.environ)
         program = shutil.which(command[0], path=env["PATH"])
         if program is None:
-            raise SetupProblem("colcon is missing from the environment.", "./dev clean, then again.")
+            raise SetupProblem(
+                "colcon is missing from the environment.", "./dev clean, then again."
+            )
         status, output = run_logged([program, *command[1:]], log, env, line)
         if status != 0:
             tail = "\n".join(f"    {text}" for text in output.strip().splitlines()[-15:])
