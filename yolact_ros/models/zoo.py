@@ -5,11 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import yolact_ros
 from yolact_ros.errors import CheckpointError, DownloadError
 from yolact_ros.models.download import (
     DownloadOptions,
@@ -17,6 +15,7 @@ from yolact_ros.models.download import (
     download_file,
     sha256_of,
 )
+from yolact_ros.resources import resource_folders
 
 __all__ = [
     "BUNDLED",
@@ -84,7 +83,11 @@ def models_folder() -> Path:
     Raises:
         CheckpointError: none of them has a manifest.
     """
-    candidates = list(_models_folders())
+    override = os.environ.get("YOLACT_ROS_MODELS")
+    if override:
+        candidates = [Path(override).expanduser()]
+    else:
+        candidates = [folder / "models" for folder in resource_folders()]
     for folder in candidates:
         if (folder / "manifest.json").is_file():
             return folder
@@ -216,21 +219,6 @@ def verify_model(name: str) -> tuple[Path, bool]:
             f"{path}: damaged or changed, sha256 is {actual}, expected {expected}; {cure}"
         )
     return path, True
-
-
-def _models_folders() -> Iterator[Path]:
-    override = os.environ.get("YOLACT_ROS_MODELS")
-    if override:
-        yield Path(override).expanduser()
-        return
-    # colcon --symlink-install links every file to the checkout: look around the link first.
-    package = Path(yolact_ros.__file__).parent
-    for folder in dict.fromkeys((package, package.resolve())):
-        for parent in folder.parents:
-            if (parent / "share" / "yolact_ros" / "models").is_dir():
-                yield parent / "share" / "yolact_ros" / "models"
-                break
-        yield folder.parent / "models"
 
 
 def _read_manifest() -> dict[str, ModelEntry]:
