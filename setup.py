@@ -10,9 +10,9 @@ _ROOT = Path(__file__).parent
 
 
 def _data_files() -> list[tuple[str, list[str]]]:
-    """config/ and models/ below share/yolact_ros, where a colcon install has them too."""
+    """config/, models/ and msg/ below share/yolact_ros, where a colcon install has them too."""
     found: dict[str, list[str]] = {}
-    for top in ("config", "models"):
+    for top in ("config", "models", "msg"):
         for path in sorted((_ROOT / top).rglob("*")):
             if path.is_file():
                 relative = path.relative_to(_ROOT)
