@@ -117,9 +117,12 @@ def clean(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
     """`./dev clean`: remove everything that set-up and the tests made in the checkout."""
     with locked(layout.lock):
         own = [path.parent for path in layout.root.glob(".venv*/.dev")]
-        caches = [layout.root / name for name in _CACHES]
-        for path in [*own, *caches, layout.state]:
-            if path.exists():
+        own += [path for name in _CACHES if (path := layout.root / name).exists()]
+        own += [path for path in layout.state.iterdir() if path != layout.lock]
+        for path in own:
+            if path.is_dir():
                 shutil.rmtree(path)
-                print(f"removed {path}")
+            else:
+                path.unlink(missing_ok=True)
+            print(f"removed {path}")
     return 0

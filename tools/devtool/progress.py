@@ -60,7 +60,8 @@ def run_logged(
     """Run `command`, append its output to `log`; returns the exit status and that output.
 
     The child has its own process group, which is ended with it on Ctrl-C: pip starts
-    helpers that would go on writing. Raises OSError where the command cannot be started.
+    helpers that would go on writing. It inherits what was made inheritable (the set-up lock).
+    Raises OSError where the command cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
@@ -74,6 +75,7 @@ def run_logged(
             stdin=subprocess.DEVNULL,
             env=dict(env),
             start_new_session=True,
+            close_fds=False,
         )
         try:
             while True:

@@ -62,6 +62,12 @@ def _do(steps: Steps, step: Step, line: StepLine) -> None:
         (steps.layout.logs / f"{step.name}.log").unlink(missing_ok=True)
         note = step.run(line, redo)
         stamp.finish(step.fingerprint)
+    except SetupProblem:
+        # pip and colcon ended by themselves, and pip takes a failed installation back.
+        if not redo:
+            stamp.give_up()
+        line.failed()
+        raise
     except BaseException:
         line.failed()
         raise
@@ -72,7 +78,8 @@ def _do(steps: Steps, step: Step, line: StepLine) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Hold the checkout's set-up lock; says whom it waits for.
 
-    The kernel frees the lock when its holder dies, so a killed set-up never blocks the next.
+    The kernel frees the lock when its last holder dies, so a killed set-up never blocks the
+    next.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
@@ -94,4 +101,10 @@ def locked(path: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        # pip and colcon inherit the lock: where this process is killed and they live on, the
+        # next set-up waits for them.
+        os.set_inheritable(file.fileno(), True)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -57,6 +57,10 @@ class Stamp:
         self._started.touch()
         self._done.unlink(missing_ok=True)
 
+    def give_up(self) -> None:
+        """Record that the step failed without leaving anything half done."""
+        self._started.unlink(missing_ok=True)
+
     def finish(self, done_for: str) -> None:
         """Record that the step is done; atomic, so a full disk never leaves half a stamp."""
         partial = self._done.with_suffix(".partial")

@@ -55,7 +55,10 @@ class Steps:
             sys.version_info[:2],
             files=[self._locked("pip")],
         )
-        torch = fingerprint(venv, gpu, files=[self._locked("torch")])
+        # The CUDA build also works without a GPU, so it stays when the GPU is taken away.
+        torch_cuda = fingerprint(venv, "cuda", files=[self._locked("torch")])
+        cuda = gpu or Stamp(self.layout.stamps, "torch").matches(torch_cuda)
+        torch = torch_cuda if cuda else fingerprint(venv, "cpu", files=[self._locked("torch")])
         python = fingerprint(venv, files=[self._locked("python"), self._locked("demo")])
         runtimes = fingerprint(venv, files=[self._locked("runtimes")])
         ros_files = [] if self.ros.sourced else [self._locked("ros-jazzy")]
@@ -64,15 +67,19 @@ class Steps:
             Step("venv", f"virtual environment {self.layout.venv.name}", venv, 50, self._venv),
             Step(
                 "torch",
-                f"torch ({'CUDA' if gpu else 'CPU'} build)",
+                f"torch ({'CUDA' if cuda else 'CPU'} build)",
                 torch,
-                1500 + (_TORCH_CUDA_EXTRA_MB if gpu else 0),
-                self._torch_gpu if gpu else self._torch_cpu,
+                1500 + (_TORCH_CUDA_EXTRA_MB if cuda else 0),
+                self._torch_cuda if cuda else self._torch_cpu,
             ),
             Step("python", "Python packages", python, 800, self._python),
-            Step("ros", str(self.ros), ros, 600, self._ros_sourced)
-            if self.ros.sourced
-            else Step("ros", str(self.ros), ros, 600, self._ros_wheels),
+            Step(
+                "ros",
+                str(self.ros),
+                ros,
+                600,
+                self._ros_sourced if self.ros.sourced else self._ros_wheels,
+            ),
             Step("runtimes", "OpenVINO and ONNX Runtime", runtimes, 400, self._runtimes),
         ]
         build = fingerprint(venv, ros, files=self.build_inputs())
@@ -106,8 +113,13 @@ class Steps:
                     f"{folder} exists and was not made by ./dev.",
                     f"move it away or delete it (rm -r {folder}), then run the same command.",
                 )
-            shutil.rmtree(folder)
-        self.stamp_folder()
+            # Renamed first: a half-deleted folder would no longer be known as ours.
+            old = self.layout.state / "old-environment"
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+            shutil.rmtree(old, ignore_errors=True)
+        # The folder is marked as ours before anything is in it.
+        Stamp(self.layout.stamps, "venv").begin()
         options = ["--system-site-packages"] if self.ros.sourced else []
         env = base_environment(self.layout, self.ros, self.environ)
         log = self.layout.logs / "venv.log"
@@ -121,12 +133,10 @@ class Steps:
         self._pip("venv").install(self._locked("pip"), line=line)
         return "earlier one was unfinished, made anew" if redo else ""
 
-    def stamp_folder(self) -> None:
-        """Mark the environment's folder as ours before anything is in it."""
-        Stamp(self.layout.stamps, "venv").begin()
-
-    def _torch_gpu(self, line: StepLine, redo: bool) -> str:
-        self._pip("torch").install(self._locked("torch"), line=line, redo=redo)
+    def _torch_cuda(self, line: StepLine, redo: bool) -> str:
+        # To pip the CPU build is the same version, and it would stay.
+        cpu_build = any(self.layout.venv.glob("lib/python3*/site-packages/torch-*+cpu.dist-info"))
+        self._pip("torch").install(self._locked("torch"), line=line, redo=redo or cpu_build)
         return ""
 
     def _torch_cpu(self, line: StepLine, redo: bool) -> str:
