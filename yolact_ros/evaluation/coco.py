@@ -25,8 +25,12 @@ __all__ = [
     "CocoMetrics",
     "Dataset",
     "IouType",
+    "accumulate",
+    "count_objects",
     "evaluate_results",
     "load_ground_truth",
+    "match_results",
+    "summarize",
 ]
 
 IouType = Literal["bbox", "segm"]
@@ -132,6 +136,26 @@ def evaluate_results(
             without what ``iou_type`` compares.
         DependencyError: pycocotools is not installed.
     """
+    evaluator = match_results(
+        ground_truth, results, iou_type, category_ids=category_ids, image_ids=image_ids
+    )
+    accumulate(evaluator)
+    categories = _selected(ground_truth["categories"], category_ids)
+    return summarize(evaluator, categories, count_objects(evaluator), len(evaluator.params.imgIds))
+
+
+def match_results(
+    ground_truth: Dataset,
+    results: Sequence[CocoResult],
+    iou_type: IouType = "segm",
+    *,
+    category_ids: Iterable[int] | None = None,
+    image_ids: Iterable[int] | None = None,
+) -> Any:
+    """A COCOeval that has matched results with annotations, image by image, not yet accumulated.
+
+    Arguments and errors are those of :func:`evaluate_results`.
+    """
     coco = require("pycocotools.coco", extra="evaluate")
     cocoeval = require("pycocotools.cocoeval", extra="evaluate")
     _check_results(ground_truth, results, iou_type)
@@ -148,15 +172,40 @@ def evaluate_results(
         evaluator.params.imgIds = [row["id"] for row in images]
         evaluator.params.catIds = [row["id"] for row in categories]
         evaluator.evaluate()
+    return evaluator
+
+
+def accumulate(evaluator: Any) -> None:
+    """COCOeval.accumulate without its printing."""
+    with contextlib.redirect_stdout(io.StringIO()):
         evaluator.accumulate()
-    return _summarize(evaluator, truth, categories, iou_type)
 
 
-def _summarize(
-    evaluator: Any, truth: Any, categories: Sequence[Mapping[str, Any]], iou_type: IouType
+def count_objects(evaluator: Any) -> dict[int, int]:
+    """Annotated objects of each category id, crowds not counted, of :func:`match_results`."""
+    truth = evaluator.cocoGt
+    return {
+        int(id_): len(truth.getAnnIds(evaluator.params.imgIds, [id_], iscrowd=False))
+        for id_ in evaluator.params.catIds
+    }
+
+
+def summarize(
+    evaluator: Any,
+    categories: Sequence[Mapping[str, Any]],
+    num_objects: Mapping[int, int],
+    num_images: int,
 ) -> CocoMetrics:
+    """The metrics of a COCOeval that has accumulated.
+
+    Args:
+        evaluator: its last detection limit counts, 100 by default.
+        categories: in the order of the result.
+        num_objects: by category id.
+        num_images: that were matched.
+    """
     # precision[T thresholds, R recalls, K categories, A area ranges, M detection limits];
-    # -1 where a category has no object. The last limit is 100 detections.
+    # -1 where a category has no object.
     precision = evaluator.eval["precision"][..., -1]
     recall = evaluator.eval["recall"][..., -1]
     thresholds = [round(float(value), 2) for value in evaluator.params.iouThrs]
@@ -168,20 +217,17 @@ def _summarize(
     per_class = []
     for row in categories:
         values = whole[:, :, column[row["id"]]]
-        annotations = truth.loadAnns(
-            truth.getAnnIds(evaluator.params.imgIds, [row["id"]], iscrowd=False)
-        )
         per_class.append(
             ClassMetrics(
                 int(row["id"]),
                 str(row["name"]),
                 _mean(values),
                 _mean(values[thresholds.index(0.5)]),
-                len(annotations),
+                num_objects[int(row["id"])],
             )
         )
     return CocoMetrics(
-        iou_type=iou_type,
+        iou_type=evaluator.params.iouType,
         ap=_mean(whole),
         ap50=by_iou[0.5],
         ap75=by_iou[0.75],
@@ -191,7 +237,7 @@ def _summarize(
         ap_by_iou=by_iou,
         recall100=_mean(recall[..., areas["all"]]),
         per_class=tuple(per_class),
-        num_images=len(evaluator.params.imgIds),
+        num_images=num_images,
     )
 
 
