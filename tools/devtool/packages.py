@@ -46,11 +46,15 @@ def answers(url: str, timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
 
 @dataclass(frozen=True)
 class Pip:
-    """pip of one environment; its output goes to `log`, `env` is its whole environment."""
+    """pip of one environment; its output goes to `log`, `env` is its whole environment.
+
+    `constraints`: files of locked versions for packages that others ask for.
+    """
 
     python: Path
     env: dict[str, str]
     log: Path
+    constraints: tuple[Path, ...] = ()
 
     def _command(self, *arguments: str) -> list[str]:
         options = ("--disable-pip-version-check", "--no-input")
@@ -64,13 +68,14 @@ class Pip:
         options: Sequence[str] = (),
         redo: bool = False,
     ) -> None:
-        """Install every line of `requirements`.
+        """Install every line of `requirements`, and what these need.
 
         `redo` repairs an installation that was cut short: it clears what pip cannot remove
         and installs every package again, from pip's cache where it can.
         Raises SetupProblem naming the log and the cure, OSError where the disk is full.
         """
-        extra = list(options)
+        extra = [part for path in self.constraints for part in ("-c", str(path))]
+        extra += options
         if redo:
             self._remove_half_installed()
             extra.append("--force-reinstall")

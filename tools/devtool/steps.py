@@ -69,7 +69,7 @@ class Steps:
                 "torch",
                 f"torch ({'CUDA' if cuda else 'CPU'} build)",
                 torch,
-                1500 + (_TORCH_CUDA_EXTRA_MB if cuda else 0),
+                1200 + (_TORCH_CUDA_EXTRA_MB if cuda else 0),
                 self._torch_cuda if cuda else self._torch_cpu,
             ),
             Step("python", "Python packages", python, 800, self._python),
@@ -77,13 +77,13 @@ class Steps:
                 "ros",
                 str(self.ros),
                 ros,
-                600,
+                450,
                 self._ros_sourced if self.ros.sourced else self._ros_wheels,
             ),
-            Step("runtimes", "OpenVINO and ONNX Runtime", runtimes, 400, self._runtimes),
+            Step("runtimes", "OpenVINO and ONNX Runtime", runtimes, 450, self._runtimes),
         ]
         build = fingerprint(venv, ros, files=self.build_inputs())
-        steps.append(Step("build", "messages and package (colcon)", build, 100, self._colcon))
+        steps.append(Step("build", "messages and package (colcon)", build, 50, self._colcon))
         return steps
 
     def build_inputs(self) -> list[Path]:
@@ -103,7 +103,10 @@ class Steps:
 
     def _pip(self, name: str) -> packages.Pip:
         env = base_environment(self.layout, self.ros, self.environ)
-        return packages.Pip(self.layout.python, env, self.layout.logs / f"{name}.log")
+        # setuptools, for one, is needed by torch too, which would take its newest.
+        constraints = tuple(self._locked(other) for other in ("pip", "torch", "python"))
+        log = self.layout.logs / f"{name}.log"
+        return packages.Pip(self.layout.python, env, log, constraints)
 
     def _venv(self, line: StepLine, redo: bool) -> str:
         folder = self.layout.venv
