@@ -1,0 +1,139 @@
+"""Modulated deformable convolution (DCNv2, Zhu et al. 2019)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["deform_conv2d", "sample_deform_conv2d"]
+
+
+def deform_conv2d(
+    features: Tensor,
+    offsets: Tensor,
+    modulation: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: int = 1,
+    padding: int = 1,
+) -> Tensor:
+    """Convolve at displaced sampling positions; bilinear, zeros outside the features.
+
+    Tap t (row-major in the K x K kernel) of output (i, j) samples at row
+    ``i * stride - padding + t // K + offsets[:, 2 t, i, j]`` and column
+    ``j * stride - padding + t % K + offsets[:, 2 t + 1, i, j]`` and is multiplied by
+    ``modulation[:, t, i, j]``. Uses torchvision's operator where torchvision is installed,
+    :func:`sample_deform_conv2d` elsewhere; they agree to rounding. Sampling positions need the
+    precision of float32, so narrower inputs are computed in float32 and returned in their dtype.
+
+    Args:
+        features (Tensor[B, C, H, W]): input.
+        offsets (Tensor[B, 2 K K, H', W']): displacements in pixels, row before column.
+        modulation (Tensor[B, K K, H', W']): factor of each tap, 0..1.
+        weight (Tensor[C', C, K, K]): of the convolution.
+        bias (Tensor[C'] | None): of the convolution.
+        stride: of the sampling positions, in pixels.
+        padding: zeros around the features, in pixels.
+
+    Returns:
+        Tensor[B, C', H', W'] in the dtype of ``features``.
+    """
+    operator = _torchvision_operator() or sample_deform_conv2d
+    precision = torch.promote_types(features.dtype, torch.float32)
+    # Under autocast the cast below alone would be undone for the matrix product.
+    with torch.autocast(features.device.type, enabled=False):
+        output = operator(
+            features.to(precision),
+            offsets.to(precision),
+            modulation.to(precision),
+            weight.to(precision),
+            None if bias is None else bias.to(precision),
+            stride=stride,
+            padding=padding,
+        )
+    return output.to(features.dtype)
+
+
+def sample_deform_conv2d(
+    features: Tensor,
+    offsets: Tensor,
+    modulation: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: int = 1,
+    padding: int = 1,
+) -> Tensor:
+    """:func:`deform_conv2d` from ``grid_sample`` and one matrix product, for any torch build.
+
+    Same arguments and result, all in one floating-point dtype.
+    """
+    batch, channels, height, width = features.shape
+    out_channels, _, kernel, _ = weight.shape
+    taps = kernel * kernel
+    out_height, out_width = offsets.shape[-2:]
+    rows, columns = _regular_positions(features, kernel, out_height, out_width, stride, padding)
+    displacements = offsets.reshape(batch, taps, 2, out_height, out_width)
+    rows = rows + displacements[:, :, 0]
+    columns = columns + displacements[:, :, 1]
+    # grid_sample counts from the outer edges: pixel centre x lies at (2 x + 1) / width - 1.
+    grid = torch.stack(((2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1), dim=-1)
+    samples = F.grid_sample(
+        features,
+        grid.reshape(batch, taps * out_height, out_width, 2),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=False,
+    ).reshape(batch, channels, taps, out_height * out_width)
+    samples = samples * modulation.reshape(batch, 1, taps, out_height * out_width)
+    output = torch.matmul(
+        weight.reshape(out_channels, channels * taps),
+        samples.reshape(batch, channels * taps, out_height * out_width),
+    ).reshape(batch, out_channels, out_height, out_width)
+    return output if bias is None else output + bias[:, None, None]
+
+
+def _regular_positions(
+    like: Tensor, kernel: int, out_height: int, out_width: int, stride: int, padding: int
+) -> tuple[Tensor, Tensor]:
+    """Rows ``[taps, H', 1]`` and columns ``[taps, 1, W']`` that a plain convolution reads."""
+    taps = torch.arange(kernel * kernel, dtype=like.dtype, device=like.device)
+    out_rows = torch.arange(out_height, dtype=like.dtype, device=like.device)
+    out_columns = torch.arange(out_width, dtype=like.dtype, device=like.device)
+    tap_rows = torch.div(taps, kernel, rounding_mode="floor")
+    tap_columns = taps - tap_rows * kernel
+    rows = tap_rows[:, None, None] + (out_rows * stride - padding)[None, :, None]
+    columns = tap_columns[:, None, None] + (out_columns * stride - padding)[None, None, :]
+    return rows, columns
+
+
+@functools.cache
+def _torchvision_operator() -> Callable[..., Tensor] | None:
+    """torchvision's deformable convolution with this module's arguments, or None without it."""
+    try:
+        from torchvision.ops import deform_conv2d as operator
+    except Exception:
+        # Not only ImportError: a torchvision built for another torch raises RuntimeError.
+        return None
+
+    def call(
+        features: Tensor,
+        offsets: Tensor,
+        modulation: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        stride: int,
+        padding: int,
+    ) -> Tensor:
+        output: Tensor = operator(
+            features, offsets, weight, bias, stride=stride, padding=padding, mask=modulation
+        )
+        return output
+
+    return call
