@@ -31,6 +31,8 @@ _OFFLINE_SIGNS = (
     "ProxyError",
     "NewConnectionError",
     "NameResolutionError",
+    # Without retries pip does not say why it found nothing.
+    "(from versions: none)",
 )
 
 
@@ -74,7 +76,9 @@ class Pip:
         and installs every package again, from pip's cache where it can.
         Raises SetupProblem naming the log and the cure, OSError where the disk is full.
         """
-        extra = [part for path in self.constraints for part in ("-c", str(path))]
+        # A package that the index lacks is called a conflict where its own file constrains it.
+        others = [path for path in self.constraints if path != requirements]
+        extra = [part for path in others for part in ("-c", str(path))]
         extra += options
         if redo:
             self._remove_half_installed()
@@ -119,7 +123,7 @@ class Pip:
         if any(sign in output for sign in _OFFLINE_SIGNS):
             return SetupProblem(
                 f"the packages of {name} could not be downloaded: the package index cannot be "
-                f"reached (pip's output: {self.log}).",
+                f"reached or does not have them (pip's output: {self.log}).",
                 "check the network (behind a proxy set HTTPS_PROXY, for a mirror PIP_INDEX_URL), "
                 "then run the same command again: it goes on where it stopped.",
             )

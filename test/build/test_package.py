@@ -1,0 +1,93 @@
+"""What colcon, pip and rosdep read says the same thing."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from xml.etree import ElementTree
+
+import yolact_ros
+
+ROOT = Path(__file__).parents[2]
+
+
+def manifest() -> ElementTree.Element:
+    return ElementTree.parse(ROOT / "package.xml").getroot()
+
+
+def project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_version_is_the_same_for_colcon_and_pip() -> None:
+    assert manifest().findtext("version") == yolact_ros.__version__
+    assert project()["dynamic"] == ["version"]
+
+
+def test_every_message_is_generated() -> None:
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    assert sorted(re.findall(r'"(msg/\w+\.msg)"', cmake)) == sorted(
+        f"msg/{path.name}" for path in (ROOT / "msg").glob("*.msg")
+    )
+
+
+def imported_packages(folder: Path) -> set[str]:
+    """Top-level packages that the modules of `folder` import, wherever they do."""
+    found: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found
+
+
+def test_package_xml_names_every_ros_package_that_the_node_imports() -> None:
+    declared = {
+        element.text
+        for tag in ("depend", "exec_depend", "buildtool_depend")
+        for element in manifest().iter(tag)
+    }
+    ours = {"builtin_interfaces", "yolact_ros"}
+    used = {
+        name
+        for name in imported_packages(ROOT / "yolact_ros")
+        if name.endswith(("_msgs", "_srvs", "_interfaces")) or name in ("rclpy", "launch_ros")
+    }
+    assert used - ours <= declared
+
+
+def locked_versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / "requirements").glob("*.txt")):
+        for line in path.read_text().splitlines():
+            if line and not line.startswith("#"):
+                name, version = line.split("==")
+                key = re.sub(r"[-_.]+", "-", name).lower()
+                assert key not in found, f"{name} is locked twice"
+                found[key] = version
+    return found
+
+
+def test_every_dependency_that_pip_is_told_of_is_locked_for_the_checkout() -> None:
+    wanted = [*project()["dependencies"]]
+    for extra in project()["optional-dependencies"].values():
+        wanted += extra
+    names = {re.split(r"[<>=!~ ]", entry)[0].lower() for entry in wanted}
+    # nncf brings scikit-learn and scipy for one optional conversion.
+    assert names - {"nncf"} <= set(locked_versions())
+
+
+def test_the_shared_memory_profile_holds_two_full_hd_images() -> None:
+    space = {"dds": "http://www.eprosima.com"}
+    tree = ElementTree.parse(ROOT / "config" / "fastdds.xml")
+    sizes = [int(element.text) for element in tree.iterfind(".//dds:segment_size", space)]
+    assert sizes == [16_777_216]
+    assert sizes[0] > 2 * 1920 * 1080 * 3
+    used = {e.text for e in tree.iterfind(".//dds:userTransports/dds:transport_id", space)}
+    made = {e.text for e in tree.iterfind(".//dds:transport_descriptor/dds:transport_id", space)}
+    assert used == made
+    assert tree.findtext(".//dds:useBuiltinTransports", namespaces=space) == "false"
