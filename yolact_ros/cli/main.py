@@ -18,12 +18,14 @@ from yolact_ros.errors import YolactError
 __all__ = ["SUBCOMMANDS", "main"]
 
 SUBCOMMANDS = {
+    "demo": "play a clip through the ROS 2 node and keep the overlays",
     "models": "list, fetch and verify trained models",
 }
 """Name and summary of each; ``yolact_ros/cli/<name>.py`` has ``add_parser`` and ``run``."""
 
 _EPILOG = """\
 examples:
+  yolact demo                                a clip through camera topic, node and viewer
   yolact models fetch yolact_resnet50        download a published model
 """
 

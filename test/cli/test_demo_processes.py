@@ -1,0 +1,77 @@
+"""Watching and ending processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+
+from yolact_ros.cli import demo_processes
+from yolact_ros.cli.demo_processes import Child, free_domain_id, stop_all
+
+OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
+DEAF = (
+    "import signal, time\n"
+    "signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "print('up', flush=True); time.sleep(60)"
+)
+
+
+def start(program: str, tmp_path, name: str = "child") -> Child:
+    child = Child(name, [sys.executable, "-u", "-c", program], tmp_path / name, os.environ)
+    deadline_s = time.monotonic() + 20
+    while "up" not in child.last_lines() and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    assert child.last_lines() == ["up"]
+    return child
+
+
+def test_a_child_reports_its_exit_code_and_last_lines(tmp_path):
+    program = "for i in range(40): print('line', i)\nraise SystemExit(7)"
+    child = Child("child", [sys.executable, "-c", program], tmp_path / "log", os.environ)
+    assert child.wait(20)
+    assert child.exit_code() == 7
+    assert child.last_lines(2) == ["line 38", "line 39"]
+
+
+def test_a_child_hears_sigint_also_when_its_parent_does_not(tmp_path):
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child = start(OBEDIENT, tmp_path)
+        child.signal(signal.SIGINT)
+        assert child.wait(10)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert child.last_lines()[-1] == "KeyboardInterrupt"
+
+
+def test_stopping_is_polite_first_and_firm_where_needed(tmp_path, monkeypatch):
+    obedient, deaf = start(OBEDIENT, tmp_path, "obedient"), start(DEAF, tmp_path, "deaf")
+    monkeypatch.setattr(demo_processes, "TERM_PATIENCE_S", 0.3)
+    stop_all([obedient, deaf], patience_s=1.0)
+    assert obedient.exit_code() in (1, 130, -signal.SIGINT)
+    assert deaf.exit_code() == -signal.SIGKILL
+    stop_all([obedient, deaf])
+
+
+def test_a_free_domain_is_one_without_open_ports():
+    taken = []
+    try:
+        # Every domain but 33 has an open port.
+        for domain in range(1, 102):
+            if domain == 33:
+                continue
+            for port in range(7400 + 250 * domain, 7400 + 250 * domain + 250):
+                sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                taken.append(sock)
+                try:
+                    sock.bind(("127.0.0.1", port))
+                    break
+                except OSError:
+                    continue
+        assert {free_domain_id() for _ in range(20)} == {33}
+    finally:
+        for sock in taken:
+            sock.close()

