@@ -6,6 +6,7 @@ __all__ = [
     "DataError",
     "DependencyError",
     "DownloadError",
+    "FrameFault",
     "ImageError",
     "RuntimeUnavailableError",
     "YolactError",
@@ -26,6 +27,18 @@ class CheckpointError(YolactError):
 
 class ImageError(YolactError):
     """An input image with an unknown encoding or inconsistent size, step or data."""
+
+
+class FrameFault(ImageError):
+    """An image message that cannot be used, with the short cause it is counted under.
+
+    Attributes:
+        cause: one of "malformed", "size", "encoding", "truncated", "decode".
+    """
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class DataError(YolactError):

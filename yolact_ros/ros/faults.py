@@ -7,23 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from yolact_ros.errors import ImageError
-
-__all__ = ["FaultLog", "FrameFault"]
+__all__ = ["FaultLog"]
 
 DEFAULT_PERIOD_S = 5.0
-
-
-class FrameFault(ImageError):
-    """An image message that cannot be used, with the short cause it is counted under.
-
-    Attributes:
-        cause: one of "malformed", "size", "encoding", "truncated", "decode".
-    """
-
-    def __init__(self, cause: str, message: str) -> None:
-        super().__init__(message)
-        self.cause = cause
 
 
 class FaultLog:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolact_ros.ros.cdr import read_compressed_image, read_image
-from yolact_ros.ros.faults import FrameFault
+from yolact_ros.errors import FrameFault
+from yolact_ros.inference.cdr import read_compressed_image, read_image
 
 
 class Writer:

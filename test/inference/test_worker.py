@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from yolact_ros.ros.slots import TakenItem
-from yolact_ros.ros.worker import SlotWorker
+from yolact_ros.inference.slots import TakenItem
+from yolact_ros.inference.worker import SlotWorker
 
 TIMEOUT_S = 30.0
 

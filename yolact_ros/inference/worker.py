@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic
 
-from yolact_ros.ros.slots import FrameSlots, Item, Key, TakenItem
+from yolact_ros.inference.slots import FrameSlots, Item, Key, TakenItem
 
 __all__ = ["SlotWorker"]
 

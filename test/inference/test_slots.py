@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from yolact_ros.ros.slots import FrameSlots
+from yolact_ros.inference.slots import FrameSlots
 
 
 def test_a_newer_item_replaces_the_waiting_one_and_is_counted() -> None:

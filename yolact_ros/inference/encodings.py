@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.ros.cdr import CompressedImageMessage, ImageMessage
-from yolact_ros.ros.faults import FrameFault
+from yolact_ros.errors import FrameFault
+from yolact_ros.inference.cdr import CompressedImageMessage, ImageMessage
 
 __all__ = ["SUPPORTED_ENCODINGS", "compressed_to_bgr", "image_to_bgr"]
 

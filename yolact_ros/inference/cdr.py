@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.ros.faults import FrameFault
+from yolact_ros.errors import FrameFault
 
 __all__ = [
     "CdrReader",

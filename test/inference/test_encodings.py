@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from ros.pixel_twins import BAYER_PATTERNS, bayer_at, color_at, gray_at, naive_bgr, yuv_at
+from pixel_twins import BAYER_PATTERNS, bayer_at, color_at, gray_at, naive_bgr, yuv_at
 
-from yolact_ros.ros.cdr import CompressedImageMessage, ImageMessage, MessageHeader
-from yolact_ros.ros.encodings import SUPPORTED_ENCODINGS, compressed_to_bgr, image_to_bgr
-from yolact_ros.ros.faults import FrameFault
+from yolact_ros.errors import FrameFault
+from yolact_ros.inference.cdr import CompressedImageMessage, ImageMessage, MessageHeader
+from yolact_ros.inference.encodings import SUPPORTED_ENCODINGS, compressed_to_bgr, image_to_bgr
 
 HEIGHT_PX, WIDTH_PX = 6, 10
 HEADER = MessageHeader(1, 2, "camera")
