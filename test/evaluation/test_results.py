@@ -35,7 +35,9 @@ def predicted(full: np.ndarray, *crops: MaskCrop) -> Prediction:
 def test_a_mask_crop_becomes_the_same_mask_in_the_whole_image():
     full = np.zeros((47, 61), bool)
     full[5:40, 9:31] = np.random.default_rng(3).random((35, 22)) > 0.5
-    prediction = predicted(full, crop_of(full, 9, 5, 22, 35), MaskCrop(0, 0, 0, 0, full[:0, 0]))
+    prediction = predicted(
+        full, crop_of(full, 9, 5, 22, 35), MaskCrop(0, 0, 0, 0, np.zeros(0, np.uint8))
+    )
     first, empty = prediction_to_results(prediction, 4, [17, 18])
     assert np.array_equal(mask_utils.decode(first["segmentation"]), full)
     assert first["segmentation"]["size"] == [47, 61]
@@ -43,6 +45,41 @@ def test_a_mask_crop_becomes_the_same_mask_in_the_whole_image():
     assert (first["image_id"], first["category_id"], empty["category_id"]) == (4, 17, 18)
     assert first["bbox"] == [1.25, 2.5, 29.75, 39.62]
     assert first["score"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "width", "height"),
+    [
+        (0, 0, 31, 23),
+        (5, 4, 9, 11),
+        (30, 22, 1, 1),
+        (0, 0, 1, 23),
+        (0, 22, 31, 1),
+        (22, 12, 9, 11),
+    ],
+)
+@pytest.mark.parametrize("kind", ["full", "empty", "noise", "checkerboard"])
+def test_run_lengths_equal_pycocotools_letter_by_letter(x, y, width, height, kind):
+    full = np.zeros((23, 31), bool)
+    pattern = {
+        "full": np.ones((height, width)),
+        "empty": np.zeros((height, width)),
+        "noise": np.random.default_rng(width).random((height, width)) > 0.5,
+        "checkerboard": np.indices((height, width)).sum(0) % 2,
+    }[kind]
+    full[y : y + height, x : x + width] = pattern
+    result = prediction_to_results(predicted(full, crop_of(full, x, y, width, height)), 1, [1])[0]
+    expected = mask_utils.encode(np.asfortranarray(full.astype(np.uint8)))
+    assert result["segmentation"]["counts"] == expected["counts"].decode()
+
+
+def test_long_runs_take_several_letters():
+    full = np.zeros((2000, 1500), bool)
+    full[1000:, 700:1400] = True
+    crop = crop_of(full, 700, 1000, 700, 1000)
+    result = prediction_to_results(predicted(full, crop), 1, [1])[0]
+    assert mask_utils.area(result["segmentation"]) == 700 * 1000
+    assert np.array_equal(mask_utils.decode(result["segmentation"]), full)
 
 
 def test_a_prediction_without_masks_has_boxes_only():

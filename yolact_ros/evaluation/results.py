@@ -1,7 +1,4 @@
-"""What a model found in a data set, as COCO results.
-
-Encoding masks needs the package ``pycocotools`` (extra ``evaluate``).
-"""
+"""What a model found in a data set, as COCO results."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
 from yolact_ros.structures import MaskCrop, Prediction
 
@@ -70,11 +66,7 @@ def prediction_to_results(
         prediction: of the image, masks at the image's resolution.
         image_id: of the data set.
         category_ids: category of each class id; instances of a class with None are left out.
-
-    Raises:
-        DependencyError: pycocotools is not installed.
     """
-    coco_mask = require("pycocotools.mask", extra="evaluate")
     shape = (prediction.image_height_px, prediction.image_width_px)
     results: list[CocoResult] = []
     for row in range(len(prediction)):
@@ -89,8 +81,8 @@ def prediction_to_results(
             "score": round(float(prediction.scores[row]), 6),
         }
         if prediction.masks:
-            rle = coco_mask.encode(_full_mask(prediction.masks[row], shape))
-            result["segmentation"] = {"size": list(shape), "counts": rle["counts"].decode()}
+            counts = _compress(_run_lengths(prediction.masks[row], *shape))
+            result["segmentation"] = {"size": list(shape), "counts": counts}
         results.append(result)
     return results
 
@@ -106,9 +98,6 @@ def collect_results(
         predict: for example ``Predictor.predict``; the paper's protocol keeps 100 detections.
         images: image id and uint8 BGR [H, W, 3] of each image; read lazily.
         category_ids: category id of each class of the model, see :func:`match_categories`.
-
-    Raises:
-        DependencyError: pycocotools is not installed.
     """
     results: list[CocoResult] = []
     for image_id, image_bgr in images:
@@ -130,14 +119,33 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not JSON: {error}") from error
 
 
-def _full_mask(crop: MaskCrop, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    full = np.zeros(shape, dtype=np.uint8, order="F")
+def _run_lengths(crop: MaskCrop, height_px: int, width_px: int) -> NDArray[np.int64]:
+    """Lengths of the runs of the whole image's mask, column-major, background first."""
+    columns = np.zeros((crop.width, height_px), dtype=np.int8)
     count = crop.width * crop.height
-    if count:
-        bits = np.unpackbits(crop.bits, count=count).reshape(crop.height, crop.width)
-        rows = slice(crop.y_offset, crop.y_offset + crop.height)
-        full[rows, crop.x_offset : crop.x_offset + crop.width] = bits
-    return full
+    bits = np.unpackbits(crop.bits, count=count).reshape(crop.height, crop.width)
+    columns[:, crop.y_offset : crop.y_offset + crop.height] = bits.T
+    flat = columns.reshape(-1)
+    changes = np.flatnonzero(np.diff(flat, prepend=np.int8(0))) + crop.x_offset * height_px
+    if flat.size and flat[-1] and crop.x_offset + crop.width < width_px:
+        changes = np.append(changes, (crop.x_offset + crop.width) * height_px)
+    return np.diff(changes, prepend=0, append=height_px * width_px)
+
+
+def _compress(runs: NDArray[np.int64]) -> str:
+    """COCO's string of run lengths: differences to the run before last, five bits a letter."""
+    rest = runs.copy()
+    rest[3:] -= runs[1:-2]
+    letters, is_used = [], []
+    used = np.ones(len(runs), dtype=bool)
+    while used.any():
+        bits = rest & 0x1F
+        rest = rest >> 5
+        more = rest != np.where(bits & 0x10, -1, 0)
+        letters.append(bits + 48 + 0x20 * more)
+        is_used.append(used)
+        used = used & more
+    return np.stack(letters, 1)[np.stack(is_used, 1)].astype(np.uint8).tobytes().decode()
 
 
 def _normal(name: str) -> str:
