@@ -1,0 +1,137 @@
+"""Confidence intervals by resampling frames: how much of a difference is chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.evaluation.bag.matches import MatchTable
+
+__all__ = ["Interval", "WeightedAp", "block_weights", "bootstrap"]
+
+NUM_THRESHOLDS = 10
+RECALLS = np.linspace(0.0, 1.0, 101)
+Weights = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its uncertainty.
+
+    Attributes:
+        value: of the data.
+        low, high: ends of the interval that holds the given share of the resampled values.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """True if zero lies outside: a difference that is more than chance."""
+        return self.low > 0.0 or self.high < 0.0
+
+
+class WeightedAp:
+    """AP of a match table in which every frame counts a whole number of times.
+
+    The rule is COCO's: precision made monotonic, read at 101 recalls, mean over IoU thresholds
+    and categories that have an object. With every weight 1 the result is COCOeval's.
+
+    Args:
+        table: verdicts, area range "all".
+        num_frames: frames that have a weight; frames of the table are indices among them.
+        thresholds: bits of the IoU thresholds to average over.
+    """
+
+    def __init__(
+        self,
+        table: MatchTable,
+        num_frames: int,
+        thresholds: Sequence[int] = tuple(range(NUM_THRESHOLDS)),
+    ) -> None:
+        self._categories = []
+        self._num_frames = num_frames
+        bits = np.asarray(thresholds)[:, None]
+        for category in np.unique(table.object_category):
+            rows = np.flatnonzero(table.category == category)
+            rows = rows[np.argsort(-table.score[rows], kind="mergesort")]
+            matched = (table.matched[rows] >> bits) & 1 == 1
+            ignored = (table.ignored[rows] >> bits) & 1 == 1
+            objects = np.zeros(num_frames, np.int64)
+            mine = table.object_category == category
+            np.add.at(objects, table.object_frame[mine], table.object_count[mine])
+            self._categories.append(
+                (table.frame[rows], matched & ~ignored, ~matched & ~ignored, objects)
+            )
+
+    def __call__(self, weights: Weights) -> float:
+        """AP 0..1 with ``weights`` (int64[num_frames]); NaN where no object is left."""
+        values = []
+        for frames, right, wrong, objects in self._categories:
+            num_objects = int(weights @ objects)
+            if num_objects:
+                values.append(_ap(weights[frames], right, wrong, num_objects))
+        return float(np.mean(values)) if values else float("nan")
+
+
+def _ap(
+    weights: Weights, right: NDArray[np.bool_], wrong: NDArray[np.bool_], num_objects: int
+) -> float:
+    if not weights.size:
+        return 0.0
+    true_positives = np.cumsum(right * weights, axis=1)
+    false_positives = np.cumsum(wrong * weights, axis=1)
+    found = true_positives + false_positives
+    precision = true_positives / (found + np.spacing(1))
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    total = 0.0
+    for row, recalls in zip(precision, true_positives / num_objects, strict=True):
+        places = np.searchsorted(recalls, RECALLS, side="left")
+        total += float(row[places[places < row.size]].sum())
+    return total / float(RECALLS.size * right.shape[0])
+
+
+def block_weights(
+    num_frames: int, block_frames: int, resamples: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """How often each frame is drawn, int64[resamples, num_frames].
+
+    Neighbouring frames of a drive show the same objects: drawing them one by one would take
+    them for independent and make intervals too narrow. Blocks of consecutive frames are drawn
+    instead (the circular block bootstrap of Politis and Romano, 1992).
+    """
+    length = max(1, min(block_frames, num_frames))
+    num_blocks = -(-num_frames // length)
+    weights = np.zeros((resamples, num_frames), np.int64)
+    for row in weights:
+        starts = random.integers(0, num_frames, num_blocks)
+        drawn = (starts[:, None] + np.arange(length)).reshape(-1)[:num_frames] % num_frames
+        row += np.bincount(drawn, minlength=num_frames)
+    return weights
+
+
+def bootstrap(
+    statistic: Callable[[Weights], float],
+    weights: NDArray[np.int64],
+    confidence: float = 0.95,
+) -> Interval:
+    """The statistic of all frames with its percentile interval over the resamples.
+
+    Args:
+        statistic: of weights int64[num_frames]; NaN where it has no value.
+        weights (int64[resamples, num_frames]): see :func:`block_weights`.
+        confidence: share of the resampled values inside the interval.
+    """
+    value = statistic(np.ones(weights.shape[1], np.int64))
+    drawn = np.array([statistic(row) for row in weights])
+    drawn = drawn[~np.isnan(drawn)]
+    if not drawn.size:
+        return Interval(value, float("nan"), float("nan"))
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(drawn, [tail, 1.0 - tail])
+    return Interval(value, float(low), float(high))

@@ -1,0 +1,112 @@
+"""Image topics of a bag: which one, and its messages as BGR pixels, decoded as the node does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.errors import DataError, FrameFault
+from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE
+from yolact_ros.evaluation.bag.messages import BagTopic, RawMessage
+from yolact_ros.evaluation.bag.storage import Bag
+from yolact_ros.inference.cdr import MessageHeader, read_compressed_image, read_image
+from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+
+__all__ = ["BagFrame", "DecodedImage", "choose_image_topic", "decode_image", "image_frames"]
+
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+STAMP_BYTES = 12
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image message as pixels.
+
+    Attributes:
+        header: of the message.
+        image_bgr (uint8[H, W, 3]): maybe a read-only view of the message.
+    """
+
+    header: MessageHeader
+    image_bgr: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BagFrame:
+    """One message of an image topic, not decoded yet.
+
+    Attributes:
+        index: position on the topic, from 0.
+        stamp_ns: header.stamp; 0 where the message is too short to have one.
+        message: as stored.
+    """
+
+    index: int
+    stamp_ns: int
+    message: RawMessage
+
+
+def choose_image_topic(bag: Bag, name: str = "") -> BagTopic:
+    """The image topic to evaluate: the named one, or the only one.
+
+    Raises:
+        DataError: no image topic, several and none named, or the named one is something else.
+    """
+    images = {
+        topic.name: topic for topic in bag.topics.values() if topic.message_type in IMAGE_TYPES
+    }
+    listing = ", ".join(
+        f"{topic.name} ({_count(topic)})"
+        for topic in sorted(images.values(), key=lambda t: t.name)
+    )
+    if name:
+        if name in images:
+            return images[name]
+        other = bag.topics.get(name)
+        found = f"is of {other.message_type}" if other else "is not in the bag"
+        raise DataError(f"{bag.path}: {name} {found}; image topics here: {listing or 'none'}")
+    if not images:
+        types = sorted({topic.message_type for topic in bag.topics.values()})
+        raise DataError(
+            f"{bag.path}: no topic of {IMAGE} or {COMPRESSED_IMAGE}; it has "
+            f"{', '.join(types) or 'no topic at all'}"
+        )
+    if len(images) > 1:
+        raise DataError(f"{bag.path}: several image topics, choose one with --topic: {listing}")
+    return next(iter(images.values()))
+
+
+def image_frames(bag: Bag, topic: str) -> Iterator[BagFrame]:
+    """Messages of an image topic in the order of recording, numbered."""
+    for index, message in enumerate(bag.messages({topic})):
+        yield BagFrame(index, _stamp_ns(message.data), message)
+
+
+def decode_image(message: RawMessage) -> DecodedImage:
+    """The pixels of an image message.
+
+    Raises:
+        FrameFault: as the node finds it: unknown encoding, wrong size or step, cut off.
+    """
+    if message.topic.message_type == COMPRESSED_IMAGE:
+        compressed = read_compressed_image(message.data)
+        return DecodedImage(compressed.header, compressed_to_bgr(compressed))
+    if message.topic.message_type != IMAGE:
+        raise FrameFault("malformed", f"a message of {message.topic.message_type}, not an image")
+    image = read_image(message.data)
+    return DecodedImage(image.header, image_to_bgr(image))
+
+
+def _stamp_ns(data: bytes) -> int:
+    if len(data) < STAMP_BYTES:
+        return 0
+    order = "little" if data[1] else "big"
+    seconds = int.from_bytes(data[4:8], order, signed=True)  # type: ignore[arg-type]
+    return seconds * 1_000_000_000 + int.from_bytes(data[8:12], order)  # type: ignore[arg-type]
+
+
+def _count(topic: BagTopic) -> str:
+    return "? messages" if topic.message_count is None else f"{topic.message_count} messages"

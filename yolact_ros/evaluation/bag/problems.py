@@ -1,0 +1,58 @@
+"""What could not be read or scored, where, and why; bounded however long the bag is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Problem", "ProblemLog"]
+
+MAX_EXAMPLES_PER_KIND = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that could not be used.
+
+    Attributes:
+        kind: short name of the class of problem, for example "unreadable image".
+        place: file and byte offset, or topic, message number and stamp.
+        reason: what was expected and what was found.
+    """
+
+    kind: str
+    place: str
+    reason: str
+
+
+class ProblemLog:
+    """Counts problems by kind and keeps the first examples of each."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.examples: list[Problem] = []
+
+    def add(self, kind: str, place: str, reason: str) -> None:
+        """Count one problem; its place is kept for the first 20 of its kind."""
+        count = self.counts.get(kind, 0) + 1
+        self.counts[kind] = count
+        if count <= MAX_EXAMPLES_PER_KIND:
+            self.examples.append(Problem(kind, place, reason))
+
+    def extend(self, other: ProblemLog) -> None:
+        """Add everything that ``other`` holds."""
+        for problem in other.examples:
+            shown = sum(kept.kind == problem.kind for kept in self.examples)
+            if shown < MAX_EXAMPLES_PER_KIND:
+                self.examples.append(problem)
+        for kind, count in other.counts.items():
+            self.counts[kind] = self.counts.get(kind, 0) + count
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON types: ``counts`` by kind and the list of ``examples``."""
+        return {
+            "counts": dict(sorted(self.counts.items())),
+            "examples": [vars(problem) for problem in self.examples],
+        }
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())

@@ -1,0 +1,149 @@
+"""Truth from a COCO annotation file, its images tied to frames by stamp or index."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path, PurePath
+from typing import Any
+
+from yolact_ros.errors import DataError
+from yolact_ros.evaluation.bag.rle import segmentation_to_rle
+from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
+from yolact_ros.evaluation.coco import load_ground_truth
+
+__all__ = ["KEYS", "read_truth_file"]
+
+KEYS = ("auto", "stamp", "index", "order")
+STAMP_NAME = re.compile(r"(\d{8,10})[._](\d{9})|(\d{16,19})")
+_HELP = {
+    "stamp": '"stamp_ns" (integer), "stamp" (seconds) or a file name that is the stamp',
+    "index": '"frame_index" or "index" (integer)',
+}
+
+Image = Mapping[str, Any]
+
+
+def read_truth_file(
+    path: Path, key: str = "auto", class_names: Sequence[str] = ()
+) -> tuple[Truth, str]:
+    """Read COCO annotations of a bag's frames.
+
+    Args:
+        path: of a COCO annotation file.
+        key: what ties an image of the file to a frame. ``stamp``: its ``stamp_ns`` (integer
+            nanoseconds), ``stamp`` (seconds, best as text) or a file name such as
+            ``1700000000_123456789.png``. ``index``: its ``frame_index`` or ``index``, the
+            position on the topic from 0. ``order``: its position in the file's list. ``auto``:
+            the first of these that every image has.
+        class_names: keep these categories only; empty keeps all.
+
+    Returns:
+        the truth and the key that was used.
+
+    Raises:
+        DataError: not such a file, no key for some image, a key twice, or an unknown class name.
+    """
+    dataset = load_ground_truth(path)
+    images: list[Image] = dataset["images"]
+    used, keys = _keys(images, key, path)
+    twice = len(keys) - len(set(keys))
+    if twice:
+        raise DataError(f"{path}: {twice} images have the {used} of another one")
+    categories = _chosen(dataset["categories"], class_names, path)
+    frames = _frames(dataset, keys, {row["id"] for row in categories}, path)
+    try:
+        truth = Truth("stamp" if used == "stamp" else "index", categories, frames)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    return truth, used
+
+
+def _keys(images: Sequence[Image], key: str, path: Path) -> tuple[str, list[int]]:
+    if key not in KEYS:
+        raise DataError(f"truth key {key!r} is unknown, expected one of {', '.join(KEYS)}")
+    finders: dict[str, Callable[[Image], int | None]] = {"stamp": _stamp_ns, "index": _index}
+    for name in finders if key == "auto" else [key]:
+        if name == "order":
+            break
+        found = [finders[name](image) for image in images]
+        complete = [value for value in found if value is not None]
+        if images and len(complete) == len(images):
+            return name, complete
+        if key == name:
+            missing = images[found.index(None)] if images else {}
+            raise DataError(
+                f"{path}: image {missing.get('file_name', missing.get('id'))!r} has no {name}; "
+                f"expected {_HELP[name]} in every image"
+            )
+    return "order", list(range(len(images)))
+
+
+def _stamp_ns(image: Image) -> int | None:
+    if isinstance(image.get("stamp_ns"), int):
+        return int(image["stamp_ns"])
+    stamp = image.get("stamp")
+    if isinstance(stamp, Mapping):
+        nanosec = stamp.get("nanosec", stamp.get("nsec", 0))
+        return int(stamp["sec"]) * 1_000_000_000 + int(nanosec) if "sec" in stamp else None
+    if isinstance(stamp, str | int | float):
+        try:
+            return int((Decimal(str(stamp)) * 1_000_000_000).to_integral_value())
+        except InvalidOperation:
+            return None
+    matched = STAMP_NAME.fullmatch(PurePath(str(image.get("file_name", ""))).stem)
+    if matched is None:
+        return None
+    if matched[3]:
+        return int(matched[3])
+    return int(matched[1]) * 1_000_000_000 + int(matched[2])
+
+
+def _index(image: Image) -> int | None:
+    value = image.get("frame_index", image.get("index"))
+    return int(value) if isinstance(value, int) and value >= 0 else None
+
+
+def _chosen(
+    categories: Sequence[Mapping[str, Any]], class_names: Sequence[str], path: Path
+) -> list[Mapping[str, Any]]:
+    if not class_names:
+        return list(categories)
+    by_name = {str(row["name"]): row for row in categories}
+    unknown = [name for name in class_names if name not in by_name]
+    if unknown:
+        raise DataError(f"{path}: no category {unknown[0]!r}; it has {', '.join(sorted(by_name))}")
+    return [by_name[name] for name in class_names]
+
+
+def _frames(
+    dataset: Mapping[str, Any], keys: Sequence[int], category_ids: set[int], path: Path
+) -> Iterator[tuple[int, TruthFrame]]:
+    by_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in dataset["annotations"]:
+        if row["category_id"] in category_ids:
+            by_image[row["image_id"]].append(row)
+    for key, image in zip(keys, dataset["images"], strict=True):
+        try:
+            shape = (int(image["height"]), int(image["width"]))
+            rows = [_annotation(row, shape) for row in by_image[image["id"]]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: image {image.get('id')!r} is malformed: {error!r}"
+            ) from error
+        yield key, {"height": shape[0], "width": shape[1], "annotations": rows}
+
+
+def _annotation(row: Mapping[str, Any], shape: tuple[int, int]) -> dict[str, Any]:
+    annotation = {
+        "category_id": row["category_id"],
+        "bbox": row["bbox"],
+        "iscrowd": int(row.get("iscrowd", 0)),
+    }
+    if row.get("segmentation"):
+        annotation["segmentation"] = segmentation_to_rle(row["segmentation"], shape)
+    if "area" in row:
+        annotation["area"] = row["area"]
+    return annotation

@@ -1,0 +1,187 @@
+"""Writes a new MCAP bag: images, compressed images and InstanceArray messages."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.dependencies import require
+from yolact_ros.errors import DataError
+from yolact_ros.evaluation.bag.definitions import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    INSTANCE_ARRAY,
+    default_typestore,
+)
+from yolact_ros.evaluation.bag.instances import InstanceMessage, serialize_instances
+from yolact_ros.evaluation.bag.messages import RawMessage
+
+__all__ = ["BagWriter"]
+
+NS_PER_S = 1_000_000_000
+JPEG_QUALITY = 90
+
+
+class BagWriter:
+    """A rosbag2 folder with one MCAP file, chunks compressed with zstd.
+
+    The folder appears under its name when the writer is closed; an exception or a kill before
+    leaves nothing there. Use as a context manager.
+
+    Args:
+        path: of the new folder.
+        overwrite: replace a bag that is there.
+
+    Raises:
+        DataError: ``path`` exists, or cannot be written.
+        DependencyError: rosbags is not installed.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        rosbag2 = require("rosbags.rosbag2", extra="bag")
+        if path.exists() and not overwrite:
+            raise DataError(f"{path} exists; choose another name, or --overwrite")
+        if path.exists() and not (path / "metadata.yaml").is_file():
+            raise DataError(f"{path} exists and is no bag; it is not overwritten")
+        self._path = path
+        self._store = default_typestore()
+        self._connections: dict[tuple[str, str], Any] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Beside its destination, so that the last step is a rename. rosbags names the file
+            # inside after the folder.
+            self._folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            self._writer = rosbag2.Writer(
+                self._folder / path.name,
+                version=9,
+                storage_plugin=rosbag2.StoragePlugin.MCAP,
+            )
+            self._writer.set_compression(
+                rosbag2.CompressionMode.STORAGE, rosbag2.CompressionFormat.ZSTD
+            )
+            self._writer.open()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written: {error}") from error
+
+    def write_instances(self, topic: str, message: InstanceMessage, log_time_ns: int) -> None:
+        """Write an InstanceArray."""
+        self._write(topic, INSTANCE_ARRAY, serialize_instances(message), log_time_ns)
+
+    def write_image(
+        self,
+        topic: str,
+        image_bgr: NDArray[np.uint8],
+        stamp_ns: int,
+        log_time_ns: int,
+        frame_id: str = "",
+    ) -> None:
+        """Write uint8[H, W, 3] as a bgr8 Image."""
+        height_px, width_px = image_bgr.shape[:2]
+        self._write_message(
+            topic,
+            IMAGE,
+            log_time_ns,
+            header=self._header(stamp_ns, frame_id),
+            height=height_px,
+            width=width_px,
+            encoding="bgr8",
+            is_bigendian=0,
+            step=3 * width_px,
+            data=np.ascontiguousarray(image_bgr).reshape(-1),
+        )
+
+    def write_jpeg(
+        self,
+        topic: str,
+        image_bgr: NDArray[np.uint8],
+        stamp_ns: int,
+        log_time_ns: int,
+        frame_id: str = "",
+        quality: int = JPEG_QUALITY,
+    ) -> None:
+        """Write uint8[H, W, 3] as a CompressedImage; rviz wants ``compressed`` as last name."""
+        _, file = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        self._write_message(
+            topic,
+            COMPRESSED_IMAGE,
+            log_time_ns,
+            header=self._header(stamp_ns, frame_id),
+            format="bgr8; jpeg compressed bgr8",
+            data=file.reshape(-1),
+        )
+
+    def copy(self, message: RawMessage, topic: str = "") -> None:
+        """Write a message of another bag unchanged, its definition with it."""
+        self._write(
+            topic or message.topic.name,
+            message.topic.message_type,
+            message.data,
+            message.log_time_ns,
+        )
+
+    def _header(self, stamp_ns: int, frame_id: str) -> Any:
+        types = self._store.types
+        stamp = types["builtin_interfaces/msg/Time"](
+            sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S
+        )
+        return types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
+
+    def _write_message(
+        self, topic: str, message_type: str, log_time_ns: int, **fields: Any
+    ) -> None:
+        message = self._store.types[message_type](**fields)
+        data = self._store.serialize_cdr(message, message_type)
+        self._write(topic, message_type, data, log_time_ns)
+
+    def _write(
+        self, topic: str, message_type: str, data: bytes | memoryview, log_time_ns: int
+    ) -> None:
+        connection = self._connections.get((topic, message_type))
+        try:
+            if connection is None:
+                connection = self._writer.add_connection(
+                    topic, message_type, typestore=self._store
+                )
+                self._connections[topic, message_type] = connection
+            self._writer.write(connection, log_time_ns, data)
+        except OSError as error:
+            raise DataError(f"{self._path}: cannot be written: {error}") from error
+
+    def close(self) -> None:
+        """Finish the bag and give it its name."""
+        try:
+            self._writer.close()
+            if self._path.exists():
+                shutil.rmtree(self._path)
+            (self._folder / self._path.name).rename(self._path)
+        except OSError as error:
+            raise DataError(f"{self._path}: cannot be written: {error}") from error
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._writer.abort()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        if exc_type is None:
+            self.close()
+        else:
+            self.abort()
+        return False
