@@ -1,0 +1,229 @@
+"""A camera, a newest-frame slot and a worker under a frame budget, without a clock.
+
+The world (costs, load, noise) is known exactly, so a test can say what the budget should have
+done; the budget itself sees times only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from yolact_ros.inference.budget import FrameBudget
+from yolact_ros.inference.cost import MaskCost
+from yolact_ros.inference.frame_plan import OverrunPolicy
+from yolact_ros.inference.frame_statistics import StatisticsSummary
+from yolact_ros.inference.ladder import Degradation, MaskDetail, QualityLadder, Rung
+
+__all__ = [
+    "Frame",
+    "LoadStep",
+    "Simulation",
+    "World",
+    "flaps",
+    "simulate",
+]
+
+MASK_COSTS = {
+    MaskDetail.FULL: MaskCost(0.5, 0.06),
+    MaskDetail.COARSE: MaskCost(0.5, 0.02),
+    MaskDetail.NONE: MaskCost(0.4, 0.0),
+}
+
+
+@dataclass(frozen=True)
+class LoadStep:
+    """From ``start_ms`` on everything takes ``slowdown`` times as long, drifting by ``drift``.
+
+    Attributes:
+        drift: slowdown added per second after ``start_ms``.
+    """
+
+    start_ms: float
+    slowdown: float
+    drift: float = 0.0
+
+
+@dataclass(frozen=True)
+class World:
+    """What frames cost and when.
+
+    Attributes:
+        network_ms: cost of the network stage by input size, on a quiet machine.
+        load: steps in order of time; 1 before the first.
+        noise: standard deviation of the log of a cost's noise.
+        spike_every, spike_slowdown: one frame in so many takes so many times as long.
+        tail: exponent of a Pareto tail of the noise; 0 = none. 3 is heavy.
+        unevenness: the load's power grows with the input size by this; 0 = slows all alike.
+        found: instances in a frame at a time.
+    """
+
+    network_ms: dict[int, float]
+    load: tuple[LoadStep, ...] = ()
+    noise: float = 0.03
+    spike_every: int = 0
+    spike_slowdown: float = 3.0
+    tail: float = 0.0
+    unevenness: float = 0.0
+    found: Callable[[float], int] = lambda now_ms: 8
+    seed: int = 0
+
+    def slowdown(self, now_ms: float) -> float:
+        """How slow the machine is at a time, without noise."""
+        current = 1.0
+        for step in self.load:
+            if step.start_ms <= now_ms:
+                seconds = (now_ms - step.start_ms) / 1000.0
+                current = max(step.slowdown + step.drift * seconds, 0.2)
+        return current
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame that was worked on to the end."""
+
+    received_ms: float
+    begun_ms: float
+    finished_ms: float
+    rung_index: int
+    rung: Rung
+    mask_detail: MaskDetail
+    shown: int
+    found: int
+    deadline_met: bool
+    published: bool
+    degradation: Degradation
+    slowdown: float
+
+
+@dataclass
+class Simulation:
+    """Everything that happened."""
+
+    frames: list[Frame] = field(default_factory=list)
+    received: int = 0
+    left_in_slot: int = 0
+    gave_way_at_ms: list[float] = field(default_factory=list)
+    statistics: StatisticsSummary | None = None
+
+    @property
+    def missed(self) -> int:
+        """Frames over their deadline."""
+        return sum(not frame.deadline_met for frame in self.frames)
+
+    @property
+    def drops(self) -> int:
+        """Frames dropped for any cause."""
+        assert self.statistics is not None
+        return sum(self.statistics.drops.values())
+
+    def between(self, start_ms: float, end_ms: float) -> list[Frame]:
+        """Frames begun in a span of time."""
+        return [frame for frame in self.frames if start_ms <= frame.begun_ms < end_ms]
+
+
+def simulate(
+    world: World,
+    *,
+    budget_ms: float,
+    period_ms: float,
+    duration_ms: float,
+    top_k: int = 15,
+    policy: OverrunPolicy = OverrunPolicy.PUBLISH,
+    ladder: QualityLadder | None = None,
+    fixed_rung: int | None = None,
+    arrival_jitter: float = 0.0,
+    seeded: bool = True,
+    on_frame: Callable[[FrameBudget, float], None] | None = None,
+) -> Simulation:
+    """Run one camera through one worker.
+
+    Args:
+        fixed_rung: work on this rung always, the budget only counts.
+        arrival_jitter: standard deviation of the arrival times, in periods.
+        seeded: seed the costs as a warm-up does.
+        on_frame: called before each frame with the budget and the time.
+    """
+    chance = random.Random(world.seed)
+    ladder = ladder or QualityLadder.from_settings(sorted(world.network_ms, reverse=True), top_k)
+    if fixed_rung is not None:
+        ladder = QualityLadder((ladder.rungs[fixed_rung],))
+    budget = FrameBudget(ladder, budget_ms, policy)
+    if seeded:
+        for size_px, cost_ms in world.network_ms.items():
+            budget.costs.seed_network(size_px, cost_ms)
+        for detail, cost in MASK_COSTS.items():
+            budget.costs.seed_masks(detail, cost)
+
+    arrivals_ms = [
+        max(0.0, (index + chance.gauss(0.0, arrival_jitter)) * period_ms)
+        for index in range(int(duration_ms / period_ms))
+    ]
+    arrivals_ms.sort()
+    result = Simulation(received=len(arrivals_ms))
+    now_ms, index = 0.0, 0
+    largest_px = max(world.network_ms)
+    while index < len(arrivals_ms):
+        now_ms = max(now_ms, arrivals_ms[index])
+        newest = index
+        while newest + 1 < len(arrivals_ms) and arrivals_ms[newest + 1] <= now_ms:
+            newest += 1
+        received_ms = arrivals_ms[newest]
+        if on_frame is not None:
+            on_frame(budget, now_ms)
+        plan = budget.begin(now_ms, received_ms, replaced=newest - index)
+        index = newest + 1
+        if not plan.run:
+            result.gave_way_at_ms.append(now_ms)
+            continue
+        slowdown = world.slowdown(now_ms)
+        noise = math.exp(chance.gauss(0.0, world.noise))
+        if world.tail:
+            noise *= chance.paretovariate(world.tail) ** 0.5
+        if world.spike_every and chance.randrange(world.spike_every) == 0:
+            noise *= world.spike_slowdown
+        size_px = plan.rung.input_size_px
+        power = 1.0 + world.unevenness * (size_px / largest_px - 0.5)
+        begun_ms = now_ms
+        now_ms += world.network_ms[size_px] * slowdown**power * noise
+        found = world.found(now_ms)
+        masks = budget.after_inference(now_ms, found)
+        if not masks.run:
+            continue
+        cost = MASK_COSTS[masks.mask_detail].expected_ms(masks.max_instances)
+        now_ms += cost * slowdown * noise
+        outcome = budget.finish(now_ms)
+        result.frames.append(
+            Frame(
+                received_ms,
+                begun_ms,
+                now_ms,
+                budget.ladder.rungs.index(plan.rung),
+                plan.rung,
+                masks.mask_detail,
+                masks.max_instances,
+                found,
+                outcome.deadline_met,
+                outcome.publish,
+                outcome.degradation,
+                slowdown,
+            )
+        )
+    result.statistics = budget.statistics()
+    return result
+
+
+def flaps(frames: Sequence[Frame], within_ms: float = 2000.0) -> list[float]:
+    """When a climb was taken back within ``within_ms``: the times of the descents."""
+    times_ms: list[float] = []
+    climbed_ms = -math.inf
+    for before, after in itertools.pairwise(frames):
+        if after.rung_index < before.rung_index:
+            climbed_ms = after.begun_ms
+        elif after.rung_index > before.rung_index and after.begun_ms - climbed_ms <= within_ms:
+            times_ms.append(after.begun_ms)
+            climbed_ms = -math.inf
+    return times_ms

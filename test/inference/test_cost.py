@@ -1,0 +1,103 @@
+"""The running p95 of each stage and rung."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yolact_ros.inference.cost import CostModel, MaskCost, StageCost, quantile
+from yolact_ros.inference.ladder import MaskDetail, Rung
+
+
+@given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=60), st.floats(0.01, 1.0))
+def test_quantile_is_the_nearest_rank(values: list[float], q: float) -> None:
+    assert quantile(values, q) == np.quantile(values, q, method="inverted_cdf")
+
+
+def test_quantile_of_nothing_is_zero() -> None:
+    assert quantile([], 0.95) == 0.0
+
+
+def test_one_costly_frame_counts_at_once_and_is_forgotten_after_two_more() -> None:
+    cost = StageCost()
+    for index in range(24):
+        cost.observe(550, index * 33.0, 1.0)
+    cost.observe(550, 800.0, 3.0)
+    assert cost.ratio_p95(550) == 3.0
+    cost.observe(550, 833.0, 1.0)
+    assert cost.ratio_p95(550) == 3.0
+    cost.observe(550, 866.0, 1.0)
+    assert cost.ratio_p95(550) == 1.0
+
+
+def test_two_costly_frames_are_remembered_for_the_window() -> None:
+    cost = StageCost()
+    for index in range(24):
+        cost.observe(550, index * 33.0, 1.0)
+    for at_ms in (800.0, 833.0):
+        cost.observe(550, at_ms, 2.0)
+    for index in range(20):
+        cost.observe(550, 866.0 + index * 33.0, 1.0)
+    assert cost.ratio_p95(550) == 2.0
+    cost.observe(550, 1700.0, 1.0)
+    assert cost.ratio_p95(550) == 1.0
+
+
+def test_at_a_low_rate_the_last_six_frames_are_kept() -> None:
+    cost = StageCost()
+    for index in range(10):
+        cost.observe(550, index * 1000.0, 4.0 if index < 5 else 1.0)
+    assert cost.level() == 1.0
+    assert cost.ratio_p95(550) == 4.0
+
+
+def test_a_size_that_answers_a_load_otherwise_is_learnt() -> None:
+    cost = StageCost()
+    for index in range(10):
+        cost.observe(300, index * 33.0, 2.0)
+    for index in range(10):
+        cost.observe(550, 330.0 + index * 33.0, 3.0)
+        cost.learn_relative(550)
+    for index in range(40):
+        cost.observe(300, 1000.0 + index * 33.0, 1.0)
+    assert cost.ratio_p95(550) == pytest.approx(1.5, rel=0.1)
+
+
+def test_a_wild_sample_does_not_spoil_the_scale_of_a_size() -> None:
+    cost = StageCost()
+    for index in range(10):
+        cost.observe(300, index * 33.0, 1.0)
+    for index in range(50):
+        cost.observe(550, 330.0 + index * 33.0, 1000.0)
+        cost.learn_relative(550)
+    for index in range(48):
+        cost.observe(300, 3000.0 + index * 33.0, 1.0)
+    assert cost.ratio_p95(550) <= 2.0
+
+
+def test_masks_cost_by_instance_and_detail() -> None:
+    costs = CostModel()
+    costs.seed_network(550, 20.0)
+    costs.seed_masks(MaskDetail.FULL, MaskCost(1.0, 0.5))
+    costs.seed_masks(MaskDetail.NONE, MaskCost(0.5, 0.0))
+    assert costs.rung_ms(Rung(550, 15, MaskDetail.FULL), 4) == pytest.approx(23.0)
+    assert costs.rung_ms(Rung(550, 2, MaskDetail.FULL), 4) == pytest.approx(22.0)
+    assert costs.rung_ms(Rung(550, 15, MaskDetail.NONE), 4) == pytest.approx(20.5)
+
+
+def test_slow_masks_say_nothing_about_the_network() -> None:
+    costs = CostModel()
+    costs.seed_network(550, 20.0)
+    costs.observe_masks(MaskDetail.FULL, 10, 0.0, 100.0)
+    assert costs.network_ms(550) == 20.0
+    assert costs.masks_ms(MaskDetail.FULL, 10) == pytest.approx(100.0)
+
+
+def test_the_first_observation_stands_in_for_a_warm_up() -> None:
+    costs = CostModel()
+    assert costs.network_ms(550) == 0.0
+    costs.observe_network(550, 0.0, 30.0)
+    assert costs.network_ms(550) == pytest.approx(30.0)
+    assert costs.network_ms(275) == pytest.approx(7.5)

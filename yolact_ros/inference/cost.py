@@ -1,0 +1,181 @@
+"""What the stages of a frame cost on each rung, now: a running p95 that follows the load."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from yolact_ros.inference.ladder import MaskDetail, Rung
+
+__all__ = ["CostModel", "MaskCost", "StageCost", "quantile"]
+
+WINDOW_MS = 800.0
+MIN_WINDOW_FRAMES = 6
+MAX_WINDOW_FRAMES = 48
+SUSPICIOUS_FRAMES = 2
+OWN_FRAMES = 3
+RELATIVE_STEP = 0.3
+RELATIVE_RANGE = (0.5, 2.0)
+
+
+def quantile(values: Iterable[float], q: float) -> float:
+    """The nearest-rank ``q`` quantile of ``values``, 0 < q <= 1; 0 for no values.
+
+    Of fewer than ``1 / (1 - q)`` values it is the largest.
+    """
+    ordered = sorted(values)
+    if not ordered:
+        return 0.0
+    rank = -int(-q * len(ordered) // 1)
+    return ordered[min(max(rank, 1), len(ordered)) - 1]
+
+
+@dataclass(frozen=True)
+class MaskCost:
+    """Warm-up cost of everything after the network's output: ``fixed + per_instance * n``."""
+
+    fixed_ms: float
+    per_instance_ms: float
+
+    def expected_ms(self, instances: int) -> float:
+        """Cost of assembling and encoding ``instances`` masks."""
+        return self.fixed_ms + self.per_instance_ms * instances
+
+
+@dataclass(frozen=True)
+class _Sample:
+    time_ms: float
+    key: int
+    ratio: float
+
+
+class StageCost:
+    """Recent costs of one stage as ratios to its warm-up costs, for every key (rung).
+
+    A competing load slows all rungs alike, so the ratio seen on the rung in use says what the
+    others would cost now. Where a rung is known to answer otherwise, ``relative`` holds by how
+    much.
+    """
+
+    def __init__(self) -> None:
+        self._samples: deque[_Sample] = deque(maxlen=MAX_WINDOW_FRAMES)
+        self._relative: dict[int, float] = {}
+
+    def observe(self, key: int, now_ms: float, ratio: float) -> None:
+        """Add one frame on ``key`` that took ``ratio`` times its warm-up cost."""
+        self._samples.append(_Sample(now_ms, key, ratio / self._relative.get(key, 1.0)))
+        while (
+            len(self._samples) > MIN_WINDOW_FRAMES
+            and self._samples[0].time_ms < now_ms - WINDOW_MS
+        ):
+            self._samples.popleft()
+
+    def learn_relative(self, key: int) -> None:
+        """Correct ``key``'s scale by its newest sample against the other keys' recent ones.
+
+        Call it just after a change to a dearer key that no change of load asked for.
+        """
+        if not self._samples or self._samples[-1].key != key:
+            return
+        others = [sample.ratio for sample in self._samples if sample.key != key]
+        level = quantile(others, 0.5)
+        if len(others) < OWN_FRAMES or level <= 0.0:
+            return
+        low, high = RELATIVE_RANGE
+        error = self._samples[-1].ratio / level
+        corrected = self._relative.get(key, 1.0) * max(error, 1e-3) ** RELATIVE_STEP
+        self._relative[key] = min(max(corrected, low), high)
+
+    def forget_older_half(self) -> None:
+        """Drop the samples from before a load went, once the median says that it has gone."""
+        for _ in range(len(self._samples) // 2):
+            self._samples.popleft()
+
+    def ratio_p95(self, key: int) -> float:
+        """The p95 to expect on ``key`` for the next frame; 1 before any observation.
+
+        For the key in use its frames since the last change count, for another one those of all
+        keys. The newest count in full whatever the quantile says: one costly frame may be the
+        first of a step, and waiting for the second would cost a second deadline. If it was a
+        spike, it is forgotten ``SUSPICIOUS_FRAMES`` frames later.
+        """
+        if not self._samples:
+            return 1.0
+        ratios = self._since_change()
+        if self._samples[-1].key != key:
+            ratios = [sample.ratio for sample in self._samples]
+        highest = max(quantile(ratios, 0.95), *ratios[-SUSPICIOUS_FRAMES:])
+        return self._relative.get(key, 1.0) * highest
+
+    def _since_change(self) -> list[float]:
+        in_use = self._samples[-1].key
+        run = itertools.takewhile(lambda sample: sample.key == in_use, reversed(self._samples))
+        return [sample.ratio for sample in run][::-1]
+
+    def level(self) -> float:
+        """Median recent ratio: how slow the machine is against its warm-up."""
+        if not self._samples:
+            return 1.0
+        return quantile((sample.ratio for sample in self._samples), 0.5)
+
+
+class CostModel:
+    """Expected milliseconds of the network (by input size) and of the masks (by detail)."""
+
+    def __init__(self) -> None:
+        self._network_ms: dict[int, float] = {}
+        self._masks: dict[MaskDetail, MaskCost] = {
+            MaskDetail.FULL: MaskCost(1.0, 0.1),
+            MaskDetail.COARSE: MaskCost(1.0, 0.03),
+            MaskDetail.NONE: MaskCost(0.5, 0.0),
+        }
+        self.network = StageCost()
+        self.masks = StageCost()
+
+    def seed_network(self, input_size_px: int, cost_ms: float) -> None:
+        """Set the warm-up cost (p95) of preprocessing, network and NMS at one input size."""
+        if cost_ms > 0.0:
+            self._network_ms[input_size_px] = cost_ms
+
+    def seed_masks(self, detail: MaskDetail, cost: MaskCost) -> None:
+        """Set the warm-up cost (p95) of mask assembly and encoding at one detail."""
+        self._masks[detail] = cost
+
+    def network_warm_up_ms(self, input_size_px: int) -> float:
+        """Warm-up cost of a size; one never seeded is scaled by area; 0 if none is known."""
+        known = self._network_ms.get(input_size_px)
+        if known is not None or not self._network_ms:
+            return known or 0.0
+        nearest = min(self._network_ms, key=lambda size_px: abs(size_px - input_size_px))
+        return self._network_ms[nearest] * (input_size_px / nearest) ** 2
+
+    def observe_network(self, input_size_px: int, now_ms: float, cost_ms: float) -> None:
+        """Add a measured network stage."""
+        if not self._network_ms:
+            self.seed_network(input_size_px, cost_ms)
+        warm_up_ms = self.network_warm_up_ms(input_size_px)
+        if warm_up_ms > 0.0:
+            self.network.observe(input_size_px, now_ms, cost_ms / warm_up_ms)
+
+    def observe_masks(
+        self, detail: MaskDetail, instances: int, now_ms: float, cost_ms: float
+    ) -> None:
+        """Add a measured mask stage with ``instances`` masks."""
+        warm_up_ms = self._masks[detail].expected_ms(instances)
+        if warm_up_ms > 0.0:
+            self.masks.observe(int(detail), now_ms, cost_ms / warm_up_ms)
+
+    def network_ms(self, input_size_px: int) -> float:
+        """Running p95 of the network stage at one size."""
+        return self.network_warm_up_ms(input_size_px) * self.network.ratio_p95(input_size_px)
+
+    def masks_ms(self, detail: MaskDetail, instances: int) -> float:
+        """Running p95 of the mask stage."""
+        return self._masks[detail].expected_ms(instances) * self.masks.ratio_p95(int(detail))
+
+    def rung_ms(self, rung: Rung, instances: int) -> float:
+        """Running p95 of a whole frame on ``rung`` with ``instances`` instances."""
+        shown = min(instances, rung.max_instances)
+        return self.network_ms(rung.input_size_px) + self.masks_ms(rung.mask_detail, shown)
