@@ -8,6 +8,7 @@ import pytest
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.results import (
     collect_results,
+    default_category_ids,
     load_results,
     match_categories,
     prediction_to_results,
@@ -114,6 +115,11 @@ def test_classes_are_matched_by_name():
     assert match_categories(["wine glass", "dog", "person"], categories) == (47, None, 1)
     with pytest.raises(DataError, match="share no class name"):
         match_categories(["dog"], categories)
+
+
+def test_classes_of_coco_get_cocos_ids_and_others_are_numbered():
+    assert default_category_ids(["dog", "person"]) == (18, 1)
+    assert default_category_ids(["dog", "my part"]) == (1, 2)
 
 
 @pytest.mark.parametrize("content", ["nonsense", "{}", "[1, 2]"])

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.classes import COCO_CATEGORY_IDS, COCO_CLASSES
 from yolact_ros.errors import DataError
 from yolact_ros.structures import MaskCrop, Prediction
 
 __all__ = [
     "CocoResult",
     "collect_results",
+    "default_category_ids",
     "load_results",
     "match_categories",
     "prediction_to_results",
@@ -55,6 +57,14 @@ def match_categories(
             f"{', '.join(list(ids)[:5])}..."
         )
     return matched
+
+
+def default_category_ids(class_names: Sequence[str]) -> tuple[int, ...]:
+    """COCO's category ids where every class is one of COCO's, else 1, 2, ..."""
+    coco_ids = dict(zip(COCO_CLASSES, COCO_CATEGORY_IDS, strict=True))
+    if all(name in coco_ids for name in class_names):
+        return tuple(coco_ids[name] for name in class_names)
+    return tuple(range(1, len(class_names) + 1))
 
 
 def prediction_to_results(
@@ -145,7 +155,8 @@ def _compress(runs: NDArray[np.int64]) -> str:
         letters.append(bits + 48 + 0x20 * more)
         is_used.append(used)
         used = used & more
-    return np.stack(letters, 1)[np.stack(is_used, 1)].astype(np.uint8).tobytes().decode()
+    text: bytes = np.stack(letters, 1)[np.stack(is_used, 1)].astype(np.uint8).tobytes()
+    return text.decode()
 
 
 def _normal(name: str) -> str:
