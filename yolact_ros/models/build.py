@@ -13,9 +13,9 @@ __all__ = ["build_network"]
 def build_network(config: YolactConfig) -> Yolact:
     """A network with random weights, in training mode.
 
-    Backbone convolutions are drawn as He et al. (2015) propose, all others Xavier-uniform with bias
-    0 as the published networks were; offset convolutions of deformable layers start at 0, so that
-    they begin as plain convolutions. Uses torch's global generator.
+    Backbone convolutions are drawn as He et al. (2015) propose, all others Xavier-uniform with
+    bias 0 as the published networks were; offset convolutions of deformable layers start at 0, so
+    that they begin at the positions of plain convolutions. Uses torch's global generator.
     """
     model = Yolact(config)
     for name, module in model.named_modules():

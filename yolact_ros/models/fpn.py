@@ -31,7 +31,7 @@ class FeaturePyramid(nn.Module):
         )
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """``(C3, C4, C5) -> (P3, P4, P5, P6, P7)``, each level half of the one before, rounded up."""
+        """``(C3, C4, C5) -> (P3, P4, P5, P6, P7)``, each half of the one before, rounded up."""
         levels: list[Tensor] = []
         merged: Tensor | None = None
         for lateral, predict, feature in zip(

@@ -32,5 +32,7 @@ class Protonet(nn.Sequential):
 
     def forward(self, p3: Tensor) -> Tensor:
         """``[B, C, h3, w3] -> [B, 2 h3, 2 w3, k]``, non-negative."""
-        prototypes: Tensor = super().forward(p3)
+        prototypes = p3
+        for layer in self:
+            prototypes = layer(prototypes)
         return F.relu(prototypes).permute(0, 2, 3, 1).contiguous()

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 __all__ = ["MaskRescoring"]
 
 HIDDEN_CHANNELS = (8, 16, 32, 64, 128)
+# Five unpadded 3x3 convolutions of stride 2 leave one pixel of 63.
+MIN_MASK_SIDE_PX = 63
 
 
 class MaskRescoring(nn.Module):
@@ -26,7 +28,10 @@ class MaskRescoring(nn.Module):
     def forward(self, masks: Tensor) -> Tensor:
         """Cropped soft masks ``[n, 1, h, w]`` at prototype size to IoU estimates ``[n, classes]``.
 
-        Masks need at least 63 pixels a side (inputs of 256 px and more): the convolutions are
-        unpadded.
+        Masks below 63 pixels a side (network inputs below 249 px) are filled up with background.
         """
+        missing_rows = max(0, MIN_MASK_SIDE_PX - masks.shape[-2])
+        missing_columns = max(0, MIN_MASK_SIDE_PX - masks.shape[-1])
+        if missing_rows or missing_columns:
+            masks = F.pad(masks, (0, missing_columns, 0, missing_rows))
         return F.adaptive_max_pool2d(self.maskiou_net(masks), 1).flatten(1)

@@ -27,8 +27,8 @@ class Yolact(nn.Module):
 
     Attributes:
         config: what the network was built from.
-        priors (Tensor[N, 4]): cx, cy, width, height for ``config.input_size_px``, float32; a buffer
-            that is not part of the state dict.
+        priors (Tensor[N, 4]): cx, cy, width, height for ``config.input_size_px``; a buffer that is
+            not part of the state dict.
     """
 
     priors: Tensor
@@ -82,7 +82,7 @@ class Yolact(nn.Module):
         )
 
     def with_input_size(self, input_size_px: int) -> Yolact:
-        """A view of this network for another input size: shared weights, its own config and priors.
+        """A view of this network for another input size: same weights, own config and priors.
 
         Costs one set of priors. Whatever changes the weights or the mode (``train``, ``eval``,
         ``to``) of one view changes the layers of all.

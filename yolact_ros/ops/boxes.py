@@ -70,7 +70,8 @@ def encode_boxes(boxes_xyxy: Tensor, priors_cxcywh: Tensor) -> Tensor:
 def pairwise_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     """Intersection over union of all pairs; ``[..., M, 4], [..., N, 4] -> [..., M, N]``.
 
-    No epsilon and no one-pixel convention, as in the paper's code; two boxes without area give NaN.
+    No epsilon and no one-pixel convention, as in the paper's code; two boxes without area give
+    NaN.
     """
     intersection = _pairwise_intersection(a_xyxy, b_xyxy)
     union = _area(a_xyxy)[..., :, None] + _area(b_xyxy)[..., None, :] - intersection
@@ -78,7 +79,7 @@ def pairwise_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
 
 
 def intersection_over_area(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
-    """Share of each ``b`` that lies inside each ``a``; ``[..., M, 4], [..., N, 4] -> [..., M, N]``.
+    """Share of each ``b`` inside each ``a``; ``[..., M, 4], [..., N, 4] -> [..., M, N]``.
 
     A ``b`` without area gives NaN.
     """

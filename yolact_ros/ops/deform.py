@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["deform_conv2d", "sample_deform_conv2d"]
+__all__ = ["deform_conv2d", "sample_deform_conv2d", "torchvision_is_usable"]
 
 
 def deform_conv2d(
@@ -21,15 +20,15 @@ def deform_conv2d(
     *,
     stride: int = 1,
     padding: int = 1,
+    use_torchvision: bool = False,
 ) -> Tensor:
     """Convolve at displaced sampling positions; bilinear, zeros outside the features.
 
     Tap t (row-major in the K x K kernel) of output (i, j) samples at row
     ``i * stride - padding + t // K + offsets[:, 2 t, i, j]`` and column
     ``j * stride - padding + t % K + offsets[:, 2 t + 1, i, j]`` and is multiplied by
-    ``modulation[:, t, i, j]``. Uses torchvision's operator where torchvision is installed,
-    :func:`sample_deform_conv2d` elsewhere; they agree to rounding. Sampling positions need the
-    precision of float32, so narrower inputs are computed in float32 and returned in their dtype.
+    ``modulation[:, t, i, j]``. Sampling positions need the precision of float32, so narrower
+    inputs are computed in float32 and returned in their dtype.
 
     Args:
         features (Tensor[B, C, H, W]): input.
@@ -39,23 +38,23 @@ def deform_conv2d(
         bias (Tensor[C'] | None): of the convolution.
         stride: of the sampling positions, in pixels.
         padding: zeros around the features, in pixels.
+        use_torchvision: torchvision's operator instead of plain torch ones; the results agree to
+            rounding. Where it may be used, :func:`torchvision_is_usable` says.
 
     Returns:
         Tensor[B, C', H', W'] in the dtype of ``features``.
     """
-    operator = _torchvision_operator() or sample_deform_conv2d
     precision = torch.promote_types(features.dtype, torch.float32)
-    # Under autocast the cast below alone would be undone for the matrix product.
-    with torch.autocast(features.device.type, enabled=False):
-        output = operator(
-            features.to(precision),
-            offsets.to(precision),
-            modulation.to(precision),
-            weight.to(precision),
-            None if bias is None else bias.to(precision),
-            stride=stride,
-            padding=padding,
-        )
+    convolve = _torchvision_deform_conv2d if use_torchvision else sample_deform_conv2d
+    output = convolve(
+        features.to(precision),
+        offsets.to(precision),
+        modulation.to(precision),
+        weight.to(precision),
+        None if bias is None else bias.to(precision),
+        stride,
+        padding,
+    )
     return output.to(features.dtype)
 
 
@@ -65,7 +64,6 @@ def sample_deform_conv2d(
     modulation: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    *,
     stride: int = 1,
     padding: int = 1,
 ) -> Tensor:
@@ -113,27 +111,28 @@ def _regular_positions(
 
 
 @functools.cache
-def _torchvision_operator() -> Callable[..., Tensor] | None:
-    """torchvision's deformable convolution with this module's arguments, or None without it."""
+def torchvision_is_usable() -> bool:
+    """Whether torchvision is installed and was built for this torch."""
     try:
-        from torchvision.ops import deform_conv2d as operator
+        import torchvision.ops  # noqa: F401
     except Exception:
         # Not only ImportError: a torchvision built for another torch raises RuntimeError.
-        return None
+        return False
+    return True
 
-    def call(
-        features: Tensor,
-        offsets: Tensor,
-        modulation: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        *,
-        stride: int,
-        padding: int,
-    ) -> Tensor:
-        output: Tensor = operator(
-            features, offsets, weight, bias, stride=stride, padding=padding, mask=modulation
-        )
-        return output
 
-    return call
+def _torchvision_deform_conv2d(
+    features: Tensor,
+    offsets: Tensor,
+    modulation: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: int,
+    padding: int,
+) -> Tensor:
+    from torchvision.ops import deform_conv2d as operator
+
+    output: Tensor = operator(
+        features, offsets, weight, bias, stride=stride, padding=padding, mask=modulation
+    )
+    return output

@@ -18,7 +18,7 @@ STEM_HALVINGS = 2
 def feature_sizes_px(input_size_px: int) -> tuple[int, ...]:
     """Side of the square feature maps P3..P7 for a square input of ``input_size_px``.
 
-    Every stride-2 layer of every backbone rounds up, so a level is half of the one below, rounded up.
+    Every stride-2 layer of every backbone rounds up, and so does each level from the one below.
     """
     size = input_size_px
     sizes = []

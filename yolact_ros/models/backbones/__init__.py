@@ -17,8 +17,8 @@ Backbone: TypeAlias = ResNet | DarkNet53 | EfficientNetLite0
 def make_backbone(config: YolactConfig) -> Backbone:
     """The config's backbone with PyTorch's default random initialisation.
 
-    It maps images ``[B, 3, S, S]`` to the features C3, C4, C5 (strides 8, 16, 32, sizes rounded up)
-    and has ``feature_channels``, their three channel counts.
+    It maps images ``[B, 3, S, S]`` to the features C3, C4, C5 (strides 8, 16, 32, sizes rounded
+    up) and has ``feature_channels``, their three channel counts.
     """
     if config.backbone == "efficientnet_lite0":
         return EfficientNetLite0()

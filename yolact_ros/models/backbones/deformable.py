@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from yolact_ros.ops.deform import deform_conv2d
+from yolact_ros.ops.deform import deform_conv2d, torchvision_is_usable
 
 __all__ = ["DeformableConv2d"]
 
@@ -14,10 +14,16 @@ TAPS = KERNEL * KERNEL
 
 
 class DeformableConv2d(nn.Conv2d):
-    """A 3x3 convolution that predicts its own sampling offsets and modulation (DCNv2)."""
+    """A 3x3 convolution that predicts its own sampling offsets and modulation (DCNv2).
+
+    Attributes:
+        use_torchvision: run torchvision's operator, the default where it is usable; set it to
+            False for exports that know only torch's own operators.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, KERNEL, stride, padding=1)
+        self.use_torchvision = torchvision_is_usable()
         # Per tap two offsets, then per tap one modulation before its sigmoid.
         self.conv_offset_mask = nn.Conv2d(in_channels, 3 * TAPS, KERNEL, stride, padding=1)
 
@@ -32,4 +38,5 @@ class DeformableConv2d(nn.Conv2d):
             self.bias,
             stride=self.stride[0],
             padding=1,
+            use_torchvision=self.use_torchvision,
         )
