@@ -19,6 +19,7 @@ __all__ = ["SUBCOMMANDS", "main"]
 
 SUBCOMMANDS = {
     "demo": "play a clip through the ROS 2 node and keep the overlays",
+    "evaluate": "box and mask AP, per class, and speed",
     "models": "list, fetch and verify trained models",
 }
 """Name and summary of each; ``yolact_ros/cli/<name>.py`` has ``add_parser`` and ``run``."""

@@ -1,0 +1,52 @@
+"""The images of a data set."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from yolact_ros.errors import DataError, ImageError
+from yolact_ros.evaluation.images import DatasetImages
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    rows = []
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((4, 6, 3), 10 * index, np.uint8))
+        rows.append({"id": 100 + index, "file_name": f"{index}.png", "height": 4, "width": 6})
+    return {"images": rows, "annotations": [], "categories": []}
+
+
+def test_images_come_with_their_ids_in_order_and_again(dataset, tmp_path):
+    images = DatasetImages(dataset, tmp_path)
+    for _ in range(2):
+        assert [(id_, int(pixels[0, 0, 0])) for id_, pixels in images] == [
+            (100, 0), (101, 10), (102, 20),
+        ]  # fmt: skip
+    assert len(images) == 3
+
+
+def test_a_limit_takes_the_first(dataset, tmp_path):
+    assert DatasetImages(dataset, tmp_path, limit=2).ids == (100, 101)
+
+
+def test_missing_files_are_counted_and_named_before_anything_runs(dataset, tmp_path):
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 3 images are not there: 1\.png"):
+        DatasetImages(dataset, tmp_path)
+    with pytest.raises(DataError, match="no images"):
+        DatasetImages({**dataset, "images": []}, tmp_path)
+
+
+def test_an_image_of_another_size_than_annotated_is_refused(dataset, tmp_path):
+    dataset["images"][1]["width"] = 5
+    with pytest.raises(DataError, match=r"1\.png: is 6x4, its annotations are for 5x4"):
+        list(DatasetImages(dataset, tmp_path))
+
+
+def test_a_damaged_image_is_named(dataset, tmp_path):
+    (tmp_path / "2.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"2\.png"):
+        list(DatasetImages(dataset, tmp_path))

@@ -1,0 +1,243 @@
+"""``yolact evaluate``: accuracy by the COCO protocol and speed per stage, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from yolact_ros.cli.inference_options import NMS_NAMES
+from yolact_ros.dependencies import require
+from yolact_ros.errors import ConfigError, DataError
+from yolact_ros.evaluation.coco import Dataset, evaluate_results, load_ground_truth
+from yolact_ros.evaluation.images import DatasetImages
+from yolact_ros.evaluation.report import (
+    Evaluation,
+    StageSummary,
+    class_table,
+    main_table,
+    to_json,
+)
+from yolact_ros.evaluation.results import (
+    CocoResult,
+    load_results,
+    match_categories,
+    prediction_to_results,
+)
+from yolact_ros.models.zoo import BUNDLED
+
+if TYPE_CHECKING:
+    from yolact_ros.inference.predictor import Predictor
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``evaluate`` to the subparsers of ``yolact``."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="box and mask AP, per class, and speed",
+        description="Scores models, or results files made by others, on a COCO data set. "
+        "Several models, input sizes and kinds of NMS are evaluated side by side.",
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--annotations", type=Path, required=True, metavar="FILE", help="COCO annotation file"
+    )
+    data.add_argument("--images", type=Path, metavar="FOLDER", help="of the images")
+    data.add_argument("--limit", type=int, metavar="N", help="the first N images only")
+    data.add_argument(
+        "--categories",
+        metavar="A,B",
+        help="score these only; `all` scores also those that the model does not know (default: "
+        "those that a model knows, all of a results file)",
+    )
+    model = parser.add_argument_group("what is scored")
+    model.add_argument(
+        "--model", nargs="+", default=[BUNDLED], help="names or paths (default: %(default)s)"
+    )
+    model.add_argument(
+        "--results", nargs="+", type=Path, metavar="FILE", help="COCO results instead of a model"
+    )
+    model.add_argument(
+        "--input-size", type=int, nargs="+", default=[0], metavar="PX", help="0: the model's own"
+    )
+    model.add_argument(
+        "--nms", nargs="+", choices=NMS_NAMES, default=["fast"], help="default: fast"
+    )
+    model.add_argument(
+        "--k", type=int, default=0, help="number of prototypes that the models must have"
+    )
+    model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    model.add_argument(
+        "--score-threshold", type=float, default=0.05, help="default: %(default)g, as the paper"
+    )
+    model.add_argument(
+        "--top-k", type=int, default=100, help="detections an image (default: %(default)s)"
+    )
+    model.add_argument("--nms-threshold", type=float, default=0.5, help="default: %(default)g")
+    output = parser.add_argument_group("output")
+    output.add_argument("--per-class", action="store_true", help="a table for every class too")
+    output.add_argument(
+        "--pascal", action="store_true", help="AP at 0.5 and 0.7 instead of COCO's columns"
+    )
+    output.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+    output.add_argument(
+        "--save-results",
+        type=Path,
+        metavar="FOLDER",
+        help="keep each run's detections as a COCO results file",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print the tables; 0.
+
+    Raises:
+        YolactError: data, models or options cannot be used, or pycocotools is missing.
+    """
+    require("pycocotools.coco", extra="evaluate")
+    truth = load_ground_truth(args.annotations)
+    evaluations = []
+    for evaluation in _score_files(args, truth) if args.results else _score_models(args, truth):
+        evaluations.append(evaluation)
+        if args.per_class:
+            print(f"\n{' '.join(evaluation.labels.values())}\n{class_table(evaluation)}")
+    print("\n" + main_table(evaluations, pascal=args.pascal))
+    measured = evaluations[0].masks or evaluations[0].boxes
+    if measured is not None:
+        names = ", ".join(row.name for row in measured.per_class[:8])
+        more = ", ..." if len(measured.per_class) > 8 else ""
+        print(f"\n{measured.num_images} images, {len(measured.per_class)} classes: {names}{more}")
+    if args.json is not None:
+        _write_json(args.json, to_json(evaluations))
+    return 0
+
+
+def _score_files(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluation]:
+    for path in args.results:
+        results = load_results(path)
+        categories = _categories(args.categories or "all", truth, set())
+        with_masks = all("segmentation" in row for row in results)
+        with_boxes = all("bbox" in row for row in results)
+        if not (with_masks or with_boxes):
+            raise DataError(f"{path}: its results have neither bbox nor segmentation")
+        image_ids = [row["id"] for row in truth["images"][: args.limit]]
+        yield _evaluation(
+            {"results": path.name}, truth, results, categories, image_ids,
+            masks=with_masks, boxes=with_boxes,
+        )  # fmt: skip
+
+
+def _score_models(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluation]:
+    from yolact_ros.inference.postprocess import PostprocessConfig
+    from yolact_ros.inference.predictor import Predictor
+    from yolact_ros.models.checkpoint import load_network
+    from yolact_ros.models.zoo import find_model
+
+    if args.images is None:
+        raise ConfigError("--images names the folder of the data set's images")
+    images = DatasetImages(truth, args.images, args.limit)
+    for model, input_size_px in itertools.product(args.model, args.input_size):
+        network = load_network(
+            find_model(model), num_prototypes=args.k, input_size_px=input_size_px
+        )
+        config = network.config
+        category_ids = match_categories(config.class_names, truth["categories"])
+        known = {category_id for category_id in category_ids if category_id is not None}
+        categories = _categories(args.categories, truth, known)
+        for nms in args.nms:
+            settings = PostprocessConfig(
+                score_threshold=args.score_threshold,
+                top_k=args.top_k,
+                nms_threshold=args.nms_threshold,
+                nms=nms,
+            )
+            predictor = Predictor(network, device=args.device, settings=settings)
+            labels = {
+                "model": Path(model).stem,
+                "size": str(config.input_size_px),
+                "k": str(config.num_prototypes),
+                "nms": nms,
+            }
+            results, stages = _predict(predictor, images, category_ids, " ".join(labels.values()))
+            predictor.close()
+            if args.save_results is not None:
+                _write_json(args.save_results / f"{'_'.join(labels.values())}.json", results)
+            yield _evaluation(labels, truth, results, categories, images.ids, stages=stages)
+
+
+def _predict(
+    predictor: Predictor,
+    images: DatasetImages,
+    category_ids: Sequence[int | None],
+    title: str,
+) -> tuple[list[CocoResult], dict[str, StageSummary]]:
+    predictor.warm_up()
+    results: list[CocoResult] = []
+    times_ms: dict[str, list[float]] = {}
+    for image_id, image_bgr in tqdm(images, desc=title, unit="image", leave=False, disable=None):
+        prediction, stages = predictor.predict_timed(image_bgr)
+        results += prediction_to_results(prediction, image_id, category_ids)
+        for name in ("preprocess", "inference", "postprocess"):
+            times_ms.setdefault(name, []).append(getattr(stages, f"{name}_ms"))
+    return results, {name: StageSummary.of(values) for name, values in times_ms.items()}
+
+
+def _evaluation(
+    labels: dict[str, str],
+    truth: Dataset,
+    results: Sequence[CocoResult],
+    category_ids: Sequence[int],
+    image_ids: Sequence[int],
+    *,
+    masks: bool = True,
+    boxes: bool = True,
+    stages: dict[str, StageSummary] | None = None,
+) -> Evaluation:
+    selection = {"category_ids": category_ids, "image_ids": image_ids}
+    return Evaluation(
+        labels=labels,
+        masks=evaluate_results(truth, results, "segm", **selection) if masks else None,
+        boxes=evaluate_results(truth, results, "bbox", **selection) if boxes else None,
+        stages=stages or {},
+    )
+
+
+def _categories(names: str | None, truth: Dataset, known: set[int]) -> list[int]:
+    """Category ids to score, in the data set's order."""
+    rows = truth["categories"]
+    if names == "all":
+        return [int(row["id"]) for row in rows]
+    if names is None:
+        chosen = [int(row["id"]) for row in rows if row["id"] in known]
+        if len(chosen) < len(rows):
+            print(
+                f"scoring {len(chosen)} of the data set's {len(rows)} categories: the others are "
+                "unknown to the model (--categories all counts them as not found)",
+                file=sys.stderr,
+            )
+        return chosen
+    by_name = {str(row["name"]): int(row["id"]) for row in rows}
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in by_name]
+    if unknown or not wanted:
+        raise ConfigError(
+            f"the data set has no category {unknown[0] if unknown else names!r}; it has "
+            f"{', '.join(by_name)}"
+        )
+    return [by_name[name] for name in wanted]
+
+
+def _write_json(path: Path, content: Any) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
