@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from yolact_ros.classes import COCO_CATEGORY_IDS, COCO_CLASSES
 from yolact_ros.errors import DataError
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.ops.coco_rle import encode_crop
+from yolact_ros.structures import Prediction
 
 __all__ = [
     "CocoResult",
@@ -91,8 +92,7 @@ def prediction_to_results(
             "score": round(float(prediction.scores[row]), 6),
         }
         if prediction.masks:
-            counts = _compress(_run_lengths(prediction.masks[row], *shape))
-            result["segmentation"] = {"size": list(shape), "counts": counts}
+            result["segmentation"] = encode_crop(prediction.masks[row], *shape)
         results.append(result)
     return results
 
@@ -127,36 +127,6 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise DataError(f"{path}: not JSON: {error}") from error
-
-
-def _run_lengths(crop: MaskCrop, height_px: int, width_px: int) -> NDArray[np.int64]:
-    """Lengths of the runs of the whole image's mask, column-major, background first."""
-    columns = np.zeros((crop.width, height_px), dtype=np.int8)
-    count = crop.width * crop.height
-    bits = np.unpackbits(crop.bits, count=count).reshape(crop.height, crop.width)
-    columns[:, crop.y_offset : crop.y_offset + crop.height] = bits.T
-    flat = columns.reshape(-1)
-    changes = np.flatnonzero(np.diff(flat, prepend=np.int8(0))) + crop.x_offset * height_px
-    if flat.size and flat[-1] and crop.x_offset + crop.width < width_px:
-        changes = np.append(changes, (crop.x_offset + crop.width) * height_px)
-    return np.diff(changes, prepend=0, append=height_px * width_px)
-
-
-def _compress(runs: NDArray[np.int64]) -> str:
-    """COCO's string of run lengths: differences to the run before last, five bits a letter."""
-    rest = runs.copy()
-    rest[3:] -= runs[1:-2]
-    letters, is_used = [], []
-    used = np.ones(len(runs), dtype=bool)
-    while used.any():
-        bits = rest & 0x1F
-        rest = rest >> 5
-        more = rest != np.where(bits & 0x10, -1, 0)
-        letters.append(bits + 48 + 0x20 * more)
-        is_used.append(used)
-        used = used & more
-    text: bytes = np.stack(letters, 1)[np.stack(is_used, 1)].astype(np.uint8).tobytes()
-    return text.decode()
 
 
 def _normal(name: str) -> str:
