@@ -44,6 +44,13 @@ def _build(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
     return 0
 
 
+_DISK_ERRORS = {
+    errno.ENOSPC: "free some space there and in the folder for temporary files",
+    errno.EDQUOT: "free some of your quota",
+    errno.EROFS: "clone to a disk that is not read-only",
+    errno.EACCES: "make that folder yours, or clone to one that is",
+}
+
 _COMMANDS: dict[str, Command] = {
     "build": _build,
     "clean": commands.clean,
@@ -76,11 +83,11 @@ def main(arguments: Sequence[str]) -> int:
         print(f"dev: {problem}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in _DISK_ERRORS:
             raise
         print(
-            f"dev: {error.strerror}: {error.filename or root}\n"
-            "Cure: make room or access there, then run the same command again: it goes on "
+            f"dev: the disk cannot be written to: {error.strerror} ({error.filename or root}).\n"
+            f"Cure: {_DISK_ERRORS[error.errno]}, then run the same command again: it goes on "
             "where it stopped.",
             file=sys.stderr,
         )
