@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from yolact_ros.classes import PASCAL_CLASSES
 from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.results import encode_crop
+from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.structures import MaskCrop
 
 __all__ = ["convert_sbd", "find_sbd_root"]
