@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from golden_recipe import unit
 
-from golden_recipe import fill, train_sample, unit
-from yolact_ros.config import variant
-from yolact_ros.models import build_network
 from yolact_ros.structures import NetworkOutput
 from yolact_ros.training.loss import (
     LossSettings,
@@ -19,7 +17,7 @@ from yolact_ros.training.loss import (
     semantic_loss,
     total_losses,
 )
-from yolact_ros.training.mask_loss import image_mask_loss, rescoring_loss
+from yolact_ros.training.mask_loss import TrainedMasks, image_mask_loss, rescoring_loss
 from yolact_ros.training.matcher import Matches
 from yolact_ros.training.targets import ImageTarget
 
@@ -117,8 +115,13 @@ def test_the_choice_of_trained_masks_depends_on_the_draw_only() -> None:
     for draw in (5, 5, 6):
         torch.rand(3)
         drawn = ImageTarget(
-            "a", target.boxes_xyxy, target.class_ids, target.masks, target.labelled,
-            target.matches, draw,
+            "a",
+            target.boxes_xyxy,
+            target.class_ids,
+            target.masks,
+            target.labelled,
+            target.matches,
+            draw,
         )
         losses.append(float(image_mask_loss(prototypes, coefficients, drawn).loss))
     assert losses[0] == losses[1] != losses[2]
@@ -177,31 +180,43 @@ def test_semantic_loss_skips_unlabelled_classes() -> None:
     assert logits.grad[0, 1].abs().max() == 0
 
 
-def test_rescoring_loss_equals_the_recorded_reference() -> None:
-    config = variant("yolact_plus_resnet50")
-    net = build_network(config).mask_rescoring
-    assert net is not None
-    prefix = "maskiou_net."
-    net.load_state_dict(
-        {
-            key: torch.from_numpy(np.asarray(fill(prefix + key, tuple(value.shape))))
-            for key, value in net.state_dict().items()
-        }
-    )
-    crops = np.stack([train_sample(i % 2)[2][i // 2][::4, ::4][:138, :138] for i in range(6)])
-    assert crops.shape == (6, 138, 138)
-    assert net is not None
+def test_rescoring_learns_the_iou_of_masks_that_are_large_enough() -> None:
+    true = torch.zeros(3, 10, 10)
+    true[0, :6, :5] = 1  # 30 pixels, of which 20 are found
+    true[1, :5, :5] = 1  # 25 pixels: not larger than the limit
+    true[2, :, :] = 1
+    soft = torch.zeros(3, 10, 10)
+    soft[0, :4, :5] = 0.9
+    soft[0, 9, :] = 0.4  # below one half: not part of the binary mask
+    soft[2, :, :] = 0.51
+    trained = TrainedMasks(torch.zeros(()), soft, true, torch.tensor([1, 0, 0]))
+    asked: list[torch.Size] = []
+
+    def rescore(masks: torch.Tensor) -> torch.Tensor:
+        asked.append(masks.shape)
+        return torch.tensor([[9.0, 0.5], [0.25, 9.0]])
+
+    loss = rescoring_loss(trained, rescore)
+    assert asked == [torch.Size([2, 1, 10, 10])]
+    assert float(loss) == pytest.approx(0.5 * (20 / 30 - 0.5) ** 2 + 0.5 * 0.75**2)
 
 
-def forward_losses(name: str) -> None:
-    del name
+def test_a_network_that_diverges_gives_a_loss_that_is_not_finite() -> None:
+    target = mask_loss_targets(20)[0]
+    prototypes = golden("mask_loss/proto")[0].clone()
+    prototypes[3, 3, 0] = torch.nan
+    loss = image_mask_loss(prototypes, torch.ones(192, 8), target).loss
+    assert not torch.isfinite(loss)
 
 
 def test_a_batch_cut_in_two_gives_the_losses_of_the_whole() -> None:
     torch.manual_seed(0)
     output = NetworkOutput(
-        torch.randn(2, 192, 4), torch.randn(2, 192, 7), torch.tanh(torch.randn(2, 192, 8)),
-        torch.rand(2, 20, 20, 8), torch.randn(2, 6, 10, 10),
+        torch.randn(2, 192, 4),
+        torch.randn(2, 192, 7),
+        torch.tanh(torch.randn(2, 192, 8)),
+        torch.rand(2, 20, 20, 8),
+        torch.randn(2, 6, 10, 10),
     )
     targets = mask_loss_targets(20)
     counts = StepCounts(positives=24, images=2)
@@ -219,16 +234,29 @@ def test_a_batch_cut_in_two_gives_the_losses_of_the_whole() -> None:
         torch.testing.assert_close(value, parts[0][name] + parts[1][name])
 
 
+def test_a_few_negatives_of_an_image_without_objects_are_trained_on_request() -> None:
+    logits = torch.randn(1, 50, 4)
+    nothing, labelled = torch.zeros(1, 50, dtype=torch.int64), torch.ones(1, 3, dtype=torch.bool)
+    background = -torch.log_softmax(logits[0], dim=-1)[:, 0]
+    hardest = background.sort(descending=True).values[:6].sum()
+    assert float(class_loss(logits, nothing, labelled)) == 0
+    loss = class_loss(logits, nothing, labelled, min_negatives=6)
+    assert float(loss) == pytest.approx(float(hardest), rel=1e-5)
+
+
 def test_an_image_without_objects_trains_nothing_but_the_semantic_maps() -> None:
     output = NetworkOutput(
-        torch.randn(1, 192, 4), torch.randn(1, 192, 7), torch.tanh(torch.randn(1, 192, 8)),
-        torch.rand(1, 20, 20, 8), torch.randn(1, 6, 10, 10),
+        torch.randn(1, 192, 4),
+        torch.randn(1, 192, 7),
+        torch.tanh(torch.randn(1, 192, 8)),
+        torch.rand(1, 20, 20, 8),
+        torch.randn(1, 6, 10, 10),
     )
     target = make_image_target(torch.zeros(192, dtype=torch.int64))
     losses = total_losses(output, [target], StepCounts(5, 1), LossSettings())
     assert {name: float(value) > 0 for name, value in losses.items()} == {
-        "box": False, "class": False, "mask": False, "semantic": True,
+        "box": False,
+        "class": False,
+        "mask": False,
+        "semantic": True,
     }
-
-
-rescoring_loss  # noqa: B018

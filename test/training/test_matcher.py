@@ -61,7 +61,13 @@ def test_priors_inside_a_crowd_do_not_learn_background() -> None:
 def test_matching_equals_a_slow_twin(seed: int) -> None:
     random = np.random.default_rng(seed)
     priors = torch.from_numpy(random.uniform(0.05, 0.95, (60, 4)).astype(np.float32))
-    corners = np.sort(random.uniform(0, 1, (5, 2, 2)), axis=1) + [[[0, 0]], ] * 5
+    corners = (
+        np.sort(random.uniform(0, 1, (5, 2, 2)), axis=1)
+        + [
+            [[0, 0]],
+        ]
+        * 5
+    )
     corners[:, 1] += 0.02
     objects = torch.from_numpy(corners.reshape(5, 4).astype(np.float32))
     labels = torch.arange(5)

@@ -22,6 +22,7 @@ SUBCOMMANDS = {
     "demo": "play a clip through the ROS 2 node and keep the overlays",
     "evaluate": "box and mask AP, per class, and speed",
     "models": "list, fetch and verify trained models",
+    "train": "train or fine-tune a network on COCO-format data",
 }
 """Name and summary of each; ``yolact_ros/cli/<name>.py`` has ``add_parser`` and ``run``."""
 

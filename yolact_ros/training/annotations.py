@@ -16,6 +16,7 @@ __all__ = [
     "Defects",
     "ImageRecord",
     "ObjectRecord",
+    "category_names",
     "is_held_out",
     "read_source",
 ]
@@ -185,6 +186,20 @@ def read_source(
     return records, defects
 
 
+def category_names(sources: Sequence[DataSource]) -> tuple[str, ...]:
+    """Names of all categories of the sources, in order of their first appearance.
+
+    Raises:
+        DataError: an annotation file cannot be read as COCO instances.
+    """
+    names: dict[str, None] = {}
+    for source in sources:
+        for category in _load_json(source)["categories"]:
+            if not source.labels_only or category["name"] in source.labels_only:
+                names.setdefault(str(category["name"]))
+    return tuple(names)
+
+
 def is_held_out(record: ImageRecord, holdout: float) -> bool:
     """Whether an image belongs to the held-out share of its source."""
     return zlib.crc32(str(record.image_id).encode()) % HASH_BUCKETS < holdout * HASH_BUCKETS
@@ -198,7 +213,9 @@ def _load_json(source: DataSource) -> dict[str, Any]:
             f"data set {source.name}: cannot read {source.annotations}: {error.strerror}"
         ) from error
     except ValueError as error:
-        raise DataError(f"data set {source.name}: {source.annotations} is not JSON: {error}") from error
+        raise DataError(
+            f"data set {source.name}: {source.annotations} is not JSON: {error}"
+        ) from error
     missing = [
         key
         for key in ("images", "annotations", "categories")

@@ -144,7 +144,9 @@ def render(
     inside = _inside(view, scale_x, scale_y, width, height, size_px)
     boxes = sample.boxes_xyxy
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    seen = ((centers > (view.x1_px, view.y1_px)) & (centers < (view.x2_px, view.y2_px))).all(axis=1)
+    seen = ((centers > (view.x1_px, view.y1_px)) & (centers < (view.x2_px, view.y2_px))).all(
+        axis=1
+    )
     shown = (boxes - np.array([view.x1_px, view.y1_px] * 2, np.float32)) * np.array(
         [scale_x, scale_y] * 2, np.float32
     )
@@ -162,7 +164,7 @@ def render(
             patches.append(MaskPatch(0, 0, pixels))
     result = Sample(
         name=sample.name,
-        image_bgr=image,
+        image_bgr=image.astype(np.uint8, copy=False),
         boxes_xyxy=shown[kept].astype(np.float32).reshape(-1, 4),
         class_ids=sample.class_ids[kept],
         masks=tuple(patches),
@@ -218,12 +220,12 @@ def vary_colors(
     if contrast is not None and contrast_first:
         image = image * contrast
     if saturation is not None or hue is not None:
-        hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+        hsv = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2HSV), np.float32)
         if saturation is not None:
             hsv[..., 1] *= saturation
         if hue is not None:
             hsv[..., 0] = (hsv[..., 0] + hue) % 360
-        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
+        image = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), np.float32)
     if contrast is not None and not contrast_first:
         image = image * contrast
     return image.astype(np.float32, copy=False)

@@ -20,6 +20,9 @@ from yolact_ros.training.targets import ImageTarget, make_target
 
 __all__ = ["Batch", "SampleStore", "TrainingImages", "normalize_image"]
 
+# Places of the pattern that sources alternate in: shares are exact to a thousandth.
+PATTERN_LENGTH = 1000
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -166,7 +169,7 @@ class _SourceOrder:
             for name in self._names
         }
         share = np.array([weights.get(n) or len(self._members[n]) for n in self._names], float)
-        self._pattern = _interleave(share / share.sum(), period=len(sources))
+        self._pattern = _interleave(share / share.sum())
         counts = np.stack([np.cumsum(self._pattern == i) for i in range(len(self._names))])
         self._counts = counts  # [sources, period], drawn of each source up to and including
         self._shuffled: dict[tuple[int, int], NDArray[np.int64]] = {}
@@ -187,12 +190,11 @@ class _SourceOrder:
         return int(members[self._shuffled[key][position]])
 
 
-def _interleave(shares: NDArray[np.float64], period: int) -> NDArray[np.int64]:
+def _interleave(shares: NDArray[np.float64]) -> NDArray[np.int64]:
     """Source of each place of a period, as evenly spread as whole numbers allow."""
-    period = max(period, len(shares))
     credit = np.zeros(len(shares))
-    pattern = np.empty(period, np.int64)
-    for place in range(period):
+    pattern = np.empty(PATTERN_LENGTH, np.int64)
+    for place in range(PATTERN_LENGTH):
         credit += shares
         pattern[place] = int(credit.argmax())
         credit[pattern[place]] -= 1

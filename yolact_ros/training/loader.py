@@ -66,6 +66,8 @@ def step_parts(
         collate_fn=_collate,
         worker_init_fn=_quiet_worker,
         prefetch_factor=2 if workers else None,
+        # A forked worker hangs in OpenCV when its thread pool was already running in the parent.
+        multiprocessing_context="spawn" if workers else None,
     )
     parts: list[Batch] = []
     for batch in loader:

@@ -174,7 +174,7 @@ def _known_columns(labelled: Tensor) -> Tensor:
 
 
 def semantic_loss(logits: Tensor, targets: Sequence[ImageTarget]) -> Tensor:
-    """Binary cross entropy of the class maps [B, C, h, w], summed over labelled classes / h / w."""
+    """Binary cross entropy of the maps [B, C, h, w] of labelled classes, summed, / h / w."""
     height, width = logits.shape[-2:]
     wanted = torch.zeros_like(logits)
     for row, target in enumerate(targets):

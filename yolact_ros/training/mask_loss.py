@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from yolact_ros.ops.masks import crop_masks
 from yolact_ros.training.targets import ImageTarget
 
 __all__ = ["TrainedMasks", "image_mask_loss", "rescoring_loss", "resize_masks"]
@@ -73,7 +74,9 @@ def image_mask_loss(
     soft = crop_masks(soft.reshape(-1, height, width), boxes)
     # PyTorch's function aborts on NaN (on CUDA the whole process), and a diverging network must
     # instead give a NaN loss that the trainer can skip: the last term carries it.
-    pixel_loss = F.binary_cross_entropy(soft.nan_to_num().clamp(0, 1), true_masks, reduction="none")
+    pixel_loss = F.binary_cross_entropy(
+        soft.nan_to_num().clamp(0, 1), true_masks, reduction="none"
+    )
     pixel_loss = pixel_loss + 0 * soft
     box_area = (boxes[:, 2] - boxes[:, 0]) * width * ((boxes[:, 3] - boxes[:, 1]) * height)
     loss = (pixel_loss.sum(dim=(1, 2)) / box_area).sum() * (num_positives / positive.shape[0])
@@ -95,14 +98,3 @@ def rescoring_loss(
         wanted = intersection / union
     predicted = rescore(soft[:, None]).gather(1, trained.class_ids[large][:, None])[:, 0]
     return F.smooth_l1_loss(predicted, wanted, reduction="sum")
-
-
-def crop_masks(masks: Tensor, boxes_xyxy: Tensor, padding: float = 1.0) -> Tensor:
-    """Zero outside the relative boxes widened by ``padding`` prototype pixels; [n, h, w]."""
-    height, width = masks.shape[-2:]
-    x1, y1, x2, y2 = boxes_xyxy[:, :, None, None].unbind(1)
-    columns = torch.arange(width, device=masks.device, dtype=boxes_xyxy.dtype)
-    rows = torch.arange(height, device=masks.device, dtype=boxes_xyxy.dtype)[:, None]
-    inside = (columns >= (x1 * width - padding).clamp(min=0)) & (columns < x2 * width + padding)
-    inside = inside & (rows >= (y1 * height - padding).clamp(min=0)) & (rows < y2 * height + padding)
-    return masks * inside

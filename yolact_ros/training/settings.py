@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 
 from yolact_ros.config import YolactConfig, variant
 from yolact_ros.errors import ConfigError
-from yolact_ros.training.annotations import DataSource
+from yolact_ros.training.annotations import DataSource, category_names
 from yolact_ros.training.augment import AugmentSettings
 from yolact_ros.training.loss import LossSettings
 
-__all__ = ["TrainingSettings", "load_settings", "settings_from_dict"]
+__all__ = ["TrainingSettings", "load_settings", "read_yaml", "settings_from_dict"]
 
 Settings = TypeVar("Settings")
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine")
 PRECISIONS = ("fp32", "bf16", "fp16")
-# The published networks were trained for this many steps of 8 images; the rest scales with it.
-PAPER_STEPS = 800_000
+DEFAULT_VARIANT = "yolact_light"
+START_WITHOUT_CHECKPOINT = ("imagenet", "nothing")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainingSettings:
         learning_rate: at full height; ``sgd`` values count for a batch of 8 and are scaled.
         backbone_rate: factor on the learning rate of the backbone.
         momentum, weight_decay: of the optimiser; momentum of SGD only.
-        schedule: ``step`` (the paper's: x 0.1 at 35, 75, 87.5 and 93.75 % of the steps) or ``cosine``.
+        schedule: ``step`` (the paper's: x 0.1 at 35, 75, 87.5 and 93.75 % of all) or ``cosine``.
         warmup_steps: steps of linear warm-up; -1 = the paper's 500, at most a 20th of the steps.
         warmup_rate: learning rate that the warm-up starts at, as a share of ``learning_rate``.
         freeze_batch_norm: keep statistics, scale and shift of batch norms; ``auto`` does so for
@@ -109,7 +109,9 @@ class TrainingSettings:
                 )
         for name in ("steps", "batch_size", "accumulate", "log_every"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"training: {name} is {getattr(self, name)}, expected at least 1")
+                raise ConfigError(
+                    f"training: {name} is {getattr(self, name)}, expected at least 1"
+                )
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"training: ema_decay is {self.ema_decay}, expected 0..1 below 1")
         if not self.sources:
@@ -135,6 +137,15 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Tra
     Raises:
         ConfigError: not readable, not YAML, an unknown key or a value that cannot be used.
     """
+    return settings_from_dict({**read_yaml(path), **(overrides or {})}, base=path.parent)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: not readable, not YAML, or no mapping.
+    """
     import yaml
 
     try:
@@ -145,7 +156,7 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Tra
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} has no settings; expected keys like data, network and steps")
-    return settings_from_dict({**values, **(overrides or {})}, base=path.parent)
+    return values
 
 
 def settings_from_dict(values: Mapping[str, Any], base: Path) -> TrainingSettings:
@@ -153,7 +164,9 @@ def settings_from_dict(values: Mapping[str, Any], base: Path) -> TrainingSetting
 
     Args:
         values: keys of :class:`TrainingSettings`, with ``data`` for the sources, and ``network``
-            a variant's name or a mapping of ``variant`` and fields of the config to replace.
+            a variant's name or a mapping of ``variant`` and fields of the config to replace. Its
+            variant defaults to that of the weights to start from, its classes to those of the
+            data.
         base: folder that relative paths start from.
 
     Raises:
@@ -166,7 +179,9 @@ def settings_from_dict(values: Mapping[str, Any], base: Path) -> TrainingSetting
     arguments = dict(values)
     arguments["sources"] = _sources(arguments.pop("data", ()), base, "data")
     arguments["validation"] = _sources(arguments.get("validation", ()), base, "validation")
-    arguments["network"] = _network(arguments.get("network", "yolact_light"))
+    arguments["network"] = _network(
+        arguments.get("network", {}), arguments["sources"], arguments.get("start_from", "imagenet")
+    )
     arguments["output"] = base / str(arguments.get("output", "run"))
     arguments["augment"] = _nested(AugmentSettings, arguments.get("augment", {}), "augment")
     arguments["loss"] = _nested(LossSettings, arguments.get("loss", {}), "loss")
@@ -178,19 +193,33 @@ def settings_from_dict(values: Mapping[str, Any], base: Path) -> TrainingSetting
         raise ConfigError(f"training: {error}") from error
 
 
-def _network(value: Any) -> YolactConfig:
+def _network(value: Any, sources: tuple[DataSource, ...], start_from: str) -> YolactConfig:
     if isinstance(value, str):
-        return variant(value)
+        value = {"variant": value}
     if not isinstance(value, dict):
         raise ConfigError(f"training: network is {value!r}, expected a variant or a mapping")
     replaced = {k: _tuples(v) for k, v in value.items() if k != "variant"}
-    return variant(str(value.get("variant", "yolact_light")), **replaced)
+    if "class_names" not in replaced:
+        replaced["class_names"] = category_names(sources)
+    if "variant" in value:
+        return variant(str(value["variant"]), **replaced)
+    if start_from in START_WITHOUT_CHECKPOINT:
+        return variant(DEFAULT_VARIANT, **replaced)
+    # Imported here: reading checkpoints is needed for fine-tuning alone.
+    from yolact_ros.models.checkpoint import load_checkpoint
+    from yolact_ros.models.zoo import find_model
+
+    config: YolactConfig = load_checkpoint(find_model(start_from)).config
+    try:
+        return replace(config, **replaced)
+    except TypeError as error:
+        raise ConfigError(f"training: network: {error}") from error
 
 
 def _sources(values: Any, base: Path, key: str) -> tuple[DataSource, ...]:
     if not isinstance(values, list | tuple):
         raise ConfigError(f"training: {key} is {values!r}, expected a list of data sets")
-    sources = []
+    sources: list[DataSource] = []
     for number, value in enumerate(values):
         if not isinstance(value, dict) or not {"images", "annotations"} <= set(value):
             raise ConfigError(

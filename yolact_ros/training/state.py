@@ -42,9 +42,11 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise CheckpointError(f"no training state at {path}; start without --resume") from error
+        raise CheckpointError(f"no training state at {path}: start without --resume") from error
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path} is not a training state of this program: {error}") from error
+        raise CheckpointError(
+            f"{path} is not a training state of this program: {error}"
+        ) from error
     if not isinstance(state, dict) or "step" not in state:
         raise CheckpointError(f"{path} is not a training state of this program: it has no step")
     return state

@@ -20,7 +20,7 @@ __all__ = ["NetworkWithLosses", "StepResult", "Stepper", "make_optimizer"]
 
 
 class NetworkWithLosses(nn.Module):
-    """Network and losses as one module, so that a distributed wrapper sees every parameter used."""
+    """Network and losses as one module: a distributed wrapper then sees what is used."""
 
     def __init__(self, network: Yolact, settings: LossSettings, precision: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The training loop: steps, averages, checkpoints, validation; goes on bit for bit after a kill."""
+"""The training loop: steps, averages, checkpoints, validation; a kill costs no accuracy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from yolact_ros.errors import ConfigError
 from yolact_ros.models import Yolact
 from yolact_ros.training.annotations import ImageRecord
-from yolact_ros.training.cpu_speed import run_depthwise_in_float32
+from yolact_ros.training.cpu_speed import speed_up_on_cpu
 from yolact_ros.training.dataset import TrainingImages
 from yolact_ros.training.ema import AveragedWeights
 from yolact_ros.training.export import export_network
@@ -43,6 +43,7 @@ class Trainer:
         records: training images.
         processes: of the run.
         validate: called on the main process every ``validate_every`` steps, if given.
+        draw: likewise every ``pictures_every`` steps, with network and step.
         say: takes lines for the user.
     """
 
@@ -53,11 +54,13 @@ class Trainer:
         *,
         processes: Processes | None = None,
         validate: Validate | None = None,
+        draw: Callable[[Yolact, int], None] | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
         self._settings = settings
         self._processes = processes or Processes()
         self._validate = validate
+        self._draw = draw
         self._say = say if self._processes.is_main else _say_nothing
         parts = settings.accumulate * self._processes.count
         if settings.batch_size % parts:
@@ -144,16 +147,18 @@ class Trainer:
     def averaged_network(self) -> Yolact:
         """A copy of the network with the averaged weights, in evaluation mode."""
         network = Yolact(self._settings.network).to(self._device)
-        network.load_state_dict(self._average.values if self._settings.ema_decay else
-                                self.network.state_dict())
+        averaged = self._settings.ema_decay > 0
+        network.load_state_dict(self._average.values if averaged else self.network.state_dict())
         return network.eval()
 
     def _prepare_network(self) -> None:
-        network = self.network.to(self._device, memory_format=torch.channels_last)
+        network = self.network.to(self._device)
+        # torch's type stubs of Module.to lack this documented form.
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
         freeze(network, batch_norm=self._frozen_batch_norm, blocks=self._settings.freeze_blocks)
-        if self._device.type == "cpu" and self._settings.precision == "bf16":
-            run_depthwise_in_float32(network)
+        if self._device.type == "cpu":
+            speed_up_on_cpu(network)
 
     def _train(self, last_step: int) -> None:
         settings = self._settings
@@ -191,10 +196,12 @@ class Trainer:
                 if journal is not None:
                     journal.write(self.step, {"learning_rate": rate, **row})
                     self._say(_line(self.step, settings.steps, row))
-            if _due(self.step, settings.checkpoint_every):
-                self._save()
             if scores is not None and self._validate and _due(self.step, settings.validate_every):
                 self._score(scores)
+            if main and self._draw and _due(self.step, settings.pictures_every):
+                self._draw(self.averaged_network(), self.step)
+            if _due(self.step, settings.checkpoint_every):
+                self._save()
         if tensorboard is not None:
             tensorboard.close()
 
@@ -254,9 +261,7 @@ def _with_progress(stream: Any, first: int, total: int, *, enabled: bool) -> Any
     """Progress bar with the time left; only on a terminal."""
     from tqdm import tqdm
 
-    return tqdm(
-        stream, initial=first, total=total, unit="step", disable=None if enabled else True
-    )
+    return tqdm(stream, initial=first, total=total, unit="step", disable=None if enabled else True)
 
 
 def _line(step: int, steps: int, row: dict[str, float]) -> str:

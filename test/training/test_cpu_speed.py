@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from yolact_ros.config import YolactConfig
+from yolact_ros.models import Yolact, build_network
+from yolact_ros.training.cpu_speed import speed_up_on_cpu
+from yolact_ros.training.start import freeze
+
+
+def make_pair(config: YolactConfig, *, frozen: bool) -> tuple[Yolact, Yolact]:
+    torch.manual_seed(0)
+    plain = build_network(config)
+    for norm in plain.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(norm.bias, -0.2, 0.2)
+            norm.running_mean.uniform_(-0.2, 0.2)  # type: ignore[union-attr]
+            norm.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr]
+    fast = copy.deepcopy(plain)
+    for model in (plain, fast):
+        model.train()
+        freeze(model, batch_norm=frozen, blocks=1)
+    speed_up_on_cpu(fast)
+    return plain, fast
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_outputs_and_gradients_stay_the_same(tiny_config: YolactConfig, frozen: bool) -> None:
+    plain, fast = make_pair(tiny_config, frozen=frozen)
+    images = torch.randn(8, 3, 64, 64)
+    for model in (plain, fast):
+        output = model(images)
+        (output.class_logits.square().sum() + output.prototypes.sum()).backward()
+    torch.testing.assert_close(
+        fast(images).class_logits, plain(images).class_logits, rtol=1e-3, atol=1e-4
+    )
+    pairs = list(zip(plain.parameters(), fast.parameters(), strict=True))
+    assert [a.grad is None for a, _ in pairs] == [b.grad is None for _, b in pairs]
+    wanted = torch.cat([a.grad.reshape(-1) for a, _ in pairs if a.grad is not None])
+    found = torch.cat([b.grad.reshape(-1) for _, b in pairs if b.grad is not None])
+    assert float((wanted - found).norm()) < 0.01 * float(wanted.norm())
+
+
+def test_the_state_dict_stays_the_same(tiny_config: YolactConfig) -> None:
+    plain, fast = make_pair(tiny_config, frozen=True)
+    assert list(fast.state_dict()) == list(plain.state_dict())
+
+
+def test_frozen_statistics_are_read_anew_at_every_step(tiny_config: YolactConfig) -> None:
+    _, fast = make_pair(tiny_config, frozen=True)
+    images = torch.randn(1, 3, 64, 64)
+    before = fast(images).prototypes
+    for norm in fast.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.add_(0.5)  # type: ignore[union-attr]
+    assert not torch.allclose(fast(images).prototypes, before)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import torch
+
+from yolact_ros.config import YolactConfig
+from yolact_ros.ops.priors import make_priors
+from yolact_ros.training.annotations import DataSource, read_source
+from yolact_ros.training.dataset import Batch, TrainingImages
+from yolact_ros.training.loader import step_parts
+from yolact_ros.training.processes import Processes
+
+
+def load(
+    source: DataSource,
+    config: YolactConfig,
+    *,
+    first_step: int = 0,
+    accumulate: int = 1,
+    processes: Processes | None = None,
+    workers: int = 0,
+) -> list[list[Batch]]:
+    records, _ = read_source(source, config.class_names)
+    return list(
+        step_parts(
+            TrainingImages(records, config, make_priors(config)),
+            first_step=first_step,
+            steps=3,
+            batch_size=8,
+            accumulate=accumulate,
+            processes=processes or Processes(),
+            workers=workers,
+        )
+    )
+
+
+def test_processes_and_parts_share_out_the_images_of_a_step(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    whole = load(shapes, tiny_config)
+    shared = [
+        load(shapes, tiny_config, accumulate=2, processes=Processes(rank, 2)) for rank in (0, 1)
+    ]
+    for step in range(3):
+        draws = [
+            target.draw
+            for part in range(2)
+            for rank in range(2)
+            for target in shared[rank][step][part].targets
+        ]
+        assert draws == [target.draw for target in whole[step][0].targets]
+
+
+def test_a_later_start_gives_the_same_later_steps(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    whole = load(shapes, tiny_config)
+    rest = load(shapes, tiny_config, first_step=2)
+    assert len(rest) == 1
+    assert torch.equal(rest[0][0].images, whole[2][0].images)
+
+
+def test_worker_processes_give_the_same_images(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    here, there = load(shapes, tiny_config), load(shapes, tiny_config, workers=2)
+    for step in range(3):
+        assert torch.equal(here[step][0].images, there[step][0].images)
+        assert here[step][0].num_positives == there[step][0].num_positives > 0

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import copy
+import socket
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import multiprocessing
+from training_steps import distributed_main, make_network, make_stepper, make_steps, train
+
+from yolact_ros.config import YolactConfig
+from yolact_ros.training.annotations import DataSource, read_source
+from yolact_ros.training.dataset import TrainingImages
+from yolact_ros.training.loader import step_parts
+from yolact_ros.training.processes import Processes
+from yolact_ros.training.step import StepResult
+
+
+def assert_same_training(
+    config: YolactConfig,
+    a: tuple[dict[str, torch.Tensor], list[StepResult]],
+    b: tuple[dict[str, torch.Tensor], list[StepResult]],
+) -> None:
+    for first, second in zip(a[1], b[1], strict=True):
+        assert first.losses == pytest.approx(second.losses, rel=1e-4)
+    start = make_network(config).state_dict()
+    for key, value in a[0].items():
+        learnt = value.double() - start[key].double()
+        difference = value.double() - b[0][key].double()
+        assert float(difference.norm()) <= 0.01 * float(learnt.norm()), key
+
+
+def test_steps_lower_the_loss_of_their_images(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    network = make_network(tiny_config).requires_grad_(True).train()
+    parts = make_steps(shapes, network, Processes(), 1)[0]
+    stepper = make_stepper(network, Processes(), optimizer="adamw", learning_rate=3e-3)
+    totals = [sum(stepper.step(parts).losses.values()) for _ in range(12)]
+    assert totals[-1] < 0.8 * totals[0]
+
+
+def test_accumulated_parts_learn_what_the_whole_batch_does(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    assert_same_training(
+        tiny_config, train(shapes, tiny_config), train(shapes, tiny_config, accumulate=2)
+    )
+
+
+def test_two_processes_learn_what_one_does(shapes: DataSource, tiny_config: YolactConfig) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    alone = train(shapes, tiny_config)
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        results = manager.dict()
+        multiprocessing.spawn(
+            distributed_main, (shapes, tiny_config, port, results), nprocs=2, join=True
+        )
+        for rank in range(2):
+            weights, steps = results[rank]
+            assert_same_training(
+                tiny_config, alone, ({k: torch.from_numpy(v) for k, v in weights.items()}, steps)
+            )
+
+
+def test_a_loss_that_is_not_finite_changes_nothing_and_names_the_images(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    network = make_network(tiny_config)
+    parts = make_steps(shapes, network, Processes(), 1)[0]
+    stepper = make_stepper(network, Processes())
+    stepper.step(parts)
+    before = copy.deepcopy(network.state_dict())
+    parts[0].images[1, 0, 5, 5] = torch.nan
+    result = stepper.step(parts)
+    assert result.skipped
+    assert result.names == parts[0].names
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    parts[0].images[1, 0, 5, 5] = 0
+    assert not stepper.step(parts).skipped
+
+
+def test_images_without_any_object_are_no_reason_to_skip(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    network = make_network(tiny_config)
+    records, _ = read_source(shapes, tiny_config.class_names)
+    records = [replace(record, objects=()) for record in records]
+    images = TrainingImages(records, tiny_config, network.priors, keep_empty=True)
+    parts = next(
+        step_parts(
+            images,
+            first_step=0,
+            steps=1,
+            batch_size=2,
+            accumulate=1,
+            processes=Processes(),
+            workers=0,
+        )
+    )
+    result = make_stepper(network, Processes()).step(parts)
+    assert not result.skipped
+    assert result.losses["semantic"] > 0 == result.losses["class"]

@@ -1,0 +1,141 @@
+"""The data check before training: every image and mask is decoded once, defects are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import cv2
+
+from yolact_ros.errors import DataError
+from yolact_ros.training.annotations import (
+    DataSource,
+    Defects,
+    ImageRecord,
+    is_held_out,
+    read_source,
+)
+from yolact_ros.training.sample import decode_segmentation
+
+__all__ = ["CheckedData", "read_and_check"]
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """Usable images of a run.
+
+    Attributes:
+        training, validation: disjoint.
+        defects: what was left out or mended, with counts and examples.
+    """
+
+    training: tuple[ImageRecord, ...]
+    validation: tuple[ImageRecord, ...]
+    defects: Defects
+
+    def describe(self, class_names: Sequence[str]) -> str:
+        """Numbers of images and objects per source and per class, one line each."""
+        lines = []
+        for title, records in (("training", self.training), ("validation", self.validation)):
+            for source in sorted({record.source for record in records}):
+                own = [record for record in records if record.source == source]
+                counts = [0] * len(class_names)
+                for record in own:
+                    for item in record.objects:
+                        counts[item.class_id] += 1
+                listed = ", ".join(
+                    f"{name} {count}"
+                    for name, count in zip(class_names, counts, strict=True)
+                    if count
+                )
+                lines.append(f"{title:10s} {source}: {len(own)} images; {listed or 'no objects'}")
+        return "\n".join(lines)
+
+
+def read_and_check(
+    sources: Sequence[DataSource],
+    validation: Sequence[DataSource],
+    class_names: Sequence[str],
+    *,
+    strict: bool = False,
+    decode: bool = True,
+) -> CheckedData:
+    """Read all sources and leave out what cannot be used.
+
+    Args:
+        sources: training data; their held-out share becomes validation data.
+        validation: validation data.
+        class_names: of the network.
+        strict: raise when anything at all is wrong.
+        decode: also open every image and mask, which finds unreadable files and empty masks.
+
+    Raises:
+        DataError: an annotation file cannot be used; the same image is listed for training and
+            for validation; or ``strict`` and there are defects, which the message lists.
+    """
+    defects = Defects()
+    training: list[ImageRecord] = []
+    held_out: list[ImageRecord] = []
+    for source in sources:
+        for record in _usable(source, class_names, defects, decode):
+            (held_out if is_held_out(record, source.holdout) else training).append(record)
+    for source in validation:
+        held_out.extend(_usable(source, class_names, defects, decode))
+    shared = {r.path.resolve() for r in training} & {r.path.resolve() for r in held_out}
+    if shared:
+        raise DataError(
+            f"{len(shared)} images are both in the training and the validation data, e.g. "
+            f"{min(shared)}; list every image once"
+        )
+    if strict and defects:
+        raise DataError(f"the data have defects (checked with --strict):\n{defects.report()}")
+    return CheckedData(tuple(training), tuple(held_out), defects)
+
+
+def _usable(
+    source: DataSource, class_names: Sequence[str], defects: Defects, decode: bool
+) -> list[ImageRecord]:
+    records, found = read_source(source, class_names)
+    defects.merge(found)
+    if not decode:
+        return records
+    opener: Callable[[ImageRecord], tuple[ImageRecord | None, Defects]] = _open
+    with ThreadPoolExecutor() as pool:
+        checked = list(pool.map(opener, records))
+    usable = []
+    for record, found in checked:
+        defects.merge(found)
+        if record is not None:
+            usable.append(record)
+    return usable
+
+
+def _open(record: ImageRecord) -> tuple[ImageRecord | None, Defects]:
+    """The record without what cannot be decoded, or None without its image."""
+    defects = Defects()
+    label = f"{record.source} {record.path.name}"
+    image = cv2.imread(str(record.path), cv2.IMREAD_COLOR)
+    if image is None:
+        defects.add("unreadable image file", label)
+        return None, defects
+    height, width = image.shape[:2]
+    if (height, width) != (record.height_px, record.width_px):
+        listed = f"{record.width_px}x{record.height_px}"
+        defects.add(
+            "image of another size than listed", f"{label}: {width}x{height}, not {listed}"
+        )
+        return None, defects
+    objects = []
+    for item in record.objects:
+        name = f"{record.source} annotation {item.annotation_id}"
+        try:
+            mask = decode_segmentation(item.segmentation, height, width)
+        except DataError as error:
+            defects.add("mask that cannot be decoded", f"{name}: {error}")
+            continue
+        if not mask.any():
+            defects.add("empty mask", name)
+            continue
+        objects.append(item)
+    return replace(record, objects=tuple(objects)), defects

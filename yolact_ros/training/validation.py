@@ -1,0 +1,91 @@
+"""Average precision on validation images while training, through the code that serves robots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from yolact_ros.evaluation.coco import evaluate_results
+from yolact_ros.evaluation.results import CocoResult, prediction_to_results
+from yolact_ros.inference.postprocess import PostprocessConfig
+from yolact_ros.inference.predictor import Predictor
+from yolact_ros.models import Yolact
+from yolact_ros.training.annotations import ImageRecord
+from yolact_ros.training.sample import decode_segmentation, load_sample
+
+__all__ = ["Validator", "ground_truth"]
+
+# COCO's protocol: up to 100 detections an image, whatever their score.
+PROTOCOL = PostprocessConfig(score_threshold=0.0, top_k=100)
+
+
+class Validator:
+    """Scores networks on fixed images.
+
+    Detections of classes that an image does not label are left out: nobody knows whether they
+    are right.
+
+    Args:
+        records: validation images.
+        class_names: of the network.
+    """
+
+    def __init__(self, records: Sequence[ImageRecord], class_names: Sequence[str]) -> None:
+        self._records = tuple(records)
+        self._class_names = tuple(class_names)
+        self._truth = ground_truth(records, class_names)
+
+    def __call__(self, network: Yolact, step: int) -> dict[str, float]:
+        """``mask_ap``, ``box_ap``, ``mask_ap50`` and the mask AP of every class, 0..1.
+
+        Means over the classes that have objects in the validation images; a class without is left
+        out. ``step`` is not used.
+        """
+        del step
+        results = self.detect(network)
+        masks = evaluate_results(self._truth, results, "segm")
+        boxes = evaluate_results(self._truth, results, "bbox")
+        values = {"mask_ap": masks.ap, "mask_ap50": masks.ap50, "box_ap": boxes.ap}
+        for row in masks.per_class:
+            values[f"mask_ap_{row.name}"] = row.ap
+        return {name: value for name, value in values.items() if not math.isnan(value)}
+
+    def detect(self, network: Yolact) -> list[CocoResult]:
+        """COCO results of all validation images; image ids count from 0."""
+        predictor = Predictor(network, device="auto", settings=PROTOCOL)
+        results: list[CocoResult] = []
+        for number, record in enumerate(self._records):
+            image = load_sample(record).image_bgr
+            categories = [i if known else None for i, known in enumerate(record.labelled)]
+            results += prediction_to_results(predictor.predict(image), number, categories)
+        return results
+
+
+def ground_truth(records: Sequence[ImageRecord], class_names: Sequence[str]) -> dict[str, Any]:
+    """Records as a COCO data set: image ids count from 0, category ids are class ids."""
+    from pycocotools import mask as coco_mask
+
+    annotations: list[dict[str, Any]] = []
+    for number, record in enumerate(records):
+        for item in record.objects:
+            x1, y1, x2, y2 = item.box_xyxy
+            mask = decode_segmentation(item.segmentation, record.height_px, record.width_px)
+            encoded = coco_mask.encode(mask.copy(order="F"))
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": item.class_id,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": float(mask.sum()),
+                    "iscrowd": int(item.is_crowd),
+                    "segmentation": encoded,
+                }
+            )
+    images = [
+        {"id": n, "file_name": r.path.name, "height": r.height_px, "width": r.width_px}
+        for n, r in enumerate(records)
+    ]
+    categories = [{"id": i, "name": name} for i, name in enumerate(class_names)]
+    return {"images": images, "annotations": annotations, "categories": categories}
