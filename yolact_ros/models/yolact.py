@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ class Yolact(nn.Module):
     Attributes:
         config: what the network was built from.
         priors (Tensor[N, 4]): cx, cy, width, height for ``config.input_size_px``; a buffer that is
-            not part of the state dict.
+            not part of the state dict and stays float32 in a network of lower precision.
     """
 
     priors: Tensor
@@ -93,5 +94,11 @@ class Yolact(nn.Module):
         view = copy.copy(self)
         view.config = self.config.with_input_size(input_size_px)
         view._buffers = dict(self._buffers)
-        view.priors = make_priors(view.config).to(self.priors)
+        view.priors = make_priors(view.config).to(self.priors.device)
         return view
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Yolact:
+        # half() and bfloat16() must not reach the priors: bfloat16 moves them by up to 1 px of 550.
+        super()._apply(fn, recurse)
+        self.priors = make_priors(self.config).to(self.priors.device)
+        return self

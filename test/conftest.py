@@ -1,0 +1,50 @@
+"""Fixtures that several folders share; each network is built and run once per session."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from golden_networks import golden_input, golden_network
+
+from yolact_ros.config import variant
+from yolact_ros.models import Yolact
+from yolact_ros.structures import NetworkOutput
+
+
+@pytest.fixture(scope="session")
+def r50_network() -> Yolact:
+    """yolact_resnet50 with the golden weights, in eval mode; tests must not change it."""
+    return golden_network(variant("yolact_resnet50"))
+
+
+@pytest.fixture(scope="session")
+def r50_stages(r50_network: Yolact) -> dict[str, torch.Tensor]:
+    """C2..C5 and P3..P7 of the golden network on the golden image, and its output's fields."""
+    stages: dict[str, torch.Tensor] = {}
+    hooks = [
+        layer.register_forward_hook(
+            lambda _layer, _inputs, feature, name=f"C{level}": stages.update(
+                {name: feature.clone()}
+            )
+        )
+        for level, layer in enumerate(r50_network.backbone.layers, start=2)
+    ]
+    hooks.append(
+        r50_network.fpn.register_forward_hook(
+            lambda _layer, _inputs, levels: stages.update(
+                {f"P{level}": feature for level, feature in enumerate(levels, start=3)}
+            )
+        )
+    )
+    with torch.inference_mode():
+        output = r50_network(golden_input(r50_network.config))
+    for hook in hooks:
+        hook.remove()
+    stages.update({name: value for name, value in output._asdict().items() if value is not None})
+    return stages
+
+
+@pytest.fixture(scope="session")
+def r50_output(r50_stages: dict[str, torch.Tensor]) -> NetworkOutput:
+    """Raw output of the golden yolact_resnet50 on the golden image."""
+    return NetworkOutput(*(r50_stages[name] for name in NetworkOutput._fields[:4]))
