@@ -110,12 +110,21 @@ def test_a_server_that_ignores_ranges_sends_all_again_and_the_file_is_right(serv
     assert server.requests[-1]["Range"] == "bytes=400000-"
 
 
+def test_a_server_that_sends_another_range_than_asked_is_not_trusted(server, target):
+    server.break_off_after_bytes = [400_000]
+    server.range_starts_wrong = True
+    done: list[int] = []
+    assert fetch(server.url, target, progress=lambda size, _: done.append(size)) == SHA256
+    assert max(done) == len(CONTENT)
+
+
 def test_a_complete_part_file_is_finished_without_sending_it_again(server, target):
     server.break_off_after_bytes = [400_000]
     with pytest.raises(DownloadError):
         fetch(server.url, target, options=DownloadOptions(attempts=1))
     target.with_name("model.pth.part").write_bytes(CONTENT)
     assert fetch(server.url, target, sha256=SHA256) == SHA256
+    assert len(server.requests) == 2
 
 
 def test_a_part_file_longer_than_the_file_is_thrown_away(server, target):

@@ -139,6 +139,19 @@ def test_an_installed_package_finds_the_models_under_its_prefix(tmp_path, monkey
     assert zoo.models_folder() == share / "yolact_ros" / "models"
 
 
+def test_a_package_linked_to_its_checkout_finds_the_models_there(tmp_path, monkeypatch):
+    monkeypatch.delenv("YOLACT_ROS_MODELS", raising=False)
+    checkout = tmp_path / "src" / "yolact_ros_checkout"
+    (checkout / "yolact_ros").mkdir(parents=True)
+    (checkout / "yolact_ros" / "__init__.py").touch()
+    write_manifest(checkout / "models")
+    installed = tmp_path / "install" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "yolact_ros").symlink_to(checkout / "yolact_ros")
+    monkeypatch.setattr(yolact_ros, "__file__", str(installed / "yolact_ros" / "__init__.py"))
+    assert zoo.models_folder() == checkout / "models"
+
+
 def test_fetching_records_the_hash_for_sha256sum(cache, file_server):
     file_server.content = CONTENT
     assert state_of("yolact_base") == "not downloaded"

@@ -161,8 +161,7 @@ def match_results(
     _check_results(ground_truth, results, iou_type)
     categories = _selected(ground_truth["categories"], category_ids)
     images = _selected(ground_truth["images"], image_ids)
-    wanted = {row["id"] for row in categories}
-    kept = [_only(row, iou_type) for row in results if row["category_id"] in wanted]
+    kept = [_only(row, iou_type) for row in results]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco.COCO()
         truth.dataset = _complete(ground_truth)

@@ -67,8 +67,7 @@ class OverlayVideo:
 
     def _open(self, image_bgr: NDArray[np.uint8], time_s: float) -> None:
         height_px, width_px = image_bgr.shape[:2]
-        # The codec takes even sizes only.
-        self._size = (width_px & ~1, height_px & ~1)
+        self._size = (width_px, height_px)
         self._first_s = time_s
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         self._writer = cv2.VideoWriter(str(self.path), fourcc, self.rate_hz, self._size)
@@ -81,11 +80,8 @@ class OverlayVideo:
     def _write(self, times: int) -> None:
         if self._held is None or self._writer is None:
             return
-        width_px, height_px = self._size
         image_bgr = self._held
-        if image_bgr.shape[0] - height_px in (0, 1) and image_bgr.shape[1] - width_px in (0, 1):
-            image_bgr = image_bgr[:height_px, :width_px]
-        else:
+        if image_bgr.shape[1::-1] != self._size:
             image_bgr = np.asarray(cv2.resize(image_bgr, self._size), dtype=np.uint8)
         for _ in range(times):
             self._writer.write(image_bgr)
