@@ -195,7 +195,8 @@ def _read_pickled(path: Path, *, is_zip: bool) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_describe_refusal(path, error)) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:
+        # Torn files end in whatever the unpickler meets: struct.error, IndexError, KeyError, ...
         raise CheckpointError(
             f"{path} is truncated, damaged or not a PyTorch checkpoint "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
