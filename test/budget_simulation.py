@@ -25,6 +25,7 @@ __all__ = [
     "World",
     "flaps",
     "simulate",
+    "simulate_cameras",
 ]
 
 MASK_COSTS = {
@@ -227,3 +228,57 @@ def flaps(frames: Sequence[Frame], within_ms: float = 2000.0) -> list[float]:
             times_ms.append(after.begun_ms)
             climbed_ms = -math.inf
     return times_ms
+
+
+def simulate_cameras(
+    world: World,
+    *,
+    budget_ms: float,
+    period_ms: float,
+    offsets_ms: Sequence[float],
+    duration_ms: float,
+) -> list[list[tuple[Rung, bool]]]:
+    """Run cameras of one rate through one worker, earliest reception first.
+
+    Args:
+        offsets_ms: each camera's first arrival.
+
+    Returns:
+        of each camera its finished frames: the rung, and whether the deadline was met.
+    """
+    chance = random.Random(world.seed)
+    ladder = QualityLadder.from_settings(sorted(world.network_ms, reverse=True), 15)
+    budget = FrameBudget(ladder, budget_ms)
+    for size_px, cost_ms in world.network_ms.items():
+        budget.costs.seed_network(size_px, cost_ms)
+    for detail, cost in MASK_COSTS.items():
+        budget.costs.seed_masks(detail, cost)
+    finished: list[list[tuple[Rung, bool]]] = [[] for _ in offsets_ms]
+    arrivals = sorted(
+        (offset_ms + index * period_ms, camera)
+        for camera, offset_ms in enumerate(offsets_ms)
+        for index in range(int(duration_ms / period_ms))
+    )
+    waiting: dict[int, tuple[float, float, int]] = {}
+    now_ms, index = 0.0, 0
+    while index < len(arrivals) or waiting:
+        if not waiting:
+            now_ms = max(now_ms, arrivals[index][0])
+        while index < len(arrivals) and arrivals[index][0] <= now_ms:
+            received_ms, camera = arrivals[index]
+            first_ms, _, replaced = waiting.get(camera, (received_ms, 0.0, -1))
+            waiting[camera] = (first_ms, received_ms, replaced + 1)
+            index += 1
+        camera = min(waiting, key=lambda name: waiting[name][0])
+        _, received_ms, replaced = waiting.pop(camera)
+        plan = budget.begin(
+            now_ms, received_ms, source=camera, queued=len(waiting), replaced=replaced
+        )
+        if not plan.run:
+            continue
+        slow = world.slowdown(now_ms) * math.exp(chance.gauss(0.0, world.noise))
+        now_ms += world.network_ms[plan.rung.input_size_px] * slow
+        masks = budget.after_inference(now_ms, world.found(now_ms))
+        now_ms += MASK_COSTS[masks.mask_detail].expected_ms(masks.max_instances) * slow
+        finished[camera].append((plan.rung, budget.finish(now_ms).deadline_met))
+    return finished

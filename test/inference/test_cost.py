@@ -53,28 +53,23 @@ def test_at_a_low_rate_the_last_six_frames_are_kept() -> None:
     assert cost.ratio_p95(550) == 4.0
 
 
-def test_a_size_that_answers_a_load_otherwise_is_learnt() -> None:
-    cost = StageCost()
-    for index in range(10):
-        cost.observe(300, index * 33.0, 2.0)
-    for index in range(10):
-        cost.observe(550, 330.0 + index * 33.0, 3.0)
-        cost.learn_relative(550)
-    for index in range(40):
-        cost.observe(300, 1000.0 + index * 33.0, 1.0)
-    assert cost.ratio_p95(550) == pytest.approx(1.5, rel=0.1)
+def test_a_warm_up_under_load_is_corrected_for_its_size_alone() -> None:
+    costs = CostModel()
+    costs.seed_network(550, 40.0)
+    costs.seed_network(300, 8.0)
+    for index in range(20):
+        costs.observe_network(550, index * 33.0, 20.0)
+    assert costs.network_ms(550) == pytest.approx(20.0)
+    assert costs.network_ms(300) == pytest.approx(8.0)
 
 
-def test_a_wild_sample_does_not_spoil_the_scale_of_a_size() -> None:
-    cost = StageCost()
-    for index in range(10):
-        cost.observe(300, index * 33.0, 1.0)
-    for index in range(50):
-        cost.observe(550, 330.0 + index * 33.0, 1000.0)
-        cost.learn_relative(550)
-    for index in range(48):
-        cost.observe(300, 3000.0 + index * 33.0, 1.0)
-    assert cost.ratio_p95(550) <= 2.0
+def test_a_few_fast_frames_do_not_correct_the_warm_up() -> None:
+    costs = CostModel()
+    costs.seed_network(550, 40.0)
+    costs.seed_network(300, 8.0)
+    for index in range(5):
+        costs.observe_network(550, index * 33.0, 20.0)
+    assert costs.network_ms(300) == pytest.approx(4.0)
 
 
 def test_masks_cost_by_instance_and_detail() -> None:

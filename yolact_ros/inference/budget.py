@@ -178,7 +178,6 @@ class FrameBudget:
         frame.inferred_ms, frame.found = now_ms, instances_found
         self._found.append(instances_found)
         self.costs.observe_network(rung.input_size_px, now_ms, max(now_ms - frame.begun_ms, 0.0))
-        self._choice.note_inferred(rung.input_size_px)
         plan = MaskPlan(True, min(instances_found, rung.max_instances), rung.mask_detail)
         if frame.budget_ms > 0.0:
             spent_ms = max(now_ms - frame.received_ms, 0.0)

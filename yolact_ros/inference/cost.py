@@ -15,9 +15,8 @@ WINDOW_MS = 800.0
 MIN_WINDOW_FRAMES = 6
 MAX_WINDOW_FRAMES = 48
 SUSPICIOUS_FRAMES = 2
-OWN_FRAMES = 3
-RELATIVE_STEP = 0.3
-RELATIVE_RANGE = (0.5, 2.0)
+RESCALE_FRAMES = 12
+RESCALE_BELOW = 0.8
 
 
 def quantile(values: Iterable[float], q: float) -> float:
@@ -44,7 +43,7 @@ class MaskCost:
         return self.fixed_ms + self.per_instance_ms * instances
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Sample:
     time_ms: float
     key: int
@@ -55,38 +54,37 @@ class StageCost:
     """Recent costs of one stage as ratios to its warm-up costs, for every key (rung).
 
     A competing load slows all rungs alike, so the ratio seen on the rung in use says what the
-    others would cost now. Where a rung is known to answer otherwise, ``relative`` holds by how
-    much.
+    others would cost now.
     """
 
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque(maxlen=MAX_WINDOW_FRAMES)
-        self._relative: dict[int, float] = {}
 
     def observe(self, key: int, now_ms: float, ratio: float) -> None:
         """Add one frame on ``key`` that took ``ratio`` times its warm-up cost."""
-        self._samples.append(_Sample(now_ms, key, ratio / self._relative.get(key, 1.0)))
+        self._samples.append(_Sample(now_ms, key, ratio))
         while (
             len(self._samples) > MIN_WINDOW_FRAMES
             and self._samples[0].time_ms < now_ms - WINDOW_MS
         ):
             self._samples.popleft()
 
-    def learn_relative(self, key: int) -> None:
-        """Correct ``key``'s scale by its newest sample against the other keys' recent ones.
+    def rescale_faster(self, key: int) -> float:
+        """Correct a warm-up that was too slow; the factor for ``key``'s warm-up cost, or 1.
 
-        Call it just after a change to a dearer key that no change of load asked for.
+        A competing load can only slow a frame. So a whole run of frames far below the warm-up
+        says that the load was there at the warm-up.
         """
-        if not self._samples or self._samples[-1].key != key:
-            return
-        others = [sample.ratio for sample in self._samples if sample.key != key]
-        level = quantile(others, 0.5)
-        if len(others) < OWN_FRAMES or level <= 0.0:
-            return
-        low, high = RELATIVE_RANGE
-        error = self._samples[-1].ratio / level
-        corrected = self._relative.get(key, 1.0) * max(error, 1e-3) ** RELATIVE_STEP
-        self._relative[key] = min(max(corrected, low), high)
+        run = self._since_change()
+        if len(run) < RESCALE_FRAMES or self._samples[-1].key != key:
+            return 1.0
+        factor = quantile(run, 0.5)
+        if factor >= RESCALE_BELOW or factor <= 0.0:
+            return 1.0
+        for sample in self._samples:
+            if sample.key == key:
+                sample.ratio /= factor
+        return factor
 
     def forget_older_half(self) -> None:
         """Drop the samples from before a load went, once the median says that it has gone."""
@@ -106,8 +104,7 @@ class StageCost:
         ratios = self._since_change()
         if self._samples[-1].key != key:
             ratios = [sample.ratio for sample in self._samples]
-        highest = max(quantile(ratios, 0.95), *ratios[-SUSPICIOUS_FRAMES:])
-        return self._relative.get(key, 1.0) * highest
+        return max(quantile(ratios, 0.95), *ratios[-SUSPICIOUS_FRAMES:])
 
     def _since_change(self) -> list[float]:
         in_use = self._samples[-1].key
@@ -156,8 +153,12 @@ class CostModel:
         if not self._network_ms:
             self.seed_network(input_size_px, cost_ms)
         warm_up_ms = self.network_warm_up_ms(input_size_px)
-        if warm_up_ms > 0.0:
-            self.network.observe(input_size_px, now_ms, cost_ms / warm_up_ms)
+        if warm_up_ms <= 0.0:
+            return
+        self.network.observe(input_size_px, now_ms, cost_ms / warm_up_ms)
+        factor = self.network.rescale_faster(input_size_px)
+        if factor < 1.0:
+            self._network_ms[input_size_px] = warm_up_ms * factor
 
     def observe_masks(
         self, detail: MaskDetail, instances: int, now_ms: float, cost_ms: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from yolact_ros.inference.caution import Caution
-from yolact_ros.inference.cost import OWN_FRAMES, WINDOW_MS, CostModel
+from yolact_ros.inference.cost import WINDOW_MS, CostModel
 from yolact_ros.inference.ladder import QualityLadder, Rung
 from yolact_ros.inference.mask_choice import hopeless_rung
 
@@ -28,7 +28,6 @@ class RungChoice:
         self.caution = Caution()
         self._ladder = ladder
         self._costs = costs
-        self._frames_since_climb = OWN_FRAMES
         self._hopeless_since_ms = float("-inf")
         self._barred_until_ms: dict[int, float] = {}
         self._available: deque[tuple[float, float]] = deque(maxlen=RECENT_FRAMES)
@@ -68,12 +67,6 @@ class RungChoice:
         """Remember the time of a frame that shares the network with other cameras'."""
         self._available.append((now_ms, available_ms))
 
-    def note_inferred(self, input_size_px: int) -> None:
-        """Compare the first frames after a climb with what was expected of them."""
-        if self._frames_since_climb < OWN_FRAMES:
-            self._frames_since_climb += 1
-            self._costs.network.learn_relative(input_size_px)
-
     def cost_ms(self, index: int, instances: int) -> float:
         """Expected cost of a frame on a rung."""
         return self._costs.rung_ms(self._ladder.rungs[index], instances)
@@ -107,7 +100,6 @@ class RungChoice:
         if target > self.current:
             self.caution.note_descent(now_ms, self._costs.network.level())
             self.current = target
-            self._frames_since_climb = OWN_FRAMES
 
     def rung_for(self, now_ms: float, fits: int | None, instances: int) -> Rung:
         """The rung to work on: the one in use, or, for a frame that will be late, the cheapest.
@@ -133,7 +125,6 @@ class RungChoice:
             if not self._is_barred(index, now_ms) and self.caution.may_climb(now_ms, share):
                 self.caution.note_climb(now_ms, share)
                 self.current = index
-                self._frames_since_climb = 0
                 return True
         return False
 

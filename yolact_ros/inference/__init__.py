@@ -1,0 +1,3 @@
+"""From an image to a prediction in time: preprocessing, runtimes, postprocessing, budget."""
+
+__all__: list[str] = []
