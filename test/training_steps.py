@@ -56,7 +56,7 @@ def make_steps(
     source: DataSource, network: Yolact, processes: Processes, accumulate: int
 ) -> list[list[Batch]]:
     records, _ = read_source(source, network.config.class_names)
-    images = TrainingImages(records, network.config, network.priors, seed=4)
+    images = TrainingImages(records, network.config, seed=4)
     return list(
         step_parts(
             images,

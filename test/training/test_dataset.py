@@ -12,7 +12,6 @@ from coco_shapes import write_coco
 
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import DataError
-from yolact_ros.ops.priors import make_priors
 from yolact_ros.training.annotations import DataSource, ImageRecord, read_source
 from yolact_ros.training.augment import AugmentSettings
 from yolact_ros.training.dataset import TrainingImages, normalize_image
@@ -25,7 +24,7 @@ def records_of(*sources: DataSource) -> list[ImageRecord]:
 def make_images(
     records: list[ImageRecord], config: YolactConfig, **options: object
 ) -> TrainingImages:
-    return TrainingImages(records, config, make_priors(config), **options)  # type: ignore[arg-type]
+    return TrainingImages(records, config, **options)  # type: ignore[arg-type]
 
 
 def test_an_example_is_the_same_whenever_it_is_asked_for(
@@ -88,6 +87,14 @@ def test_outside_of_the_image_becomes_the_mean_colour(
     images = make_images(records_of(shapes), tiny_config, augment=settings)
     zero = [float((images.example(n)[0] == 0).all(dim=0).float().mean()) for n in range(12)]
     assert max(zero) > 0.5  # normalised mean colour is 0
+
+
+def test_the_first_examples_can_be_smaller(shapes: DataSource, tiny_config: YolactConfig) -> None:
+    images = make_images(records_of(shapes), tiny_config, first_sizes_px=((3, 96), (5, 128)))
+    examples = [images.example(number) for number in range(7)]
+    assert [image.shape[-1] for image, _ in examples] == [96, 96, 96, 128, 128, 64, 64]
+    assert [target.masks.shape[-1] for _, target in examples] == [96, 96, 96, 128, 128, 64, 64]
+    assert examples[0][1].matches.classes.shape[0] > examples[6][1].matches.classes.shape[0]
 
 
 def test_images_without_objects_are_left_out_unless_asked_for(

@@ -46,9 +46,7 @@ def golden_losses(
     freeze(network, batch_norm=True, blocks=0)
     images, targets = golden_batch(network)
     counts = StepCounts(sum(target.num_positives for target in targets), len(targets))
-    losses = total_losses(
-        network(images), targets, counts, LossSettings(), network.mask_rescoring
-    )
+    losses = total_losses(network(images), targets, counts, LossSettings(), network.mask_rescoring)
     return network, targets, losses
 
 

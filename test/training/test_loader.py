@@ -3,7 +3,6 @@ from __future__ import annotations
 import torch
 
 from yolact_ros.config import YolactConfig
-from yolact_ros.ops.priors import make_priors
 from yolact_ros.training.annotations import DataSource, read_source
 from yolact_ros.training.dataset import Batch, TrainingImages
 from yolact_ros.training.loader import step_parts
@@ -22,7 +21,7 @@ def load(
     records, _ = read_source(source, config.class_names)
     return list(
         step_parts(
-            TrainingImages(records, config, make_priors(config)),
+            TrainingImages(records, config),
             first_step=first_step,
             steps=3,
             batch_size=8,

@@ -62,6 +62,12 @@ def test_network_fields_and_nested_settings_are_taken_over(tmp_path: Path) -> No
     assert settings.steps == 77
 
 
+def test_first_sizes_end_with_whole_steps(tmp_path: Path) -> None:
+    text = DATA + "first_sizes: [[0.5, 96], [0.75, 128]]\nsteps: 9\nbatch_size: 4\n"
+    settings = load_settings(write_yaml(tmp_path, text))
+    assert settings.first_sizes_px == ((16, 96), (28, 128))
+
+
 def test_two_data_sets_of_one_name_stay_apart(tmp_path: Path) -> None:
     entry = "  - {images: shapes/images, annotations: shapes/labels.json}\n"
     settings = load_settings(write_yaml(tmp_path, "data:\n" + entry * 2))
@@ -76,6 +82,9 @@ def test_two_data_sets_of_one_name_stay_apart(tmp_path: Path) -> None:
         (DATA + "optimizer: adam", "optimizer is 'adam', expected one of"),
         (DATA + "precision: int8", "precision is 'int8'"),
         (DATA + "steps: 0", "steps is 0, expected at least 1"),
+        (DATA + "first_sizes: [[0.5, 8]]", r"first_sizes is \[\[0\.5, 8\]\], expected pairs"),
+        (DATA + "first_sizes: [[0.9, 96], [0.5, 64]]", "expected pairs of a growing share"),
+        (DATA + "first_sizes: 3", "first_sizes is 3"),
         (DATA + "ema_decay: 1", "ema_decay is 1"),
         (DATA + "network: 3", "network is 3, expected a variant or a mapping"),
         (DATA + "network: yolact_huge", "no network variant 'yolact_huge'"),

@@ -90,7 +90,7 @@ def test_images_without_any_object_are_no_reason_to_skip(
     network = make_network(tiny_config)
     records, _ = read_source(shapes, tiny_config.class_names)
     records = [replace(record, objects=()) for record in records]
-    images = TrainingImages(records, tiny_config, network.priors, keep_empty=True)
+    images = TrainingImages(records, tiny_config, keep_empty=True)
     parts = next(
         step_parts(
             images,

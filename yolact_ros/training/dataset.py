@@ -13,6 +13,7 @@ from torch import Tensor
 
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import DataError
+from yolact_ros.ops.priors import make_priors
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.augment import AugmentSettings, draw_view, render, vary_colors
 from yolact_ros.training.sample import Sample, load_sample
@@ -92,7 +93,8 @@ class TrainingImages:
         records: the training images; those without objects are left out unless
             ``settings.keep_empty``.
         config: of the network; gives input size, priors and normalisation.
-        priors_cxcywh (Tensor[N, 4]): of the network.
+        first_sizes_px: other input sizes to begin with, each with the example number that it
+            ends before.
         augment: what is varied.
         source_weights: share of each source in the drawn images; missing or 0 = its size.
         seed: of everything random.
@@ -106,8 +108,8 @@ class TrainingImages:
         self,
         records: Sequence[ImageRecord],
         config: YolactConfig,
-        priors_cxcywh: Tensor,
         *,
+        first_sizes_px: Sequence[tuple[int, int]] = (),
         augment: AugmentSettings | None = None,
         source_weights: dict[str, float] | None = None,
         keep_empty: bool = False,
@@ -124,7 +126,9 @@ class TrainingImages:
         self.records = tuple(kept)
         self._store = SampleStore(kept, max_side_px=max_side_px, cache=cache)
         self._config = config
-        self._priors = priors_cxcywh.cpu()
+        self._first_sizes_px = tuple(first_sizes_px)
+        sizes = {config.input_size_px, *(size_px for _, size_px in first_sizes_px)}
+        self._priors = {size: make_priors(config.with_input_size(size)) for size in sizes}
         self._augment = augment or AugmentSettings()
         self._seed = seed
         self._order = _SourceOrder([r.source for r in kept], source_weights or {}, seed)
@@ -136,7 +140,7 @@ class TrainingImages:
         """The ``number``-th example of the whole run: image [3, S, S] and its target."""
         random = np.random.default_rng((self._seed, number))
         sample = self._store[self._order.index(number)]
-        size_px = self._config.input_size_px
+        size_px = self._size_px(number)
         view = draw_view(sample, self._augment, random)
         image, inside, shown = render(
             sample, view, size_px, min_object_px=self._augment.min_object_px
@@ -152,10 +156,16 @@ class TrainingImages:
                 np.stack(masks) if masks else np.zeros((0, size_px, size_px), np.uint8)
             ),
             torch.from_numpy(sample.labelled),
-            self._priors,
+            self._priors[size_px],
             draw=number,
         )
         return normalize_image(image, self._config), target
+
+    def _size_px(self, number: int) -> int:
+        for end, size_px in self._first_sizes_px:
+            if number < end:
+                return size_px
+        return self._config.input_size_px
 
 
 class _SourceOrder:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from yolact_ros.config import YolactConfig, variant
+from yolact_ros.config import MIN_INPUT_SIZE_PX, YolactConfig, variant
 from yolact_ros.errors import ConfigError
 from yolact_ros.training.annotations import DataSource, category_names
 from yolact_ros.training.augment import AugmentSettings
@@ -37,6 +37,9 @@ class TrainingSettings:
         steps: optimiser steps.
         batch_size: images of a step, over all processes and accumulated parts.
         accumulate: parts that a process cuts its share of the step into.
+        first_sizes: input sizes to begin with, as pairs of a share of the steps and a size in
+            pixels: ``[[0.6, 256]]`` trains at 256 px for the first 60 % of the steps, which is
+            faster, and then at the network's own size.
         optimizer: ``sgd`` or ``adamw``.
         learning_rate: at full height; ``sgd`` values count for a batch of 8 and are scaled.
         backbone_rate: factor on the learning rate of the backbone.
@@ -69,6 +72,7 @@ class TrainingSettings:
     steps: int = 10_000
     batch_size: int = 8
     accumulate: int = 1
+    first_sizes: tuple[tuple[float, int], ...] = ()
     optimizer: str = "sgd"
     learning_rate: float = 1e-3
     backbone_rate: float = 1.0
@@ -123,6 +127,13 @@ class TrainingSettings:
         if self.warmup_steps >= 0:
             return self.warmup_steps
         return min(500, self.steps // 20)
+
+    @property
+    def first_sizes_px(self) -> tuple[tuple[int, int], ...]:
+        """Number of the example that each of ``first_sizes`` ends before, and the size."""
+        return tuple(
+            (round(share * self.steps) * self.batch_size, size) for share, size in self.first_sizes
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, for the record beside the checkpoints."""
@@ -183,6 +194,7 @@ def settings_from_dict(values: Mapping[str, Any], base: Path) -> TrainingSetting
         arguments.get("network", {}), arguments["sources"], arguments.get("start_from", "imagenet")
     )
     arguments["output"] = base / str(arguments.get("output", "run"))
+    arguments["first_sizes"] = _first_sizes(arguments.get("first_sizes", ()))
     arguments["augment"] = _nested(AugmentSettings, arguments.get("augment", {}), "augment")
     arguments["loss"] = _nested(LossSettings, arguments.get("loss", {}), "loss")
     if isinstance(arguments.get("freeze_batch_norm"), bool):  # YAML reads yes and no as bools
@@ -233,6 +245,22 @@ def _sources(values: Any, base: Path, key: str) -> tuple[DataSource, ...]:
             source = replace(source, name=f"{source.name}_{number}")
         sources.append(source)
     return tuple(sources)
+
+
+def _first_sizes(values: Any) -> tuple[tuple[float, int], ...]:
+    try:
+        pairs = tuple((float(share), int(size_px)) for share, size_px in values)
+    except (TypeError, ValueError):
+        pairs = ((0.0, 0),)
+    shares = [share for share, _ in pairs]
+    if shares != sorted(shares) or not all(
+        0 < share <= 1 and size_px >= MIN_INPUT_SIZE_PX for share, size_px in pairs
+    ):
+        raise ConfigError(
+            f"training: first_sizes is {values!r}, expected pairs of a growing share of the steps "
+            f"and a size of at least {MIN_INPUT_SIZE_PX} px, such as [[0.6, 256]]"
+        )
+    return pairs
 
 
 def _nested(kind: type[Settings], values: Any, key: str) -> Settings:

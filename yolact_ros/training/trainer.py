@@ -82,7 +82,7 @@ class Trainer:
         self._images = TrainingImages(
             records,
             settings.network,
-            self.network.priors,
+            first_sizes_px=settings.first_sizes_px,
             augment=settings.augment,
             source_weights={source.name: source.weight for source in settings.sources},
             keep_empty=settings.keep_empty,

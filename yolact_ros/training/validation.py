@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.evaluation.results import CocoResult, prediction_to_results
@@ -12,9 +11,10 @@ from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.models import Yolact
 from yolact_ros.training.annotations import ImageRecord
-from yolact_ros.training.sample import decode_segmentation, load_sample
+from yolact_ros.training.sample import load_sample
+from yolact_ros.training.validation_truth import ground_truth
 
-__all__ = ["Validator", "ground_truth"]
+__all__ = ["Validator"]
 
 # COCO's protocol: up to 100 detections an image, whatever their score.
 PROTOCOL = PostprocessConfig(score_threshold=0.0, top_k=100)
@@ -60,32 +60,3 @@ class Validator:
             categories = [i if known else None for i, known in enumerate(record.labelled)]
             results += prediction_to_results(predictor.predict(image), number, categories)
         return results
-
-
-def ground_truth(records: Sequence[ImageRecord], class_names: Sequence[str]) -> dict[str, Any]:
-    """Records as a COCO data set: image ids count from 0, category ids are class ids."""
-    from pycocotools import mask as coco_mask
-
-    annotations: list[dict[str, Any]] = []
-    for number, record in enumerate(records):
-        for item in record.objects:
-            x1, y1, x2, y2 = item.box_xyxy
-            mask = decode_segmentation(item.segmentation, record.height_px, record.width_px)
-            encoded = coco_mask.encode(mask.copy(order="F"))
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": item.class_id,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": float(mask.sum()),
-                    "iscrowd": int(item.is_crowd),
-                    "segmentation": encoded,
-                }
-            )
-    images = [
-        {"id": n, "file_name": r.path.name, "height": r.height_px, "width": r.width_px}
-        for n, r in enumerate(records)
-    ]
-    categories = [{"id": i, "name": name} for i, name in enumerate(class_names)]
-    return {"images": images, "annotations": annotations, "categories": categories}
