@@ -265,6 +265,13 @@ def test_weights_that_are_no_numbers_name_their_key(
     assert f"{key} has NaN or infinite values" in message
 
 
+def test_integer_weights_name_their_key(saved: Path, tmp_path: Path) -> None:
+    key = "fpn.pred_layers.1.bias"
+    integers = {key: torch.zeros(8, dtype=torch.int8)}
+    message = message_of(rewrite(saved, tmp_path / "light.safetensors", **integers))
+    assert f"{key} has values of the wrong kind (torch.int8)" in message
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -315,7 +322,10 @@ def test_a_zip_archive_of_something_else_is_refused(tmp_path: Path) -> None:
         ([torch.zeros(3)], "holds a list"),
         (torch.zeros(3), "holds a Tensor"),
         ({}, "no entries"),
-        ({"epoch": 3, "model": {}}, "entry 'epoch' is no tensor"),
+        ({"epoch": 3, "model": {}}, "entry 'epoch' is no plain tensor"),
+        ({"a": torch.zeros(3, device="meta")}, "entry 'a' is no plain tensor"),
+        ({"a": torch.zeros(3).to_sparse()}, "entry 'a' is no plain tensor"),
+        ({"a": torch.zeros(()).expand(10**6, 10**6)}, "first backbone."),
         ({"fc.weight": torch.zeros(3, 3)}, "first backbone."),
     ],
 )

@@ -69,11 +69,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     raw, texts = _read(path)
-    weights = {
-        key: value.detach().to(torch.float32 if value.is_floating_point() else torch.int64)
-        for key, value in drop_obsolete_keys(raw).items()
-    }
-    shapes = {key: tuple(value.shape) for key, value in weights.items()}
+    raw = drop_obsolete_keys(raw)
+    shapes = {key: tuple(value.shape) for key, value in raw.items()}
     try:
         metadata = {key: json.loads(text) for key, text in texts.items()}
         stored = metadata.pop(CONFIG_KEY, None)
@@ -83,7 +80,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     has_own_config = config is not None
     config = config or _recognize(path, shapes)
     _check_fit(path, config, shapes, has_own_config=has_own_config)
+    # Copied only now: a file can claim more than fits into memory, and mapped files may change.
+    weights = {key: _copy(value) for key, value in raw.items()}
     for key, value in weights.items():
+        if value.is_floating_point() == key.endswith("num_batches_tracked"):
+            raise CheckpointError(
+                f"{path}: {key} has values of the wrong kind ({raw[key].dtype}); weights have to "
+                "be floating-point numbers: save them again without integer quantisation"
+            )
         # Extremes carry NaN along, and take a ninth of the time of isfinite().all().
         if not all(torch.isfinite(extreme) for extreme in torch.aminmax(value)):
             raise CheckpointError(
@@ -179,7 +183,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             keys = file.keys()
-            tensors = {key: file.get_tensor(key).clone() for key in keys}
+            tensors = {key: file.get_tensor(key) for key in keys}
             return tensors, dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
@@ -191,7 +195,6 @@ def _read_pickled(path: Path, *, is_zip: bool) -> dict[str, Tensor]:
     if is_zip and not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path} is truncated: the end is missing; {FETCH_AGAIN}")
     try:
-        # A mapped file is copied below tensor by tensor, so it is in memory only once.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_describe_refusal(path, error)) from error
@@ -204,13 +207,28 @@ def _read_pickled(path: Path, *, is_zip: bool) -> dict[str, Tensor]:
         ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not network weights")
-    strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    strangers = [key for key, value in content.items() if not _is_plain_tensor(value)]
     if strangers or not content:
         raise CheckpointError(
             f"{path} is not a file of network weights: "
-            + (f"its entry {strangers[0]!r} is no tensor" if strangers else "it has no entries")
+            + (
+                f"its entry {strangers[0]!r} is no plain tensor"
+                if strangers
+                else "it has no entries"
+            )
         )
-    return {str(key): value.clone() for key, value in content.items()}
+    return {str(key): value.detach() for key, value in content.items()}
+
+
+def _is_plain_tensor(value: object) -> bool:
+    return (
+        isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+    )
+
+
+def _copy(value: Tensor) -> Tensor:
+    dtype = torch.float32 if value.is_floating_point() else torch.int64
+    return value.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 
 def _describe_refusal(path: Path, error: pickle.UnpicklingError) -> str:

@@ -98,7 +98,7 @@ class Yolact(nn.Module):
         return view
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Yolact:
-        # half() and bfloat16() must not reach the priors: bfloat16 moves them by up to 1 px of 550.
-        super()._apply(fn, recurse)
+        # half() and bfloat16() must not reach the priors: bfloat16 moves them by up to a pixel.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.priors = make_priors(self.config).to(self.priors.device)
         return self
