@@ -1,0 +1,306 @@
+"""From raw network output to instances: box decoding, NMS, mask rescoring, mask assembly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from yolact_ros.config import YolactConfig
+from yolact_ros.errors import ConfigError, YolactError
+from yolact_ros.inference.candidates import find_candidates
+from yolact_ros.inference.rescoring import rescore
+from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.ops.crops import assemble_mask_crops
+from yolact_ros.ops.nms import pad_detections, select_cross_class_nms, select_standard_nms
+from yolact_ros.ops.static_nms import static_fast_nms
+from yolact_ros.ops.suppression import Selection, select_fast_nms
+from yolact_ros.structures import Detections, NetworkOutput, Prediction
+
+__all__ = ["PostprocessConfig", "Postprocessor"]
+
+# YOLACT's settings: a box needs this score in some class to take part, this many of each class
+# compete, and this many come out.
+ANCHOR_FLOOR = 0.05
+MAX_CANDIDATES_PER_CLASS = 200
+MAX_DETECTIONS = 100
+
+
+class Postprocessor:
+    """Turns raw network output into instances.
+
+    On the CPU only boxes that can be reported are decoded and only their softmax is computed. On
+    other devices detection has fixed shapes and does not wait for the device
+    (:func:`~yolact_ros.ops.static_nms.static_fast_nms` says when that is exact). Masks are
+    assembled on the host.
+
+    Args:
+        config: of the network.
+        priors_cxcywh (Tensor[N, 4]): of the network, on the device of its output.
+        mask_rescoring: YOLACT++'s ``[n, 1, h, w] -> [n, C]``: its value for an instance's class
+            multiplies the score.
+        executor: takes half of the mask assembly where there is enough of it.
+    """
+
+    def __init__(
+        self,
+        config: YolactConfig,
+        priors_cxcywh: Tensor,
+        *,
+        mask_rescoring: Callable[[Tensor], Tensor] | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self._config = config
+        self._priors_cxcywh = priors_cxcywh
+        self._mask_rescoring = mask_rescoring
+        self._executor = executor
+        self._uploaded_class_ids: tuple[tuple[int, ...], Tensor] | None = None
+
+    @torch.inference_mode()
+    def detect(self, output: NetworkOutput, settings: PostprocessConfig) -> Detections:
+        """The instances of B images without their masks, at most ``settings.top_k`` of each.
+
+        The class filter acts before NMS, so other classes suppress nothing. So does the score
+        threshold, which changes nothing: only higher scores suppress.
+
+        Raises:
+            ConfigError: ``settings.class_ids`` has one that the network does not.
+            YolactError: the output has NaN. Off the CPU :meth:`assemble` raises it, and ``counts``
+                is -1, since here nothing may wait for the device.
+        """
+        class_ids = self._class_ids(settings)
+        max_detections = settings.top_k if self._mask_rescoring is None else MAX_DETECTIONS
+        if settings.nms == "fast" and output.class_logits.device.type != "cpu":
+            detections = self._detect_on_device(output, settings, class_ids, max_detections)
+        else:
+            detections = self._detect_on_host(output, settings, class_ids, max_detections)
+        if self._mask_rescoring is not None:
+            detections = rescore(detections, output.prototypes, self._mask_rescoring)
+        return _first_rows(detections, settings.top_k)
+
+    def assemble(
+        self,
+        detections: Detections,
+        prototypes: Tensor,
+        image_height_px: int,
+        image_width_px: int,
+        *,
+        image: int = 0,
+        masks: bool = True,
+        max_instances: int | None = None,
+        mask_stride: int = 1,
+    ) -> Prediction:
+        """The prediction of one image of the batch, on the host.
+
+        Args:
+            detections: from :meth:`detect`.
+            prototypes (Tensor[B, h, w, k]): of the network.
+            image_height_px, image_width_px: size of the source image.
+            image: index in the batch.
+            masks: False gives boxes only.
+            max_instances: keep only so many, best first.
+            mask_stride: masks change only every so many pixels; 1 is full detail.
+
+        Raises:
+            YolactError: the network's output has NaN.
+        """
+        found = _to_host(detections, image)
+        count = int(found.counts[0])
+        if count < 0:
+            raise YolactError("the network produced NaN class scores: its weights are damaged")
+        if max_instances is not None:
+            count = min(count, max_instances)
+        scores = found.scores[0, :count].numpy()
+        relative = found.boxes_xyxy[0, :count].numpy()
+        coefficients = found.coefficients[0, :count].numpy()
+        if not np.isfinite(scores).all() or not np.isfinite(coefficients).all():
+            raise YolactError(
+                "the network produced NaN scores or mask coefficients: its weights are damaged"
+            )
+        crops = []
+        if masks and count:
+            host_prototypes = prototypes[image].float().cpu().numpy()
+            if not np.isfinite(host_prototypes.sum()):
+                raise YolactError("the network produced NaN prototypes: its weights are damaged")
+            crops = assemble_mask_crops(
+                host_prototypes,
+                coefficients,
+                relative,
+                image_height_px,
+                image_width_px,
+                stride=mask_stride,
+                executor=self._executor,
+            )
+        return Prediction(
+            image_height_px,
+            image_width_px,
+            class_ids=found.class_ids[0, :count].numpy(),
+            scores=scores,
+            boxes_xyxy=_to_pixels(relative, image_height_px, image_width_px),
+            masks=tuple(crops),
+        )
+
+    def _class_ids(self, settings: PostprocessConfig) -> tuple[int, ...] | None:
+        num_classes = self._config.num_classes
+        if settings.class_ids is None:
+            return None
+        unknown = [c for c in settings.class_ids if not 0 <= c < num_classes]
+        if unknown:
+            raise ConfigError(
+                f"class_ids has {unknown[0]}, but {self._config.name} has the classes "
+                f"0..{num_classes - 1}"
+            )
+        # In rising order, so that equal scores rank as without a filter.
+        return tuple(sorted(settings.class_ids))
+
+    def _columns(self, class_ids: tuple[int, ...] | None, device: torch.device) -> Tensor | None:
+        """The class filter as a tensor, uploaded once."""
+        if class_ids is None:
+            return None
+        if self._uploaded_class_ids is None or self._uploaded_class_ids[0] != class_ids:
+            self._uploaded_class_ids = (class_ids, torch.tensor(class_ids).to(device))
+        return self._uploaded_class_ids[1]
+
+    def _detect_on_device(
+        self,
+        output: NetworkOutput,
+        settings: PostprocessConfig,
+        class_ids: tuple[int, ...] | None,
+        max_detections: int,
+    ) -> Detections:
+        scores = output.class_logits.float().softmax(dim=2)[:, :, 1:]
+        broken = scores.isnan().any(dim=2).any(dim=1)
+        columns = self._columns(class_ids, scores.device)
+        if columns is not None:
+            scores = scores[:, :, columns]
+        detections = static_fast_nms(
+            decode_boxes(output.box_offsets.float(), self._priors_cxcywh),
+            scores,
+            output.coefficients.float(),
+            score_threshold=ANCHOR_FLOOR,
+            iou_threshold=settings.nms_threshold,
+            max_candidates_per_class=MAX_CANDIDATES_PER_CLASS,
+            max_detections=max_detections,
+            display_threshold=settings.score_threshold,
+        )
+        return Detections(
+            boxes_xyxy=detections.boxes_xyxy,
+            scores=detections.scores,
+            class_ids=detections.class_ids if columns is None else columns[detections.class_ids],
+            coefficients=detections.coefficients,
+            counts=detections.counts.where(~broken, -1),
+        )
+
+    def _detect_on_host(
+        self,
+        output: NetworkOutput,
+        settings: PostprocessConfig,
+        class_ids: tuple[int, ...] | None,
+        max_detections: int,
+    ) -> Detections:
+        floor = max(ANCHOR_FLOOR, settings.score_threshold)
+        selections, boxes, coefficients = [], [], []
+        for logits, offsets, vectors in zip(
+            output.class_logits, output.box_offsets, output.coefficients, strict=True
+        ):
+            found = find_candidates(logits, offsets, self._priors_cxcywh, floor, class_ids)
+            boxes.append(found.boxes_xyxy)
+            coefficients.append(vectors[found.rows].float().cpu())
+            selection = self._select(
+                found.boxes_xyxy.numpy(), found.class_scores.numpy(), settings, max_detections
+            )
+            if class_ids is not None:
+                names = np.array(class_ids, np.int64)
+                selection = selection._replace(class_ids=names[selection.class_ids])
+            selections.append(selection)
+        return pad_detections(selections, boxes, coefficients, max_detections)
+
+    def _select(
+        self,
+        boxes_xyxy: NDArray[np.float32],
+        class_scores: NDArray[np.float32],
+        settings: PostprocessConfig,
+        max_detections: int,
+    ) -> Selection:
+        if settings.nms == "cross-class":
+            selection = select_cross_class_nms(
+                boxes_xyxy,
+                class_scores,
+                iou_threshold=settings.nms_threshold,
+                max_detections=MAX_CANDIDATES_PER_CLASS,
+                display_threshold=settings.score_threshold,
+            )
+        elif settings.nms == "standard":
+            selection = select_standard_nms(
+                boxes_xyxy,
+                class_scores,
+                iou_threshold=settings.nms_threshold,
+                max_detections=max_detections,
+                display_threshold=max(ANCHOR_FLOOR, settings.score_threshold),
+                input_size_px=self._config.input_size_px,
+            )
+        else:
+            selection = select_fast_nms(
+                boxes_xyxy,
+                class_scores,
+                iou_threshold=settings.nms_threshold,
+                max_candidates_per_class=MAX_CANDIDATES_PER_CLASS,
+                max_detections=max_detections,
+                display_threshold=settings.score_threshold,
+            )
+        rows, class_ids, scores = selection
+        return Selection(
+            rows[:max_detections], class_ids[:max_detections], scores[:max_detections]
+        )
+
+
+def _first_rows(detections: Detections, count: int) -> Detections:
+    return Detections(
+        boxes_xyxy=detections.boxes_xyxy[:, :count],
+        scores=detections.scores[:, :count],
+        class_ids=detections.class_ids[:, :count],
+        coefficients=detections.coefficients[:, :count],
+        counts=detections.counts.clamp(max=count),
+    )
+
+
+def _to_host(detections: Detections, image: int) -> Detections:
+    """One image's detections on the CPU, in one copy."""
+    parts = (
+        detections.boxes_xyxy[image],
+        detections.scores[image, :, None],
+        detections.class_ids[image, :, None],
+        detections.coefficients[image],
+    )
+    if detections.scores.device.type == "cpu":
+        boxes, scores, class_ids, coefficients = parts
+        counts = detections.counts[image, None]
+    else:
+        sides = [part.shape[1] for part in parts]
+        table = torch.cat([part.float() for part in parts], dim=1)
+        last_row = detections.counts[image].float().expand(1, table.shape[1])
+        table = torch.cat((table, last_row)).cpu()
+        boxes, scores, class_ids, coefficients = table[:-1].split(sides, dim=1)
+        counts = table[-1, :1].long()
+    return Detections(
+        boxes_xyxy=boxes[None],
+        scores=scores[None, :, 0],
+        class_ids=class_ids[None, :, 0].long(),
+        coefficients=coefficients[None],
+        counts=counts,
+    )
+
+
+def _to_pixels(
+    relative_xyxy: NDArray[np.float32], image_height_px: int, image_width_px: int
+) -> NDArray[np.float32]:
+    """Corners in order, clipped to the image."""
+    size = np.array((image_width_px, image_height_px), np.float32)
+    first, second = relative_xyxy[:, :2] * size, relative_xyxy[:, 2:] * size
+    corners = (np.minimum(first, second), np.maximum(first, second))
+    return np.concatenate([np.clip(corner, 0, size) for corner in corners], axis=1)

@@ -1,0 +1,257 @@
+"""The whole way of an image: NumPy pixels in, NumPy instances out."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from yolact_ros.errors import RuntimeUnavailableError, YolactError
+from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
+from yolact_ros.inference.preprocess import Preprocessor
+from yolact_ros.models import Yolact
+from yolact_ros.models.checkpoint import load_network
+from yolact_ros.models.zoo import find_model
+from yolact_ros.structures import Detections, NetworkOutput, Prediction
+
+__all__ = ["DetectedFrame", "Predictor", "StageTimes", "choose_device"]
+
+WARM_UP_RUNS = 2
+WARM_UP_SHAPE = (480, 640, 3)
+
+
+class StageTimes(NamedTuple):
+    """What the stages of one prediction took, in milliseconds of wall time.
+
+    Attributes:
+        preprocess_ms: resizing, normalisation, upload.
+        inference_ms: the network.
+        postprocess_ms: box decoding, NMS, mask assembly.
+    """
+
+    preprocess_ms: float = 0.0
+    inference_ms: float = 0.0
+    postprocess_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class DetectedFrame:
+    """An image after the network and NMS, before mask assembly; see :meth:`Predictor.detect`.
+
+    Attributes:
+        detections: of the image, B = 1.
+        prototypes (Tensor[1, h, w, k]): of the image.
+        image_height_px, image_width_px: size of the source image.
+        settings: that it was detected with.
+        times: of the stages so far.
+    """
+
+    detections: Detections
+    prototypes: Tensor
+    image_height_px: int
+    image_width_px: int
+    settings: PostprocessConfig
+    times: StageTimes
+
+
+class Predictor:
+    """A network with all that belongs around it, on one device.
+
+    Not thread-safe: use it from one thread at a time. The same image gives the same result every
+    time.
+
+    Args:
+        model: the network; put into eval mode and onto the device.
+        device: "cpu", "cuda", "cuda:1", ...; "auto" takes CUDA where it is.
+        settings: what to report; assign to :attr:`settings` to change it.
+
+    Raises:
+        RuntimeUnavailableError: no such device here.
+
+    Attributes:
+        device: where the network runs.
+        settings: used from the next image on.
+    """
+
+    def __init__(
+        self,
+        model: Yolact,
+        *,
+        device: str | torch.device = "auto",
+        settings: PostprocessConfig | None = None,
+    ) -> None:
+        self.device = choose_device(device)
+        self.settings = settings or PostprocessConfig()
+        self._model: Yolact | None = model.eval().to(self.device)
+        self._config = model.config
+        self._preprocessor = Preprocessor(model.config, self.device)
+        helper_pays = self.device.type != "cpu" or torch.get_num_threads() > 1
+        self._helper = ThreadPoolExecutor(1, "yolact_masks") if helper_pays else None
+        self._postprocessor = Postprocessor(
+            model.config,
+            model.priors,
+            mask_rescoring=model.mask_rescoring,
+            executor=self._helper,
+        )
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        device: str | torch.device = "auto",
+        settings: PostprocessConfig | None = None,
+        num_prototypes: int = 0,
+        input_size_px: int = 0,
+    ) -> Predictor:
+        """Load a model by its name in the manifest or by its file.
+
+        Args:
+            num_prototypes: what the model must have; 0 takes what it has.
+            input_size_px: side of the network input; 0 takes the model's own.
+
+        Raises:
+            CheckpointError: no such model, or a file that cannot be used.
+            ConfigError: the input size is out of range.
+            RuntimeUnavailableError: no such device here.
+        """
+        model = load_network(
+            find_model(name_or_path), num_prototypes=num_prototypes, input_size_px=input_size_px
+        )
+        return cls(model, device=device, settings=settings)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; the index is the class id of a prediction."""
+        return self._config.class_names
+
+    def predict(self, image_bgr: NDArray[np.uint8]) -> Prediction:
+        """Find the instances in an image.
+
+        Args:
+            image_bgr (uint8[H, W, 3]): blue, green, red.
+
+        Raises:
+            ImageError: not such an array, or an empty one.
+            ConfigError: the settings have a class that the network does not.
+            YolactError: the network produced NaN, or the predictor is closed.
+        """
+        return self.finish(self.detect(image_bgr))[0]
+
+    def predict_timed(self, image_bgr: NDArray[np.uint8]) -> tuple[Prediction, StageTimes]:
+        """:meth:`predict`, with what each stage took."""
+        return self.finish(self.detect(image_bgr))
+
+    @torch.inference_mode()
+    def detect(self, image_bgr: NDArray[np.uint8]) -> DetectedFrame:
+        """The first part of :meth:`predict`: all but the masks.
+
+        Between it and :meth:`finish` a caller with a deadline can decide how many masks there is
+        time for. Finish a frame before detecting the next one.
+
+        Raises:
+            As :meth:`predict`.
+        """
+        if self._model is None:
+            raise YolactError("the predictor is closed; make a new one")
+        begun_s = time.perf_counter()
+        images = self._preprocessor(image_bgr)
+        self._wait_for_device()
+        preprocessed_s = time.perf_counter()
+        output: NetworkOutput = self._model(images)
+        self._wait_for_device()
+        inferred_s = time.perf_counter()
+        detections = self._postprocessor.detect(output, self.settings)
+        height_px, width_px = image_bgr.shape[:2]
+        return DetectedFrame(
+            detections,
+            output.prototypes,
+            height_px,
+            width_px,
+            self.settings,
+            StageTimes(
+                (preprocessed_s - begun_s) * 1e3,
+                (inferred_s - preprocessed_s) * 1e3,
+                (time.perf_counter() - inferred_s) * 1e3,
+            ),
+        )
+
+    def finish(
+        self,
+        frame: DetectedFrame,
+        *,
+        masks: bool = True,
+        max_instances: int | None = None,
+        mask_stride: int = 1,
+    ) -> tuple[Prediction, StageTimes]:
+        """The second part of :meth:`predict`: mask assembly and the way to the host.
+
+        Args:
+            frame: from :meth:`detect`.
+            masks: False leaves masks out, as ``settings.masks`` does.
+            max_instances: keep only so many, best first.
+            mask_stride: masks change only every so many pixels; 1 is full detail.
+
+        Raises:
+            YolactError: the network produced NaN.
+        """
+        begun_s = time.perf_counter()
+        prediction = self._postprocessor.assemble(
+            frame.detections,
+            frame.prototypes,
+            frame.image_height_px,
+            frame.image_width_px,
+            masks=masks and frame.settings.masks,
+            max_instances=max_instances,
+            mask_stride=mask_stride,
+        )
+        taken_ms = (time.perf_counter() - begun_s) * 1e3
+        times = frame.times._replace(postprocess_ms=frame.times.postprocess_ms + taken_ms)
+        return prediction, times
+
+    def warm_up(self) -> None:
+        """Run an empty image through, so that the first real one is not the slowest."""
+        settings = self.settings
+        self.settings = replace(settings, class_ids=None)
+        try:
+            for _ in range(WARM_UP_RUNS):
+                self.predict(np.zeros(WARM_UP_SHAPE, np.uint8))
+        finally:
+            self.settings = settings
+
+    def close(self) -> None:
+        """Let go of the network and end the helper thread. Calling it again does nothing."""
+        self._model = None
+        if self._helper is not None:
+            self._helper.shutdown()
+
+    def _wait_for_device(self) -> None:
+        """So that the stage times are those of the stages."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def choose_device(name: str | torch.device) -> torch.device:
+    """The device of a name; "auto" is CUDA where it is, else the CPU.
+
+    Raises:
+        RuntimeUnavailableError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise RuntimeUnavailableError(
+            f'the device "{name}" cannot be used here ({reason}); set device to "cpu" or "auto"'
+        ) from error
+    return device

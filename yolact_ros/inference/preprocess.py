@@ -1,0 +1,102 @@
+"""From camera pixels to the network's input."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from yolact_ros.config import YolactConfig
+from yolact_ros.errors import ImageError
+
+__all__ = ["Preprocessor"]
+
+
+class Preprocessor:
+    """Resizes an image to the square network input and normalises it (YOLACT section 5).
+
+    Bilinear without antialiasing or keeping the aspect ratio, in float32: resizing as uint8 would
+    round by up to 0.76 grey levels. On the CPU through OpenCV, which differs from torch's
+    ``interpolate`` by at most 2e-4 after normalisation and takes a sixth of the time; on other
+    devices the bytes are uploaded and all else happens there.
+
+    Not thread-safe: on the CPU every call returns the same tensor with new content.
+
+    Args:
+        config: of the network; gives input size and normalisation.
+        device: where the result is wanted.
+    """
+
+    def __init__(self, config: YolactConfig, device: torch.device | str = "cpu") -> None:
+        self._size_px = config.input_size_px
+        self._device = torch.device(device)
+        mean = np.array(config.normalization.mean_bgr, np.float64)
+        std = np.array(config.normalization.std_bgr, np.float64)
+        # (x - mean) / std as x * scale + shift.
+        self._scale_bgr = (1 / std).astype(np.float32)
+        self._shift_bgr = (-mean / std).astype(np.float32)
+        if self._device.type != "cpu":
+            self._scale = torch.from_numpy(self._scale_bgr).to(self._device)[:, None, None]
+            self._shift = torch.from_numpy(self._shift_bgr).to(self._device)[:, None, None]
+            return
+        side = self._size_px
+        self._source = np.empty((0, 0, 3), np.float32)
+        self._resized = np.empty((side, side, 3), np.float32)
+        self._input = torch.empty(1, 3, side, side)
+        red, green, blue = self._input[0].numpy()
+        self._planes_bgr = (blue, green, red)
+
+    def __call__(self, image_bgr: NDArray[np.uint8]) -> Tensor:
+        """The network input of one image.
+
+        Args:
+            image_bgr (uint8[H, W, 3]): blue, green, red; any strides.
+
+        Returns:
+            Tensor[1, 3, S, S]: float32, normalised, RGB. On the CPU the next call overwrites it.
+
+        Raises:
+            ImageError: not such an array, or an empty one.
+        """
+        _check(image_bgr)
+        if self._device.type != "cpu":
+            return self._on_device(image_bgr)
+        if self._source.shape != image_bgr.shape:
+            self._source = np.empty(image_bgr.shape, np.float32)
+        np.copyto(self._source, image_bgr)
+        size = (self._size_px, self._size_px)
+        cv2.resize(self._source, size, dst=self._resized, interpolation=cv2.INTER_LINEAR)
+        cv2.split(self._resized, self._planes_bgr)
+        for plane, scale, shift in zip(
+            self._planes_bgr, self._scale_bgr, self._shift_bgr, strict=True
+        ):
+            plane *= scale
+            plane += shift
+        return self._input
+
+    def _on_device(self, image_bgr: NDArray[np.uint8]) -> Tensor:
+        pixels = torch.from_numpy(np.ascontiguousarray(image_bgr)).to(self._device)
+        image = F.interpolate(
+            pixels.permute(2, 0, 1)[None].float(),
+            (self._size_px, self._size_px),
+            mode="bilinear",
+            align_corners=False,
+        )
+        return torch.addcmul(self._shift, image, self._scale).flip(1)
+
+
+def _check(image_bgr: NDArray[np.uint8]) -> None:
+    if not isinstance(image_bgr, np.ndarray):
+        raise ImageError(
+            f"the image is a {type(image_bgr).__name__}, expected a NumPy array uint8[H, W, 3]"
+        )
+    if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
+        raise ImageError(
+            f"the image is {image_bgr.dtype}{list(image_bgr.shape)}, expected uint8[H, W, 3] in "
+            "the order blue, green, red"
+        )
+    if image_bgr.size == 0:
+        raise ImageError(f"the image is empty: {image_bgr.shape[1]} x {image_bgr.shape[0]} pixels")

@@ -1,0 +1,53 @@
+"""YOLACT++'s mask rescoring, applied to detections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from yolact_ros.ops.masks import assemble_masks
+from yolact_ros.structures import Detections
+
+__all__ = ["rescore"]
+
+
+def rescore(
+    detections: Detections, prototypes: Tensor, mask_rescoring: Callable[[Tensor], Tensor]
+) -> Detections:
+    """Multiply scores by the predicted IoU of the masks and sort again (YOLACT++ section 5.1).
+
+    Args:
+        detections: of B images.
+        prototypes (Tensor[B, h, w, k]): of the network.
+        mask_rescoring: cropped soft masks ``[n, 1, h, w]`` to IoUs ``[n, C]``, not negative.
+
+    Returns:
+        As many detections, with padding still behind them.
+    """
+    scores = torch.zeros_like(detections.scores)
+    for image in range(len(scores)):
+        # Padding need not be computed, where knowing its extent waits for no device.
+        on_host = detections.counts.device.type == "cpu"
+        used = int(detections.counts[image]) if on_host else scores.shape[1]
+        if used == 0:
+            continue
+        soft = assemble_masks(
+            prototypes[image].float(),
+            detections.coefficients[image, :used],
+            detections.boxes_xyxy[image, :used],
+        )
+        classes = detections.class_ids[image, :used, None]
+        iou = mask_rescoring(soft[:, None]).gather(1, classes)[:, 0]
+        scores[image, :used] = detections.scores[image, :used] * iou
+    # A rescored detection may fall to 0 and must not change places with padding: stable.
+    values, order = scores.sort(dim=1, descending=True, stable=True)
+    rows = order[:, :, None]
+    return Detections(
+        boxes_xyxy=detections.boxes_xyxy.gather(1, rows.expand_as(detections.boxes_xyxy)),
+        scores=values,
+        class_ids=detections.class_ids.gather(1, order),
+        coefficients=detections.coefficients.gather(1, rows.expand_as(detections.coefficients)),
+        counts=detections.counts,
+    )

@@ -1,0 +1,74 @@
+"""Mask assembly the paper's way: linear combinations of prototypes, cropped to their boxes."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from yolact_ros.ops.crops import assemble_mask_crops
+
+__all__ = ["assemble_mask_crops", "assemble_masks", "binarize_masks", "crop_masks"]
+
+
+def assemble_masks(prototypes: Tensor, coefficients: Tensor, boxes_xyxy: Tensor) -> Tensor:
+    """Soft masks ``sigmoid(P C^T)`` at the prototypes' resolution (YOLACT section 3.2).
+
+    Args:
+        prototypes (Tensor[h, w, k]): of one image.
+        coefficients (Tensor[n, k]): of its instances.
+        boxes_xyxy (Tensor[n, 4]): relative to the image; outside of them masks are 0.
+
+    Returns:
+        Tensor[n, h, w]: 0..1.
+    """
+    masks = torch.sigmoid(prototypes @ coefficients.transpose(-1, -2))
+    return crop_masks(masks.permute(2, 0, 1), boxes_xyxy)
+
+
+def crop_masks(masks: Tensor, boxes_xyxy: Tensor, padding: int = 1) -> Tensor:
+    """Set masks to 0 outside of their boxes.
+
+    A pixel stays if its index is at least the box's lower edge less ``padding`` and below its
+    upper edge plus ``padding``; edges are not rounded. Gradients pass through.
+
+    Args:
+        masks (Tensor[n, h, w]): any floating-point dtype.
+        boxes_xyxy (Tensor[n, 4]): relative to the image; corners may be in either order.
+        padding: pixels of ``masks`` added on each side.
+
+    Returns:
+        Tensor[n, h, w]: a new tensor.
+    """
+    _, height, width = masks.shape
+    columns = _inside(boxes_xyxy[:, 0], boxes_xyxy[:, 2], width, padding)
+    rows = _inside(boxes_xyxy[:, 1], boxes_xyxy[:, 3], height, padding)
+    return masks * (rows[:, :, None] & columns[:, None, :])
+
+
+def binarize_masks(masks: Tensor, image_height_px: int, image_width_px: int) -> Tensor:
+    """Full-size binary masks: bilinear to the image's size, then above 0.5.
+
+    The slow reference of :func:`assemble_mask_crops`: a float mask of the whole image for every
+    instance.
+
+    Args:
+        masks (Tensor[n, h, w]): from :func:`assemble_masks`.
+        image_height_px, image_width_px: size of the source image.
+
+    Returns:
+        Tensor[n, image_height_px, image_width_px]: bool.
+    """
+    size = (image_height_px, image_width_px)
+    return F.interpolate(masks[None], size, mode="bilinear", align_corners=False)[0] > 0.5
+
+
+def _inside(first: Tensor, second: Tensor, size: int, padding: int) -> Tensor:
+    """Which of ``size`` pixels lie between relative edges; ``[n], [n] -> bool[n, size]``."""
+    # Half precision cannot count the pixels.
+    dtype = torch.promote_types(first.dtype, torch.float32)
+    first, second = first.to(dtype), second.to(dtype)
+    lower = (torch.minimum(first, second) * size - padding).clamp(min=0)
+    upper = (torch.maximum(first, second) * size + padding).clamp(max=size)
+    pixels = torch.arange(size, dtype=dtype, device=first.device)
+    return (pixels >= lower[:, None]) & (pixels < upper[:, None])
