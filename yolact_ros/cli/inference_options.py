@@ -7,16 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from yolact_ros.errors import ConfigError
+from yolact_ros.inference.settings import NMS_NAMES, PostprocessConfig
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
-    from yolact_ros.inference.postprocess import PostprocessConfig
     from yolact_ros.inference.predictor import Predictor
     from yolact_ros.models.yolact import Yolact
 
-__all__ = ["NMS_NAMES", "add_inference_options", "class_ids_of", "make_predictor", "settings_of"]
-
-NMS_NAMES = ("fast", "cross-class", "standard")
+__all__ = ["add_inference_options", "class_ids_of", "make_predictor", "settings_of"]
 
 
 def add_inference_options(
@@ -58,8 +56,6 @@ def settings_of(args: argparse.Namespace) -> PostprocessConfig:
     Raises:
         ConfigError: a value is out of range.
     """
-    from yolact_ros.inference.postprocess import PostprocessConfig
-
     return PostprocessConfig(
         score_threshold=args.score_threshold,
         top_k=args.top_k,
@@ -82,7 +78,8 @@ def make_predictor(
 
     network = load_network(find_model(args.model), input_size_px=args.input_size)
     class_ids = class_ids_of(args.classes, network.config.class_names)
-    return Predictor(network, device=args.device, settings=replace(settings, class_ids=class_ids))
+    settings = replace(settings, class_ids=class_ids)
+    return network, Predictor(network, device=args.device, settings=settings)
 
 
 def class_ids_of(names: str | None, class_names: tuple[str, ...]) -> tuple[int, ...] | None:

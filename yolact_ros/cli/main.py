@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "convert": "turn Pascal SBD into a COCO annotation file",
     "demo": "play a clip through the ROS 2 node and keep the overlays",
     "evaluate": "box and mask AP, per class, and speed",
+    "predict": "find instances in images, folders, videos or a camera",
     "models": "list, fetch and verify trained models",
     "train": "train or fine-tune a network on COCO-format data",
 }
@@ -29,6 +30,7 @@ SUBCOMMANDS = {
 _EPILOG = """\
 examples:
   yolact demo                                a clip through camera topic, node and viewer
+  yolact predict photo.jpg --output found    overlay, results and masks of one photograph
   yolact models fetch yolact_resnet50        download a published model
 """
 
