@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -131,3 +132,108 @@ def test_results_that_cannot_be_scored_are_one_clear_error(
 def test_a_model_needs_the_folder_of_the_images(annotations, capsys):
     assert evaluate(annotations) == 2
     assert "--images" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def own_findings(tiny_model, tmp_path_factory):
+    """A data set whose truth is what the tiny model finds: its boxes must get full marks."""
+    folder = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(5)
+    for name in ("11.png", "12.png"):
+        pixels = random.integers(0, 255, (9, 12, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / name), cv2.resize(pixels, (96, 72)))
+    predicted = [
+        "predict", str(folder), "--model", str(tiny_model), "--device", "cpu", "--output",
+        str(folder / "found"), "--score-threshold", "0", "--top-k", "3", "--no-overlay",
+    ]  # fmt: skip
+    assert main(predicted) == 0
+    truth = json.loads((folder / "found" / "images.json").read_text())
+    for row in truth["images"]:
+        row["file_name"] += ".png"
+    truth["categories"].append({"id": 99, "name": "horse"})
+    truth["annotations"] = [
+        {
+            **row, "id": index + 1, "iscrowd": 0,
+            "area": float(mask_utils.area(row["segmentation"])),
+        }
+        for index, row in enumerate(json.loads((folder / "found" / "results.json").read_text()))
+    ]  # fmt: skip
+    (folder / "truth.json").write_text(json.dumps(truth))
+    return folder
+
+
+def evaluate_model(tiny_model, folder, *arguments) -> int:
+    return evaluate(
+        folder / "truth.json", "--images", folder, "--model", tiny_model, "--device", "cpu",
+        *arguments,
+    )  # fmt: skip
+
+
+def test_a_model_gets_full_marks_for_its_own_boxes(tiny_model, own_findings, tmp_path, capsys):
+    report = tmp_path / "report.json"
+    assert evaluate_model(tiny_model, own_findings, "--json", report) == 0
+    captured = capsys.readouterr()
+    assert "scoring 3 of the data set's 4 categories" in captured.err
+    header, masks, boxes = (line.split() for line in captured.out.splitlines()[1:4])
+    assert header[:5] == ["model", "size", "k", "nms", "AP"]
+    assert header[-10::2] == ["input", "network", "nms", "masks", "total"]
+    # Some of its masks are empty, and an empty mask matches nothing.
+    assert masks[:5] == ["tiny", "64", "4", "fast", "mask"]
+    assert 20 < float(masks[5]) < 100
+    assert boxes[:2] == ["box", "100.0"]
+    (row,) = json.loads(report.read_text())
+    stages = row["stages"]
+    parts = sum(stages[name]["mean_ms"] for name in ("input", "network", "nms", "masks"))
+    assert parts == pytest.approx(stages["total"]["mean_ms"], rel=1e-6)
+    assert row["masks"]["num_images"] == 2
+
+
+def test_kinds_of_nms_and_input_sizes_are_shown_side_by_side(tiny_model, own_findings, capsys):
+    code = evaluate_model(
+        tiny_model, own_findings, "--nms", "fast", "standard", "cross-class",
+        "--input-size", 64, 96, "--limit", 1,
+    )  # fmt: skip
+    assert code == 0
+    output = capsys.readouterr().out
+    rows = [line.split()[:5] for line in output.splitlines() if line.startswith("tiny")]
+    assert rows == [
+        ["tiny", size, "4", nms, "mask"]
+        for size in ("64", "96")
+        for nms in ("fast", "standard", "cross-class")
+    ]
+    assert "1 image, 3 classes" in output
+
+
+def test_detections_can_be_kept_and_scored_again(tiny_model, own_findings, tmp_path, capsys):
+    assert evaluate_model(tiny_model, own_findings, "--save-results", tmp_path / "runs") == 0
+    (path,) = (tmp_path / "runs").iterdir()
+    assert path.name == "tiny_64_4_fast.json"
+    model_rows = [line.split("  mask  ")[-1] for line in capsys.readouterr().out.splitlines()]
+    code = evaluate(
+        own_findings / "truth.json", "--results", path, "--categories", "person,cup,dog"
+    )
+    assert code == 0
+    file_rows = [line.split("  mask  ")[-1] for line in capsys.readouterr().out.splitlines()]
+    assert model_rows[2].split()[:6] == file_rows[2].split()[:6]
+
+
+def test_counting_unknown_categories_lowers_nothing_that_was_not_annotated(
+    tiny_model, own_findings, capsys
+):
+    assert evaluate_model(tiny_model, own_findings, "--categories", "all") == 0
+    output = capsys.readouterr().out
+    assert "box   100.0" in output  # no horse is annotated
+    assert "4 classes" in output
+
+
+def test_another_number_of_prototypes_is_refused(tiny_model, own_findings, capsys):
+    assert evaluate_model(tiny_model, own_findings, "--k", 8) == 2
+    error = capsys.readouterr().err
+    assert "8" in error
+    assert "4" in error
+
+
+def test_images_in_another_folder_are_missed_at_once(tiny_model, own_findings, tmp_path, capsys):
+    arguments = ["--images", tmp_path, "--model", tiny_model]
+    assert evaluate(own_findings / "truth.json", *arguments) == 2
+    assert "2 of 2 images are not there: 11.png, 12.png" in capsys.readouterr().err

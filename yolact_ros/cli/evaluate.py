@@ -122,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
     if measured is not None:
         names = ", ".join(row.name for row in measured.per_class[:8])
         more = ", ..." if len(measured.per_class) > 8 else ""
-        print(f"\n{measured.num_images} images, {len(measured.per_class)} classes: {names}{more}")
+        images = f"{measured.num_images} image{'s' * (measured.num_images != 1)}"
+        print(f"\n{images}, {len(measured.per_class)} classes: {names}{more}")
     if args.json is not None:
         _write_json(args.json, to_json(evaluations))
     return 0
