@@ -33,10 +33,11 @@ class PictureWriter:
 
     def write(self, network: Yolact, step: int) -> None:
         """Draw and write the pictures of one step."""
-        predictor = Predictor(network, device="auto", settings=PostprocessConfig())
+        predictor = Predictor(network, device=network.priors.device, settings=PostprocessConfig())
         for record in self._records:
             image = load_sample(record).image_bgr
             overlay = draw_overlay(image, predictor.predict(image), network.config.class_names)
             path = self._folder / record.path.stem / f"{step:07d}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), overlay)
+        predictor.close()

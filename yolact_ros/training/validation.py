@@ -53,10 +53,11 @@ class Validator:
 
     def detect(self, network: Yolact) -> list[CocoResult]:
         """COCO results of all validation images; image ids count from 0."""
-        predictor = Predictor(network, device="auto", settings=PROTOCOL)
+        predictor = Predictor(network, device=network.priors.device, settings=PROTOCOL)
         results: list[CocoResult] = []
         for number, record in enumerate(self._records):
             image = load_sample(record).image_bgr
             categories = [i if known else None for i, known in enumerate(record.labelled)]
             results += prediction_to_results(predictor.predict(image), number, categories)
+        predictor.close()
         return results
