@@ -1,0 +1,207 @@
+"""Predictors under a budget: full quality with time, less without, and nothing forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from yolact_ros.config import YolactConfig
+from yolact_ros.errors import ConfigError
+from yolact_ros.inference.budget import FrameBudget
+from yolact_ros.inference.budgeted import BudgetedPredictor
+from yolact_ros.inference.frame_plan import MaskPlan, OverrunPolicy
+from yolact_ros.inference.frame_statistics import DropCause
+from yolact_ros.inference.ladder import Degradation, MaskDetail, QualityLadder
+from yolact_ros.inference.postprocess import PostprocessConfig
+from yolact_ros.inference.predictor import DetectedFrame, Predictor
+from yolact_ros.models import build_network
+from yolact_ros.structures import Prediction
+
+TOP_K = 10
+SIZES_PX = (96, 64)
+IMAGE_BGR = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+
+
+class StepClock:
+    """Stands still unless told to go."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_ms
+
+
+@pytest.fixture(scope="module")
+def predictors() -> Iterator[dict[int, Predictor]]:
+    # Random weights give every class of every prior nearly the same score: low, and many.
+    settings = PostprocessConfig(score_threshold=0.05, top_k=TOP_K, nms_threshold=0.9)
+    built = {}
+    for size_px in SIZES_PX:
+        torch.manual_seed(3)
+        config = YolactConfig(
+            name="tiny",
+            backbone="efficientnet_lite0",
+            input_size_px=size_px,
+            class_names=("a", "b", "c"),
+            num_prototypes=4,
+            fpn_channels=16,
+            proto_channels=16,
+        )
+        built[size_px] = Predictor(build_network(config), device="cpu", settings=settings)
+    yield built
+    for predictor in built.values():
+        predictor.close()
+
+
+def make(
+    predictors: dict[int, Predictor],
+    budget_ms: float,
+    policy: OverrunPolicy = OverrunPolicy.PUBLISH,
+) -> tuple[BudgetedPredictor, StepClock]:
+    clock = StepClock()
+    ladder = QualityLadder.from_settings(SIZES_PX, TOP_K)
+    budget = FrameBudget(ladder, budget_ms, policy)
+    for size_px in SIZES_PX:
+        budget.costs.seed_network(size_px, 10.0 * (size_px / SIZES_PX[0]) ** 2)
+    return BudgetedPredictor(predictors, budget, clock), clock
+
+
+def assert_same(first: Prediction, second: Prediction) -> None:
+    np.testing.assert_array_equal(first.scores, second.scores)
+    np.testing.assert_array_equal(first.boxes_xyxy, second.boxes_xyxy)
+    assert len(first.masks) == len(second.masks)
+    for ours, theirs in zip(first.masks, second.masks, strict=True):
+        np.testing.assert_array_equal(ours.bits, theirs.bits)
+
+
+@pytest.mark.parametrize("budget_ms", [0.0, 1000.0])
+def test_with_time_enough_the_result_is_the_predictors(
+    predictors: dict[int, Predictor], budget_ms: float
+) -> None:
+    budgeted, clock = make(predictors, budget_ms)
+    plan = budgeted.begin(clock.now_ms)
+    assert plan.rung.input_size_px == SIZES_PX[0]
+    result = budgeted.predict(plan, IMAGE_BGR)
+    clock.now_ms += 12.0
+    outcome = budgeted.finish()
+    assert result is not None
+    assert len(result.prediction) == TOP_K
+    assert_same(result.prediction, predictors[SIZES_PX[0]].predict(IMAGE_BGR))
+    assert outcome.publish
+    assert outcome.deadline_met
+    assert outcome.degradation is Degradation.NONE
+    assert outcome.total_ms == pytest.approx(12.0)
+
+
+def test_a_budget_that_fits_the_smaller_input_only_takes_it(
+    predictors: dict[int, Predictor],
+) -> None:
+    budgeted, clock = make(predictors, 8.0)
+    for _ in range(3):
+        plan = budgeted.begin(clock.now_ms)
+        if plan.run:
+            break
+        clock.now_ms += 1.0
+    result = budgeted.predict(plan, IMAGE_BGR)
+    assert result is not None
+    assert_same(result.prediction, predictors[64].predict(IMAGE_BGR))
+    assert budgeted.finish().degradation & Degradation.INPUT
+
+
+def test_a_network_that_took_the_time_of_the_masks_leaves_boxes(
+    predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgeted, clock = make(predictors, 20.0)
+    detect = Predictor.detect
+
+    def slow(self: Predictor, image_bgr: np.ndarray) -> object:
+        clock.now_ms += 19.4
+        return detect(self, image_bgr)
+
+    monkeypatch.setattr(Predictor, "detect", slow)
+    result = budgeted.predict(budgeted.begin(clock.now_ms), IMAGE_BGR)
+    assert result is not None
+    assert result.masks.mask_detail is MaskDetail.NONE
+    assert result.prediction.masks == ()
+    assert len(result.prediction) > 0
+    assert budgeted.finish().degradation & Degradation.BOXES
+
+
+def test_a_frame_that_is_late_already_is_dropped_if_so_wished(
+    predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgeted, clock = make(predictors, 20.0, OverrunPolicy.DROP)
+    detect = Predictor.detect
+
+    def slow(self: Predictor, image_bgr: np.ndarray) -> object:
+        clock.now_ms += 50.0
+        return detect(self, image_bgr)
+
+    monkeypatch.setattr(Predictor, "detect", slow)
+    assert budgeted.predict(budgeted.begin(clock.now_ms), IMAGE_BGR) is None
+    assert budgeted.budget.statistics().drops[DropCause.LATE] == 1
+
+
+def test_less_detail_is_what_the_predictor_is_asked_for(
+    predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgeted, clock = make(predictors, 0.0)
+    asked: list[dict[str, object]] = []
+    finish = Predictor.finish
+
+    def spy(self: Predictor, frame: DetectedFrame, **arguments: object) -> object:
+        asked.append(arguments)
+        return finish(self, frame, **arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Predictor, "finish", spy)
+    for detail in MaskDetail:
+        plan = MaskPlan(True, 4, detail)
+        monkeypatch.setattr(budgeted.budget, "after_inference", lambda *_, plan=plan: plan)
+        result = budgeted.predict(budgeted.begin(clock.now_ms), IMAGE_BGR)
+        assert result is not None
+        assert len(result.prediction) == 4
+        assert len(result.prediction.masks) == (0 if detail is MaskDetail.NONE else 4)
+    assert [(arguments["masks"], arguments["mask_stride"]) for arguments in asked] == [
+        (False, 1),
+        (True, 4),
+        (True, 1),
+    ]
+
+
+def test_a_failed_frame_is_counted_and_the_next_one_works(
+    predictors: dict[int, Predictor],
+) -> None:
+    budgeted, clock = make(predictors, 0.0)
+    plan = budgeted.begin(clock.now_ms)
+    with pytest.raises(Exception, match="image"):
+        budgeted.predict(plan, np.zeros((0, 0, 3), np.uint8))
+    budgeted.abandon()
+    assert budgeted.budget.statistics().drops[DropCause.FAILED] == 1
+    assert budgeted.predict(budgeted.begin(clock.now_ms), IMAGE_BGR) is not None
+    assert budgeted.finish().publish
+
+
+def test_warming_up_tells_the_budget_what_every_size_costs(
+    predictors: dict[int, Predictor],
+) -> None:
+    budget = FrameBudget(QualityLadder.from_settings(SIZES_PX, TOP_K), 33.3)
+    budgeted = BudgetedPredictor(predictors, budget)
+    assert budget.costs.network_warm_up_ms(SIZES_PX[0]) == 0.0
+    budgeted.warm_up(IMAGE_BGR)
+    for size_px in SIZES_PX:
+        assert 0.1 < budget.costs.network_warm_up_ms(size_px) < 5000.0
+    unmeasured = FrameBudget(QualityLadder.from_settings(SIZES_PX, TOP_K), 33.3).costs
+    for detail in MaskDetail:
+        measured_ms = budget.costs.masks_ms(detail, TOP_K)
+        assert 0.0 < measured_ms < 1000.0
+        assert measured_ms != unmeasured.masks_ms(detail, TOP_K)
+
+
+def test_a_ladder_with_a_size_that_nobody_has_is_refused(predictors: dict[int, Predictor]) -> None:
+    budget = FrameBudget(QualityLadder.from_settings((128, 64), TOP_K), 33.3)
+    with pytest.raises(ConfigError, match=r"input sizes \[128\].*there are \[64, 96\]"):
+        BudgetedPredictor(predictors, budget)

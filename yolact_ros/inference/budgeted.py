@@ -1,0 +1,178 @@
+"""The predictors of all input sizes under one frame budget: what the node and the replay run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.errors import ConfigError
+from yolact_ros.inference.budget import FrameBudget
+from yolact_ros.inference.cost import MaskCost
+from yolact_ros.inference.frame_plan import FrameOutcome, FramePlan, MaskPlan
+from yolact_ros.inference.ladder import MaskDetail
+from yolact_ros.inference.predictor import DetectedFrame, Predictor, StageTimes
+from yolact_ros.structures import Prediction
+
+__all__ = ["MASK_STRIDES", "BudgetedPrediction", "BudgetedPredictor", "monotonic_ms"]
+
+# A coarse mask changes every fourth pixel and costs a sixteenth of the evaluations.
+MASK_STRIDES: Mapping[MaskDetail, int] = {MaskDetail.FULL: 1, MaskDetail.COARSE: 4}
+WARM_UP_FRAMES = 8
+SLOWEST_SHARE = 0.95
+
+
+def monotonic_ms() -> float:
+    """Milliseconds of a clock that never runs backwards."""
+    return time.monotonic_ns() / 1e6
+
+
+@dataclass(frozen=True)
+class BudgetedPrediction:
+    """What was found within the budget.
+
+    Attributes:
+        prediction: with as many instances and as fine masks as there was time for.
+        times: of the stages.
+        masks: what was decided about them.
+    """
+
+    prediction: Prediction
+    times: StageTimes
+    masks: MaskPlan
+
+
+class BudgetedPredictor:
+    """Works on one frame at a time, at the quality that its deadline allows.
+
+    For every frame: :meth:`begin`; if the plan says run, decode the image and :meth:`predict`;
+    build the message; :meth:`finish`, and publish if the outcome says so. After an exception
+    :meth:`abandon`. One thread only.
+
+    Args:
+        predictors: by side of their network input in pixels.
+        budget: its ladder names only sizes of ``predictors``.
+        clock_ms: monotonic milliseconds, the same as those of ``received_ms``.
+
+    Raises:
+        ConfigError: the ladder names an input size that no predictor has.
+    """
+
+    def __init__(
+        self,
+        predictors: Mapping[int, Predictor],
+        budget: FrameBudget,
+        clock_ms: Callable[[], float] = monotonic_ms,
+    ) -> None:
+        sizes_px = {rung.input_size_px for rung in budget.ladder.rungs}
+        missing = sorted(sizes_px - set(predictors))
+        if missing:
+            raise ConfigError(
+                f"the quality ladder names the input sizes {missing}, for which there is no "
+                f"predictor; there are {sorted(predictors)}"
+            )
+        self.budget = budget
+        self._predictors = dict(predictors)
+        self._clock_ms = clock_ms
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; the index is the class id of a prediction."""
+        return next(iter(self._predictors.values())).class_names
+
+    def warm_up(self, image_bgr: NDArray[np.uint8] | None = None) -> None:
+        """Run every input size several times and tell the budget what it costs.
+
+        Args:
+            image_bgr (uint8[H, W, 3]): of the camera's size, best with something to find, so
+                that the cost of masks is measured too; None takes an empty one of 640x480.
+        """
+        image = np.zeros((480, 640, 3), np.uint8) if image_bgr is None else image_bgr
+        for size_px in sorted({rung.input_size_px for rung in self.budget.ladder.rungs}):
+            predictor = self._predictors[size_px]
+            predictor.warm_up()
+            costs_ms: list[float] = []
+            frame: DetectedFrame | None = None
+            for _ in range(WARM_UP_FRAMES):
+                begun_ms = self._clock_ms()
+                frame = predictor.detect(image)
+                instances = int(frame.detections.counts[0])
+                costs_ms.append(self._clock_ms() - begun_ms)
+                predictor.finish(frame)
+            slow_ms = float(np.quantile(costs_ms, SLOWEST_SHARE))
+            self.budget.costs.seed_network(size_px, slow_ms)
+            if frame is not None and instances > 0:
+                self._seed_masks(predictor, frame, instances)
+
+    def _seed_masks(self, predictor: Predictor, frame: DetectedFrame, instances: int) -> None:
+        for detail in MaskDetail:
+            none_ms = self._mask_cost_ms(predictor, frame, detail, 0)
+            all_ms = self._mask_cost_ms(predictor, frame, detail, instances)
+            each_ms = max(all_ms - none_ms, 0.0) / instances
+            self.budget.costs.seed_masks(detail, MaskCost(none_ms, each_ms))
+
+    def _mask_cost_ms(
+        self, predictor: Predictor, frame: DetectedFrame, detail: MaskDetail, instances: int
+    ) -> float:
+        costs_ms = []
+        for _ in range(WARM_UP_FRAMES):
+            begun_ms = self._clock_ms()
+            _finish(predictor, frame, MaskPlan(True, instances, detail))
+            costs_ms.append(self._clock_ms() - begun_ms)
+        # The median: masks take so little that one interruption would decide a p95 of eight.
+        return float(np.median(costs_ms))
+
+    def begin(
+        self, received_ms: float, *, source: Hashable = None, queued: int = 0, replaced: int = 0
+    ) -> FramePlan:
+        """Plan a frame before any work on it; see :meth:`FrameBudget.begin`."""
+        return self.budget.begin(
+            self._clock_ms(), received_ms, source=source, queued=queued, replaced=replaced
+        )
+
+    def predict(self, plan: FramePlan, image_bgr: NDArray[np.uint8]) -> BudgetedPrediction | None:
+        """Find the instances as planned; None if the frame was dropped for being late already.
+
+        Args:
+            plan: from :meth:`begin`.
+            image_bgr (uint8[H, W, 3]): the decoded image.
+
+        Raises:
+            As :meth:`Predictor.predict`; call :meth:`abandon` then.
+        """
+        predictor = self._predictors[plan.rung.input_size_px]
+        frame = predictor.detect(image_bgr)
+        # NaN shows as -1 on devices that must not be waited for; finishing the frame raises it.
+        instances = max(int(frame.detections.counts[0]), 0)
+        masks = self.budget.after_inference(self._clock_ms(), instances)
+        if not masks.run:
+            return None
+        prediction, times = _finish(predictor, frame, masks)
+        return BudgetedPrediction(prediction, times, masks)
+
+    def finish(self) -> FrameOutcome:
+        """Close the frame, just before its publication; see :meth:`FrameBudget.finish`."""
+        return self.budget.finish(self._clock_ms())
+
+    def abandon(self, *, bar_input_for_ms: float = 0.0) -> None:
+        """Count the frame as dropped because work on it failed; no frame open is no error."""
+        self.budget.abandon(self._clock_ms(), bar_input_for_ms=bar_input_for_ms)
+
+    def close(self) -> None:
+        """Let go of the networks."""
+        for predictor in self._predictors.values():
+            predictor.close()
+
+
+def _finish(
+    predictor: Predictor, frame: DetectedFrame, masks: MaskPlan
+) -> tuple[Prediction, StageTimes]:
+    return predictor.finish(
+        frame,
+        masks=masks.mask_detail is not MaskDetail.NONE,
+        max_instances=masks.max_instances,
+        mask_stride=MASK_STRIDES.get(masks.mask_detail, 1),
+    )
