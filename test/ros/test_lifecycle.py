@@ -1,0 +1,191 @@
+"""Transitions, models that cannot be used, and the end of the process."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not here")
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from ros_client import RosClient
+from ros_processes import CameraProcess, start_node
+from yolact_ros.msg import InstanceArray
+
+CAMERA = ("--reliability", "best_effort", "--size", 160, 120, "--count", 100000)
+
+
+def test_the_whole_life_of_a_node(
+    client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    """One node, because starting a process is what takes the time."""
+    node = "life"
+    parameters = {"autostart": False, "model": "/does/not/exist.safetensors"}
+    process = start_node(node, tmp_path, ros_env, parameters, {"image": "/life"})
+    camera = CameraProcess(tmp_path, ros_env, "--topic", "/life", *CAMERA)
+    with process, camera:
+        messages, _ = client.collect(InstanceArray, f"/{node}/instances")
+        client.wait_for_state(node, "unconfigured")
+
+        # A model that is not there: one error line, and the next try is free.
+        assert not client.change_state(node, "configure")
+        assert client.state(node) == "unconfigured"
+        assert process.output.count("[ERROR]") == 1
+        assert "/does/not/exist.safetensors: no such file" in process.output
+        status = client.diagnostics(node, "node")
+        assert (status["level"], status["state"]) == (b"\x02", "unconfigured")
+        assert "cannot configure: /does/not/exist.safetensors" in status["message"]
+
+        # A class that the model does not have.
+        assert client.set_parameter(node, "model", str(tiny_model)).successful
+        assert client.set_parameter(node, "classes", ["zebra"]).successful
+        assert not client.change_state(node, "configure")
+        assert "no class 'zebra'; it has person, cup, dog" in process.output
+        assert client.set_parameter(node, "classes", []).successful
+
+        # Asking for another k than the checkpoint's.
+        assert client.set_parameter(node, "num_prototypes", 32).successful
+        assert not client.change_state(node, "configure")
+        assert "32" in client.diagnostics(node, "node")["message"]
+        assert client.set_parameter(node, "num_prototypes", 4).successful
+        assert client.set_parameter(node, "score_threshold", 0.0).successful
+
+        for _ in range(2):
+            assert client.change_state(node, "configure")
+            assert client.state(node) == "inactive"
+            refused = client.set_parameter(node, "model", "bundled")
+            assert "fixed while the node is configured" in refused.reason
+            assert client.change_state(node, "activate")
+            client.spin_until(lambda: messages, "instances of the active node")
+            assert client.change_state(node, "deactivate")
+            client.wait_for_state(node, "inactive")
+            client.spin_for(0.3)  # what was on its way
+            messages.clear()
+            client.spin_for(0.5)
+            assert not messages
+            assert client.change_state(node, "cleanup")
+            assert client.state(node) == "unconfigured"
+            assert client.set_parameter(node, "device", "cpu").successful
+
+        # Transitions that the state does not have; rclpy raises over the second and answers
+        # nobody, which must not end the node.
+        assert not client.change_state(node, "deactivate")
+        with pytest.raises(AssertionError, match="waited"):
+            client.call(
+                ChangeState,
+                f"/{node}/change_state",
+                ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE)),
+                timeout_s=1.0,
+            )
+        assert client.state(node) == "unconfigured"
+
+        assert client.change_state(node, "configure")
+        assert client.change_state(node, "activate")
+        client.spin_until(lambda: messages, "instances after everything")
+        assert client.change_state(node, "shutdown")
+        assert process.wait() == 0
+        assert "Traceback" not in process.output
+
+
+def nan_weights(source: Path, target: Path) -> None:
+    import torch
+
+    from yolact_ros.models.checkpoint import load_network, save_checkpoint
+
+    model = load_network(source)
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] = float("nan")
+    save_checkpoint(target, model)
+
+
+def truncated_file(source: Path, target: Path) -> None:
+    target.write_bytes(source.read_bytes()[:1000])
+
+
+def foreign_file(source: Path, target: Path) -> None:
+    shutil.copy(__file__, target)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (nan_weights, "NaN or infinite values"),
+        (truncated_file, "spoilt.safetensors"),
+        (foreign_file, "spoilt.safetensors"),
+    ],
+)
+def test_a_model_that_cannot_be_used_leaves_the_node_unconfigured(
+    client: RosClient,
+    tiny_model: Path,
+    ros_env: dict[str, str],
+    tmp_path: Path,
+    spoil: Callable[[Path, Path], None],
+    reason: str,
+) -> None:
+    """It starts by itself, so the error comes without anybody asking."""
+    model = tmp_path / "spoilt.safetensors"
+    spoil(tiny_model, model)
+    name = spoil.__name__
+    with start_node(name, tmp_path, ros_env, {"model": str(model)}) as process:
+        process.wait_for_text("[ERROR]")
+        assert client.state(name) == "unconfigured"
+        (line,) = (line for line in process.output.splitlines() if "[ERROR]" in line)
+        assert reason in line
+        assert process.stop() == 0
+        assert "Traceback" not in process.output
+
+
+def test_bad_parameters_at_start_are_refused_and_the_defaults_stay(
+    client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    parameters = {"model": str(tiny_model), "score_threshold": 7, "top_k": "all", "classes": []}
+    with start_node("careful", tmp_path, ros_env, parameters) as process:
+        process.wait_for_text("active on /image")
+        assert "score_threshold is 7.0, expected 0..1; the default 0.3 stays" in process.output
+        assert client.get_parameter("careful", "score_threshold") == pytest.approx(0.3)
+        assert client.get_parameter("careful", "top_k") == 15
+        assert int(client.diagnostics("careful", "node")["errors parameter"]) == 2
+        process.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_under_full_load_ends_the_process_cleanly(
+    tiny_model: Path, ros_env: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    parameters = {"model": str(tiny_model), "score_threshold": 0.0}
+    camera_arguments = ("--topic", "/image", *CAMERA, "--hz", 200)
+    with start_node("ending", tmp_path, ros_env, parameters) as process:
+        process.wait_for_text("active on /image")
+        with CameraProcess(tmp_path, ros_env, *camera_arguments) as camera:
+            camera.wait_for_text("ready")
+            assert process.stop(number) == 0
+    assert "Traceback" not in process.output
+    assert "[ERROR]" not in process.output
+
+
+def test_two_signals_at_once_end_it_as_cleanly(
+    tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    """Ctrl-C under ros2 launch comes from the terminal and from launch."""
+    with start_node("twice", tmp_path, ros_env, {"model": str(tiny_model)}) as process:
+        process.wait_for_text("active on /image")
+        process.send_signal(signal.SIGINT)
+        assert process.stop(signal.SIGINT) == 0
+    assert "Traceback" not in process.output
+
+
+def test_a_signal_while_the_model_loads_ends_it_cleanly(
+    tiny_model: Path, ros_env: dict[str, str], tmp_path: Path, client: RosClient
+) -> None:
+    def known() -> bool:
+        return "loading" in client.node.get_node_names()
+
+    with start_node("loading", tmp_path, ros_env, {"model": str(tiny_model)}) as process:
+        client.spin_until(known, "the node to be known")
+        assert process.stop() == 0
+    assert "Traceback" not in process.output

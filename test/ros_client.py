@@ -1,0 +1,131 @@
+"""What a test asks of a node over DDS: parameters, lifecycle, topics, diagnostics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from rclpy.time import Time
+
+TIMEOUT_S = 60.0
+Value = TypeVar("Value")
+
+
+class RosClient:
+    """A node of the test process, on its own context."""
+
+    def __init__(self, domain_id: int) -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain_id)
+        self.node = rclpy.create_node("test_client", context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._diagnostics: dict[str, tuple[int, Any]] = {}
+        self._clients: dict[str, Any] = {}
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+    def spin_until(
+        self, condition: Callable[[], Value], what: str, timeout_s: float = TIMEOUT_S
+    ) -> Value:
+        """Run callbacks until the condition holds; returns its value."""
+        deadline_s = time.monotonic() + timeout_s
+        while not (value := condition()):
+            if time.monotonic() > deadline_s:
+                raise AssertionError(f"waited {timeout_s} s for {what}")
+            self._executor.spin_once(timeout_sec=0.05)
+        return value
+
+    def spin_for(self, duration_s: float) -> None:
+        deadline_s = time.monotonic() + duration_s
+        while time.monotonic() < deadline_s:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def collect(self, message_type: type, topic: str) -> tuple[list[Any], Subscription]:
+        """A list that grows with every message."""
+        messages: list[Any] = []
+        qos = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+        return messages, self.node.create_subscription(message_type, topic, messages.append, qos)
+
+    def call(
+        self, service_type: type, service: str, request: Any, timeout_s: float = TIMEOUT_S
+    ) -> Any:
+        """Call a service and wait for its answer."""
+        client = self._clients.get(service)
+        if client is None:
+            client = self._clients[service] = self.node.create_client(service_type, service)
+        self.spin_until(client.service_is_ready, f"the service {service}")
+        future = client.call_async(request)
+        self.spin_until(future.done, f"an answer of {service}", timeout_s)
+        return future.result()
+
+    def set_parameter(self, node: str, name: str, value: object) -> Any:
+        """The rcl_interfaces/SetParametersResult."""
+        message = Parameter(name, value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[message])
+        return self.call(SetParameters, f"/{node}/set_parameters", request).results[0]
+
+    def get_parameter(self, node: str, name: str) -> Any:
+        request = GetParameters.Request(names=[name])
+        answer = self.call(GetParameters, f"/{node}/get_parameters", request)
+        return parameter_value_to_python(answer.values[0])
+
+    def describe_parameter(self, node: str, name: str) -> Any:
+        request = DescribeParameters.Request(names=[name])
+        return self.call(DescribeParameters, f"/{node}/describe_parameters", request).descriptors[
+            0
+        ]
+
+    def state(self, node: str) -> str:
+        return str(
+            self.call(GetState, f"/{node}/get_state", GetState.Request()).current_state.label
+        )
+
+    def change_state(self, node: str, transition: str) -> bool:
+        request = ChangeState.Request(transition=Transition(label=transition))
+        return bool(self.call(ChangeState, f"/{node}/change_state", request).success)
+
+    def wait_for_state(self, node: str, state: str) -> None:
+        self.spin_until(lambda: self.state(node) == state, f"{node} to be {state}")
+
+    def diagnostics(self, node: str, part: str = "image") -> dict[str, str]:
+        """Values of a status that was made after this call."""
+        name = f"{node}: {part}"
+        begun = self.node.get_clock().now().nanoseconds
+
+        def newer() -> Any:
+            stamp_ns, status = self._diagnostics.get(name, (0, None))
+            return status if stamp_ns >= begun else None
+
+        status = self.spin_until(newer, f"diagnostics of {name}")
+        values = {item.key: item.value for item in status.values}
+        return values | {"level": status.level, "message": status.message}
+
+    def wait_for_diagnostics(
+        self, node: str, condition: Callable[[dict[str, str]], bool], part: str = "image"
+    ) -> dict[str, str]:
+        """The first diagnostics for which the condition holds."""
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while not condition(values := self.diagnostics(node, part)):
+            if time.monotonic() > deadline_s:
+                raise AssertionError(f"diagnostics of {node}: {part} stay at {values}")
+        return values
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
+        for status in message.status:
+            self._diagnostics[status.name] = stamp_ns, status

@@ -1,0 +1,115 @@
+"""Fixtures of the ROS tests: a domain, a tiny model, a running node, a client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ros_client import RosClient
+    from ros_processes import Process
+
+__all__ = [
+    "NODE",
+    "TINY_CLASSES",
+    "TINY_INPUT_SIZE_PX",
+    "client",
+    "domain_id",
+    "ros_env",
+    "running_node",
+    "tiny_model",
+]
+
+NODE = "segmenter"
+TINY_CLASSES = ("person", "cup", "dog")
+TINY_INPUT_SIZE_PX = 64
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with random weights: fast, always the same, and sure to find something."""
+    import torch
+
+    from yolact_ros.config import variant
+    from yolact_ros.models.build import build_network
+    from yolact_ros.models.checkpoint import save_checkpoint
+
+    torch.manual_seed(3)
+    model = build_network(
+        variant(
+            "yolact_light",
+            class_names=TINY_CLASSES,
+            input_size_px=TINY_INPUT_SIZE_PX,
+            num_prototypes=4,
+            fpn_channels=16,
+            proto_channels=16,
+        )
+    ).eval()
+    # Random weights make every score alike; spread what the last layers say.
+    noise = torch.randn(1, 3, TINY_INPUT_SIZE_PX, TINY_INPUT_SIZE_PX)
+    head = model.prediction_layers[0]
+    with torch.no_grad():
+        output = model(noise)
+        for layer, values, spread in (
+            (head.conf_layer, output.class_logits, 2.0),
+            (head.bbox_layer, output.box_offsets, 1.0),
+            (head.mask_layer, output.coefficients, 1.0),
+            (model.proto_net[-1], output.prototypes, 4.0),
+        ):
+            layer.weight *= spread / values.std()
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_checkpoint(path, model)
+    return path
+
+
+@pytest.fixture(scope="session")
+def domain_id() -> Iterator[int]:
+    """A ROS domain of this test run alone."""
+    pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    from ros_processes import reserve_domain
+
+    number, lock = reserve_domain()
+    yield number
+    lock.close()
+
+
+@pytest.fixture(scope="session")
+def ros_env(domain_id: int) -> dict[str, str]:
+    """Environment of child processes, with the shipped Fast DDS profile."""
+    from ros_processes import ros_environment
+
+    return ros_environment(domain_id)
+
+
+@pytest.fixture(scope="session")
+def client(domain_id: int) -> Iterator[RosClient]:
+    """A node of this process; one for all tests, because discovery takes seconds."""
+    from ros_client import RosClient
+
+    ros_client = RosClient(domain_id)
+    yield ros_client
+    ros_client.close()
+
+
+@pytest.fixture(scope="module")
+def running_node(
+    tiny_model: Path, ros_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Process]:
+    """An active node named :data:`NODE` on the topic /image, shared by the tests of a file."""
+    from ros_processes import start_node
+
+    folder = tmp_path_factory.mktemp("node")
+    parameters = {
+        "model": str(tiny_model),
+        "device": "cpu",
+        "score_threshold": 0.0,
+        "frame_budget_ms": 0.0,
+    }
+    with start_node(NODE, folder, ros_env, parameters) as node:
+        node.wait_for_text("active on /image")
+        yield node
+        assert node.stop() == 0, node.output
+        assert "Traceback" not in node.output

@@ -1,0 +1,175 @@
+"""Processes of a ROS test: the node and cameras, on a domain that nobody else uses."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+REPOSITORY = Path(__file__).parents[1]
+PROFILE = REPOSITORY / "config" / "fastdds.xml"
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 30.0
+# Above 101, DDS's ports reach into those that Linux hands out to clients.
+DOMAINS = range(20, 101)
+
+
+def reserve_domain() -> tuple[int, TextIO]:
+    """A domain id that no other test run on this machine has; keep the file open."""
+    for domain_id in DOMAINS:
+        path = Path(tempfile.gettempdir()) / f"yolact_ros_domain_{domain_id}.lock"
+        lock = path.open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        return domain_id, lock
+    raise RuntimeError("every ROS domain id is in use by another test run")
+
+
+def ros_environment(domain_id: int, *, profile: bool = True) -> dict[str, str]:
+    """The environment of a process on ``domain_id``; with the Fast DDS profile or without."""
+    environment = dict(os.environ)
+    for variable in PROFILE_VARIABLES:
+        environment.pop(variable, None)
+        if profile:
+            environment[variable] = str(PROFILE)
+    environment.update(
+        ROS_DOMAIN_ID=str(domain_id),
+        ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
+        RCUTILS_COLORIZED_OUTPUT="0",
+        PYTHONUNBUFFERED="1",
+        OMP_NUM_THREADS="2",
+    )
+    return environment
+
+
+class Process:
+    """A child process with its output in a file; killed if it is still there at the end."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with open(log, "w") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=REPOSITORY,
+                env=dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """Everything written so far."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def cpu_wait_s(self) -> float:
+        """Seconds that its threads were ready to run and no CPU was free, so far."""
+        waits_ns = []
+        for schedule in Path(f"/proc/{self._process.pid}/task").glob("*/schedstat"):
+            try:
+                waits_ns.append(int(schedule.read_text().split()[1]))
+            except (OSError, IndexError):
+                continue
+        return sum(waits_ns) / 1e9
+
+    def wait_for_text(self, text: str, timeout_s: float = START_TIMEOUT_S) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while text not in self.output:
+            if not self.running or "cannot configure" in self.output:
+                raise AssertionError(f"it will not come to {text!r}:\n{self.output}")
+            if time.monotonic() > deadline_s:
+                raise AssertionError(f"no {text!r} in {timeout_s} s:\n{self.output}")
+            time.sleep(0.02)
+
+    def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
+        return self._process.wait(timeout_s)
+
+    def send_signal(self, signal_number: int) -> None:
+        self._process.send_signal(signal_number)
+
+    def stop(self, signal_number: int = signal.SIGINT) -> int:
+        """Send a signal and return the exit code."""
+        if self.running:
+            self._process.send_signal(signal_number)
+        try:
+            return self.wait()
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+    def close_input(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.running:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+
+
+def start_node(
+    name: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    parameters: Mapping[str, object] | None = None,
+    remappings: Mapping[str, str] | None = None,
+) -> Process:
+    """yolact_node under ``name``, its output in ``folder``."""
+    command = [sys.executable, "-m", "yolact_ros.ros.node", "--ros-args", "-r", f"__node:={name}"]
+    for topic, target in (remappings or {}).items():
+        command += ["-r", f"{topic}:={target}"]
+    for parameter, value in (parameters or {}).items():
+        command += ["-p", f"{parameter}:={json.dumps(value)}"]
+    return Process(command, environment, folder / f"{name}.log")
+
+
+class CameraProcess(Process):
+    """camera_publisher.py; publishes as soon as somebody subscribes."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], *arguments: object) -> None:
+        program = Path(__file__).parent / "ros" / "camera_publisher.py"
+        command = [sys.executable, str(program), *map(str, arguments)]
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".log", delete=False) as log:
+            super().__init__(command, environment, Path(log.name))
+
+    @property
+    def published(self) -> int:
+        """Number of images published, once all are; 0 before."""
+        assert self.running, self.output
+        lines = [line for line in self.output.splitlines() if '"published"' in line]
+        last: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+        return int(last.get("published", 0))
+
+    def finish(self) -> None:
+        """End it."""
+        self.close_input()
+        assert self.wait() == 0, self.output

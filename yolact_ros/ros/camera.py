@@ -1,0 +1,174 @@
+"""One camera of the node: what it receives, publishes and counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.lifecycle import LifecycleNode
+
+from yolact_ros.inference.slots import FrameSlots
+from yolact_ros.msg import InstanceArray
+from yolact_ros.ros.faults import FaultLog
+from yolact_ros.ros.qos import result_qos
+from yolact_ros.ros.stamps import StampMonitor
+from yolact_ros.ros.statistics import CameraStatistics
+from yolact_ros.ros.subscription import ImageSubscription
+from yolact_ros.ros.views import VIEWS, ViewPublishers
+
+__all__ = ["Camera", "FrameQueue", "ReceivedFrame"]
+
+SILENCE_WARNING_S = 5.0
+WARNING_PERIOD_S = 15.0
+
+
+@dataclass(frozen=True)
+class ReceivedFrame:
+    """A serialised image and when it arrived.
+
+    Attributes:
+        data: the bytes of the message.
+        received_ns: monotonic clock, nanoseconds.
+        received_clock_ns: the node's ROS clock, nanoseconds; what stamps are compared with.
+    """
+
+    data: bytes
+    received_ns: int
+    received_clock_ns: int
+
+
+class Camera:
+    """Subscription, publishers and counters of one camera.
+
+    Created at configure, destroyed at cleanup, subscribed while the node is active.
+
+    Args:
+        node: that it belongs to.
+        name: part of its topics' names; empty for the only camera of a node.
+        compressed: subscribe to the compressed images.
+        reliability: the parameter of that name.
+        budget_ns: time a frame may take, in nanoseconds; read at every reception.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        name: str,
+        *,
+        compressed: bool,
+        reliability: str,
+        budget_ns: Callable[[], int],
+    ) -> None:
+        self.name = name
+        self.compressed = compressed
+        self.statistics = CameraStatistics()
+        self.stamps = StampMonitor()
+        logger = node.get_logger()
+        # A line of its own for each: rclpy raises when one line logs at two severities.
+        self.faults = FaultLog(lambda text: logger.error(text))
+        self.warnings = FaultLog(lambda text: logger.warning(text), period_s=WARNING_PERIOD_S)
+        self.frames_dropped_since_message = 0
+        self._node = node
+        self._clock = node.get_clock()
+        self._budget_ns = budget_ns
+        self._queue: FrameQueue | None = None
+        base = node.resolve_topic_name(f"{name}/image" if name else "image")
+        prefix = f"~/{name}" if name else "~"
+        self.subscription = ImageSubscription(
+            node,
+            f"{base}/compressed" if compressed else base,
+            compressed=compressed,
+            reliability=reliability,
+            receive=self._receive,
+            lost=self.statistics.count_lost,
+            warnings=self.warnings,
+        )
+        self._instances = node.create_lifecycle_publisher(
+            InstanceArray, f"{prefix}/instances", result_qos()
+        )
+        self.views = ViewPublishers(node, prefix)
+
+    @property
+    def label(self) -> str:
+        """For people: the name, or "image"."""
+        return self.name or "image"
+
+    @property
+    def topic(self) -> str:
+        """The resolved name of the image topic."""
+        return self.subscription.topic
+
+    def open(self, queue: FrameQueue) -> None:
+        """Subscribe; images go to ``queue``."""
+        self._queue = queue
+        self.subscription.open()
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self.subscription.close()
+        self._queue = None
+
+    def destroy(self) -> None:
+        """Unsubscribe and destroy the publishers."""
+        self.close()
+        self.subscription.destroy()
+        self._node.destroy_lifecycle_publisher(self._instances)
+        self.views.destroy()
+
+    def publish(self, message: InstanceArray) -> None:
+        """Publish the instances of one frame."""
+        self._instances.publish(message)
+        self.frames_dropped_since_message = 0
+
+    def count_replaced(self, frames: int) -> None:
+        """Newer images replaced these while they waited; worker thread only."""
+        if frames:
+            self.statistics.count_dropped("replaced", frames)
+            self.frames_dropped_since_message += frames
+
+    def fail(self, cause: str, message: str) -> None:
+        """A frame could not be processed."""
+        self.statistics.count_dropped("failed")
+        self.faults.report(cause, f"{self.topic}: {message}")
+
+    def tick(self) -> None:
+        """Look after the subscription once a second; executor thread only."""
+        self.subscription.tick()
+        quiet_s = self.statistics.quiet_s()
+        if self._queue is None or quiet_s < SILENCE_WARNING_S:
+            return
+        if self.subscription.publisher_count == 0:
+            self.warnings.report(
+                "no publisher",
+                f"nobody publishes images on {self.topic}; {self._image_topics_hint()}",
+            )
+        else:
+            self.warnings.report(
+                "silent",
+                f"{self.topic}: {self.subscription.publisher_count} publisher(s) and no image "
+                f"for {quiet_s:.0f} s",
+            )
+
+    def _image_topics_hint(self) -> str:
+        kind = "CompressedImage" if self.compressed else "Image"
+        views = (self.topic, *(f"/{view.topic}" for view in VIEWS))
+        topics = [
+            name
+            for name, types in self._node.get_topic_names_and_types()
+            if f"sensor_msgs/msg/{kind}" in types and not name.endswith(views)
+        ]
+        remap = f"{self.name}/image" if self.name else "image"
+        if not topics:
+            return f"there is no topic of sensor_msgs/msg/{kind} at all"
+        return f"remap with -r {remap}:={topics[0]} (found: {', '.join(topics)})"
+
+    def _receive(self, data: bytes) -> None:
+        received_ns = time.monotonic_ns()
+        frame = ReceivedFrame(data, received_ns, self._clock.now().nanoseconds)
+        self.statistics.count_received()
+        if self._queue is not None:
+            self._queue.put(self, frame, received_ns + self._budget_ns())
+
+
+FrameQueue = FrameSlots[Camera, ReceivedFrame]

@@ -1,0 +1,260 @@
+"""The lifecycle node: from camera topics to published instances."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool
+
+from yolact_ros.errors import YolactError
+from yolact_ros.ros.diagnostics import CameraReport, NodeReport, camera_status, node_status
+from yolact_ros.ros.faults import FaultLog
+from yolact_ros.ros.memory import device_memory_bytes, resident_memory_bytes, tune_malloc
+from yolact_ros.ros.parameter_server import ParameterServer
+from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
+from yolact_ros.ros.pipeline import Pipeline
+from yolact_ros.ros.qos import result_qos, shared_memory_segment_bytes
+from yolact_ros.ros.spinning import spin
+from yolact_ros.ros.statistics import StatisticsSnapshot
+
+__all__ = ["YolactNode", "main"]
+
+DIAGNOSTICS_PERIOD_S = 1.0
+# While a pure-Python worker holds the interpreter, a received image waits this long at most for
+# its turn: 5 ms with Python's default, 0.8 ms with this.
+SWITCH_INTERVAL_S = 0.0005
+MEBIBYTE = 1 << 20
+
+
+class YolactNode(LifecycleNode):
+    """Segments the images of its cameras.
+
+    Configure loads and warms up the network, activate subscribes, deactivate stops, cleanup frees
+    the memory. A configure that fails leaves the node unconfigured with the reason in the log and
+    in the diagnostics, ready for another try.
+    """
+
+    def __init__(self, node_name: str = "yolact", **node_arguments: Any) -> None:
+        super().__init__(node_name, **node_arguments)
+        self.state = "unconfigured"
+        self._pipeline: Pipeline | None = None
+        self._problem = ""
+        self._enabled = True
+        self._snapshots: dict[str, StatisticsSnapshot] = {}
+        self._node_faults = FaultLog(lambda text: self.get_logger().error(text))
+        self._live = LiveParameters()
+        self._parameter_server = ParameterServer(
+            self,
+            is_configured=lambda: self._pipeline is not None,
+            check=self._check_parameters,
+            changed=self._read_live_parameters,
+            refused=self._report_refusal,
+        )
+        self._read_live_parameters()
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", result_qos())
+        # A steady clock: simulated time may stand still, and diagnostics must not.
+        self._tick_timer = self.create_timer(
+            DIAGNOSTICS_PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._enable_service = self.create_service(SetBool, "~/set_enabled", self._on_set_enabled)
+
+    @property
+    def fixed_parameters(self) -> FixedParameters:
+        """The parameters that are read at start and at configure."""
+        return FixedParameters.from_values(self._parameter_server.values())
+
+    def start_up(self) -> None:
+        """Configure and activate, if the parameter autostart says so."""
+        if not self.fixed_parameters.autostart:
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm up the network, create the publishers."""
+        begun_s = time.monotonic()
+        fixed = self.fixed_parameters
+        try:
+            self._pipeline = Pipeline(self, fixed, lambda: self._live, self._node_faults)
+        except YolactError as error:
+            return self._fail(f"cannot configure: {error}")
+        except Exception as error:  # rclpy would swallow it and say nothing
+            return self._fail(f"cannot configure: {type(error).__name__}: {error}")
+        self._problem = ""
+        self.state = "inactive"
+        model = self._pipeline.engine.description
+        self.get_logger().info(
+            f"model {model.name}: {model.variant}, {model.input_size_px} px, "
+            f"k={model.num_prototypes}, {model.num_classes} classes, on "
+            f"{self._pipeline.engine.device}, ready in {time.monotonic() - begun_s:.1f} s"
+        )
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enable the publishers and subscribe."""
+        result = super().on_activate(state)
+        if self._pipeline is None or result != TransitionCallbackReturn.SUCCESS:
+            return TransitionCallbackReturn.FAILURE
+        self._pipeline.start(subscribed=self._enabled)
+        self.state = "active"
+        topics = ", ".join(camera.topic for camera in self._pipeline.cameras)
+        self.get_logger().info(f"active on {topics}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, finish the frame in hand, disable the publishers."""
+        if self._pipeline is not None:
+            self._pipeline.stop()
+        self.state = "inactive"
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the network, its device memory and the publishers."""
+        self._close_pipeline()
+        self.state = "unconfigured"
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything; the process ends afterwards."""
+        self._close_pipeline()
+        self.state = "finalized"
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A transition raised: free everything and be unconfigured."""
+        self._close_pipeline()
+        self.state = "unconfigured"
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Stop the threads before what they publish with goes away."""
+        self._close_pipeline()
+        super().destroy_node()
+
+    def report_callback_error(self, error: Exception) -> None:
+        """Count and log what a callback raised."""
+        self._node_faults.report("callback", f"{type(error).__name__}: {error}")
+
+    def _fail(self, problem: str) -> TransitionCallbackReturn:
+        self._problem = problem
+        self.get_logger().error(problem)
+        return TransitionCallbackReturn.FAILURE
+
+    def _close_pipeline(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+            self._snapshots.clear()
+
+    def _check_parameters(self, values: Mapping[str, Any]) -> None:
+        if self._pipeline is not None:
+            class_ids_of(values["classes"], self._pipeline.engine.class_names)
+
+    def _read_live_parameters(self) -> None:
+        self._live = LiveParameters.from_values(self._parameter_server.values())
+
+    def _report_refusal(self, reason: str) -> None:
+        self._node_faults.report("parameter", f"parameter refused: {reason}")
+
+    def _on_set_enabled(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        self._enabled = request.data
+        if self._pipeline is not None:
+            self._pipeline.subscribe(self._enabled)
+        response.success = True
+        response.message = f"{'enabled' if self._enabled else 'disabled'}; node {self.state}"
+        return response
+
+    def _tick(self) -> None:
+        cameras = self._pipeline.cameras if self._pipeline is not None else ()
+        name = self.get_fully_qualified_name().lstrip("/")
+        array = DiagnosticArray()
+        array.header.stamp = self.get_clock().now().to_msg()
+        array.status = [node_status(self._node_report(), name)]
+        for camera in cameras:
+            if self.state == "active" and self._enabled:
+                camera.tick()
+            snapshot = camera.statistics.snapshot()
+            choice = camera.subscription.choice
+            kind = "reliable" if choice and choice.reliable else "best effort"
+            report = CameraReport(
+                label=camera.label,
+                topic=camera.topic,
+                delivery=f"{kind}: {choice.reason}" if choice else "",
+                publishers=camera.subscription.publisher_count,
+                snapshot=snapshot,
+                previous=self._snapshots.get(camera.name),
+                errors=camera.faults.counts(),
+                warnings=camera.warnings.counts(),
+            )
+            self._snapshots[camera.name] = snapshot
+            array.status.append(camera_status(report, name))
+        self._diagnostics.publish(array)
+
+    def _node_report(self) -> NodeReport:
+        values: list[tuple[str, object]] = []
+        if self._pipeline is not None:
+            engine = self._pipeline.engine
+            model = engine.description
+            values += [
+                ("model", model.name),
+                ("model file", model.path),
+                ("network", model.variant),
+                ("input size (px)", model.input_size_px),
+                ("prototypes", model.num_prototypes),
+                ("classes", model.num_classes),
+                ("device", engine.device),
+                ("device memory (MiB)", device_memory_bytes(engine.device) // MEBIBYTE),
+            ]
+        segment_bytes = shared_memory_segment_bytes()
+        values += [
+            ("process memory (MiB)", resident_memory_bytes() // MEBIBYTE),
+            ("shared memory segment", f"{segment_bytes} bytes" if segment_bytes else "default"),
+        ]
+        return NodeReport(
+            state=self.state,
+            enabled=self._enabled,
+            problem=self._problem if self.state == "unconfigured" else "",
+            values=values,
+            errors=self._node_faults.counts(),
+        )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is shut down, by a signal or by its lifecycle.
+
+    Returns:
+        the process's exit code: 0.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    node = None
+    try:
+        rclpy.init(args=None if args is None else list(args))
+        node = YolactNode()
+        if node.fixed_parameters.tune_malloc:
+            tune_malloc()
+        node.start_up()
+        spin(node, lambda: node.state != "finalized", node.report_callback_error)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        # Ctrl-C under ros2 launch arrives twice: from the terminal and from launch.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

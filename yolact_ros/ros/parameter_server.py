@@ -1,0 +1,170 @@
+"""The node's parameters on the ROS graph: declared, validated, and read as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    ParameterType,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from yolact_ros.errors import ConfigError
+from yolact_ros.ros.parameter_spec import ParameterSpec, check_value
+from yolact_ros.ros.parameters import PARAMETERS, spec_of
+
+__all__ = ["ParameterServer"]
+
+_TYPES = {
+    bool: Parameter.Type.BOOL,
+    int: Parameter.Type.INTEGER,
+    float: Parameter.Type.DOUBLE,
+    str: Parameter.Type.STRING,
+    tuple: Parameter.Type.STRING_ARRAY,
+}
+_CHANGE_NOTES = {
+    "live": "",
+    "configure": "Can change while the node is unconfigured.",
+    "start": "Read when the process starts.",
+}
+
+
+class ParameterServer:
+    """Declares :data:`PARAMETERS` on a node and keeps only values that can be used.
+
+    A value given at start that cannot be used is refused like one set later: the default stays.
+
+    Args:
+        node: to declare them on.
+        is_configured: True while parameters fixed at configure cannot change.
+        check: further validation of all values together; raises ConfigError.
+        changed: called after values have changed.
+        refused: called with the reason of every refused value.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        is_configured: Callable[[], bool],
+        check: Callable[[Mapping[str, Any]], None],
+        changed: Callable[[], None],
+        refused: Callable[[str], None],
+    ) -> None:
+        self._node = node
+        self._is_configured = is_configured
+        self._check = check
+        self._changed = changed
+        self._refused = refused
+        for spec in PARAMETERS:
+            self._declare(spec)
+        node.add_pre_set_parameters_callback(self._normalize)
+        node.add_on_set_parameters_callback(self._validate)
+        node.add_post_set_parameters_callback(self._after_set)
+
+    def values(self) -> dict[str, Any]:
+        """Every parameter's current value; lists as tuples."""
+        return {
+            spec.name: check_value(spec, self._node.get_parameter(spec.name).value)
+            for spec in PARAMETERS
+        }
+
+    def _declare(self, spec: ParameterSpec) -> None:
+        # Declared without its range first: rclpy would end the process over a bad value from a
+        # launch file, and takes neither 1 for 1.0 nor [] for a list of strings.
+        default = _parameter(spec, spec.default)
+        untyped = ParameterDescriptor(dynamic_typing=True)
+        given = self._node.declare_parameter(spec.name, default.value, untyped).value
+        parameter = default
+        try:
+            if given is not None:
+                parameter = _parameter(spec, check_value(spec, given))
+        except ConfigError as error:
+            self._refused(f"{error}; the default {default.value!r} stays")
+        self._node.set_parameters([parameter])
+        self._node.set_descriptor(spec.name, _descriptor(spec))
+
+    def _normalize(self, parameters: list[Parameter]) -> list[Parameter]:
+        normalized = []
+        for parameter in parameters:
+            spec = spec_of(parameter.name)
+            if spec is not None:
+                try:
+                    parameter = _parameter(spec, check_value(spec, parameter.value))
+                except ConfigError as error:
+                    # rclpy itself or _validate refuses it: this callback cannot.
+                    self._refused(str(error))
+            normalized.append(parameter)
+        return normalized
+
+    def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
+        values = self.values()
+        try:
+            for parameter in parameters:
+                spec = spec_of(parameter.name)
+                if spec is not None:
+                    values[spec.name] = check_value(spec, parameter.value)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        try:
+            self._refuse_fixed(parameters)
+            self._check(values)
+        except ConfigError as error:
+            self._refused(str(error))
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _refuse_fixed(self, parameters: list[Parameter]) -> None:
+        for parameter in parameters:
+            spec = spec_of(parameter.name)
+            if spec is not None and spec.change == "configure" and self._is_configured():
+                raise ConfigError(
+                    f"{spec.name} is fixed while the node is configured; deactivate and clean up "
+                    "the node, set it, then configure and activate it again"
+                )
+
+    def _after_set(self, parameters: list[Parameter]) -> None:
+        if any(spec_of(parameter.name) for parameter in parameters):
+            self._changed()
+
+
+def _parameter(spec: ParameterSpec, value: object) -> Parameter:
+    if isinstance(value, tuple):
+        value = list(value)
+    return Parameter(spec.name, _TYPES[type(spec.default)], value)
+
+
+def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(
+        description=f"{spec.description} {_CHANGE_NOTES[spec.change]}".strip(),
+        additional_constraints=spec.constraints,
+        read_only=spec.change == "start",
+        # rclpy refuses a value of another type before our validation can name the cure.
+        dynamic_typing=True,
+        type=_PARAMETER_TYPES[type(spec.default)],
+    )
+    if spec.low is not None and spec.high is not None:
+        if isinstance(spec.default, int):
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)
+            ]
+        else:
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high))
+            ]
+    return descriptor
+
+
+_PARAMETER_TYPES = {
+    bool: ParameterType.PARAMETER_BOOL,
+    int: ParameterType.PARAMETER_INTEGER,
+    float: ParameterType.PARAMETER_DOUBLE,
+    str: ParameterType.PARAMETER_STRING,
+    tuple: ParameterType.PARAMETER_STRING_ARRAY,
+}

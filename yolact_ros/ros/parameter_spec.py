@@ -1,0 +1,97 @@
+"""What one parameter of the node is, and which values it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yolact_ros.errors import ConfigError
+
+__all__ = ["ParameterSpec", "check_value"]
+
+CAMERA_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One parameter of the node.
+
+    Attributes:
+        name: as in ``ros2 param set``.
+        default: its value, of the parameter's type; a tuple stands for a list of strings.
+        description: what it does, one sentence.
+        change: "live" acts at the next frame, "configure" can change while the node is
+            unconfigured, "start" only when the process starts.
+        unit: of a number; empty where it has none.
+        low, high: range of a number, both included.
+        choices: the values that a string can have; empty for a free one.
+    """
+
+    name: str
+    default: bool | int | float | str | tuple[str, ...]
+    description: str
+    change: str = "live"
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def constraints(self) -> str:
+        """The range, unit and choices for people, for example "0..1" or "one of raw, rle"."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.low:g}..{self.high:g}{' ' + self.unit if self.unit else ''}"
+
+
+def check_value(spec: ParameterSpec, value: object) -> bool | int | float | str | tuple[str, ...]:
+    """The value in the parameter's type: whole numbers serve as real ones, None as empty list.
+
+    Raises:
+        ConfigError: another type, out of range, or none of the choices.
+    """
+    default = spec.default
+    if isinstance(default, tuple):
+        return _check_names(spec, value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{spec.name} is {value!r}, expected {_TYPE_NAMES[type(default)]}")
+    if spec.choices and value not in spec.choices:
+        raise ConfigError(f"{spec.name} is {value!r}, expected {spec.constraints}")
+    if (
+        isinstance(value, (int, float))
+        and spec.low is not None
+        and spec.high is not None
+        # NaN must fail.
+        and not spec.low <= value <= spec.high
+    ):
+        raise ConfigError(f"{spec.name} is {value!r}, expected {spec.constraints}")
+    return value
+
+
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+}
+
+
+def _check_names(spec: ParameterSpec, value: object) -> tuple[str, ...]:
+    values = [] if value is None else value
+    if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
+        raise ConfigError(f"{spec.name} is {value!r}, expected a list of strings")
+    # YAML on ROS 2 before Jazzy cannot say "empty list of strings"; [''] is the usual way round.
+    names = tuple(name for name in values if name)
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{spec.name} is {list(names)}, expected every name once")
+    if spec.name == "cameras":
+        for name in names:
+            if not set(name) <= CAMERA_NAME_CHARACTERS or name[0].isdigit():
+                raise ConfigError(
+                    f"cameras: {name!r} cannot be part of a topic name; use lower-case letters, "
+                    "digits and _, not a digit first"
+                )
+    return names

@@ -1,0 +1,213 @@
+"""The node's parameters: names, defaults, ranges and what they mean."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from yolact_ros.errors import ConfigError
+from yolact_ros.palette import PALETTES, PaletteName
+from yolact_ros.ros.parameter_spec import ParameterSpec
+
+__all__ = [
+    "PARAMETERS",
+    "FixedParameters",
+    "LiveParameters",
+    "class_ids_of",
+    "spec_of",
+]
+
+
+@dataclass(frozen=True)
+class LiveParameters:
+    """The parameters that act at the next frame; fields are :data:`PARAMETERS` of that name."""
+
+    score_threshold: float = 0.3
+    top_k: int = 15
+    nms_threshold: float = 0.5
+    classes: tuple[str, ...] = ()
+    frame_budget_ms: float = 33.3
+    overrun_policy: str = "publish"
+    max_image_age_ms: float = 0.0
+    mask_encoding: str = "bits"
+    overlay_palette: PaletteName = "vivid"
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> LiveParameters:
+        """Pick the live ones out of all parameters' values."""
+        return cls(**_fields_of(cls, values))
+
+
+@dataclass(frozen=True)
+class FixedParameters:
+    """The parameters that the node reads when it is configured or started."""
+
+    model: str = "bundled"
+    num_prototypes: int = 0
+    device: str = "auto"
+    image_transport: str = "raw"
+    reliability: str = "auto"
+    cameras: tuple[str, ...] = ()
+    autostart: bool = True
+    tune_malloc: bool = True
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> FixedParameters:
+        """Pick the fixed ones out of all parameters' values."""
+        return cls(**_fields_of(cls, values))
+
+
+_LIVE = LiveParameters()
+_FIXED = FixedParameters()
+
+PARAMETERS: tuple[ParameterSpec, ...] = (
+    ParameterSpec(
+        "score_threshold",
+        _LIVE.score_threshold,
+        "Least class score of a published instance.",
+        low=0.0,
+        high=1.0,
+    ),
+    ParameterSpec(
+        "top_k",
+        _LIVE.top_k,
+        "Most instances published a frame, the best scores first.",
+        unit="instances",
+        low=1,
+        high=200,
+    ),
+    ParameterSpec(
+        "nms_threshold",
+        _LIVE.nms_threshold,
+        "Box overlap (IoU) above which Fast NMS drops the lower score.",
+        low=0.0,
+        high=1.0,
+    ),
+    ParameterSpec(
+        "classes", _LIVE.classes, "Names of the classes to publish; an empty list publishes all."
+    ),
+    ParameterSpec(
+        "frame_budget_ms",
+        _LIVE.frame_budget_ms,
+        "Deadline from the reception of an image to the publication of its instances; "
+        "0 turns it off.",
+        unit="ms",
+        low=0.0,
+        high=60000.0,
+    ),
+    ParameterSpec(
+        "overrun_policy",
+        _LIVE.overrun_policy,
+        "What happens to a result that is later than frame_budget_ms: publish it flagged, or "
+        "drop it.",
+        choices=("publish", "drop"),
+    ),
+    ParameterSpec(
+        "max_image_age_ms",
+        _LIVE.max_image_age_ms,
+        "Images whose stamp is older than this when they arrive are dropped; 0 keeps all.",
+        unit="ms",
+        low=0.0,
+        high=600000.0,
+    ),
+    ParameterSpec(
+        "mask_encoding",
+        _LIVE.mask_encoding,
+        "How masks are sent: bits (fastest), rle (smallest) or none (boxes only).",
+        choices=("bits", "rle", "none"),
+    ),
+    ParameterSpec(
+        "overlay_palette",
+        _LIVE.overlay_palette,
+        "Colours of the classes in the overlay; okabe-ito is safe for colour-blind people.",
+        choices=PALETTES,
+    ),
+    ParameterSpec(
+        "model",
+        _FIXED.model,
+        "Name of a model (`yolact models list`) or path of a checkpoint.",
+        change="configure",
+    ),
+    ParameterSpec(
+        "num_prototypes",
+        _FIXED.num_prototypes,
+        "Number of prototype masks, k, that the model must have; 0 takes the model's.",
+        change="configure",
+        low=0,
+        high=1024,
+    ),
+    ParameterSpec(
+        "device",
+        _FIXED.device,
+        "Where the network runs: auto (a GPU if there is one), cpu, cuda or cuda:N.",
+        change="configure",
+    ),
+    ParameterSpec(
+        "image_transport",
+        _FIXED.image_transport,
+        "Subscribe to the raw image topic or to its JPEG and PNG sibling, <image>/compressed.",
+        change="configure",
+        choices=("raw", "compressed"),
+    ),
+    ParameterSpec(
+        "reliability",
+        _FIXED.reliability,
+        "Of the image subscription; auto asks for reliable delivery where every publisher offers "
+        "it and best effort loses frames.",
+        change="configure",
+        choices=("auto", "reliable", "best_effort"),
+    ),
+    ParameterSpec(
+        "cameras",
+        _FIXED.cameras,
+        "Camera names: <name>/image is subscribed and ~/<name>/... published for each; an empty "
+        "list is one camera on image and ~/...",
+        change="configure",
+    ),
+    ParameterSpec(
+        "autostart",
+        _FIXED.autostart,
+        "Configure and activate at start; false waits for lifecycle transitions.",
+        change="start",
+    ),
+    ParameterSpec(
+        "tune_malloc",
+        _FIXED.tune_malloc,
+        "Keep freed memory of large images instead of returning it to the system: half the "
+        "latency of large images for more resident memory.",
+        change="start",
+    ),
+)
+
+_SPECS = MappingProxyType({spec.name: spec for spec in PARAMETERS})
+
+
+def spec_of(name: str) -> ParameterSpec | None:
+    """The specification of a parameter, or None for one that is not this package's."""
+    return _SPECS.get(name)
+
+
+def class_ids_of(classes: Iterable[str], class_names: Sequence[str]) -> tuple[int, ...] | None:
+    """Indices of the classes to keep, None for all.
+
+    Args:
+        classes: names to keep; empty keeps all.
+        class_names: the model's classes.
+
+    Raises:
+        ConfigError: the model has no such class; the message proposes the nearest name.
+    """
+    chosen = tuple(classes)
+    for name in chosen:
+        if name not in class_names:
+            close = difflib.get_close_matches(name, class_names, n=1)
+            guess = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(class_names)}"
+            raise ConfigError(f"classes: the model has no class {name!r}; {guess}")
+    return tuple(sorted({class_names.index(name) for name in chosen})) or None
+
+
+def _fields_of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in cls.__dataclass_fields__}  # type: ignore[attr-defined]
