@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,6 @@ from pathlib import Path
 __all__ = ["StepLine", "run_logged"]
 
 _TICK_S = 0.5
-_DETAIL_CHARACTERS = 60
 
 
 class StepLine:
@@ -40,8 +40,11 @@ class StepLine:
     def tick(self, detail: str = "") -> None:
         """Show that the step is alive, and on what it works."""
         if self._live:
-            shown = detail.strip()[:_DETAIL_CHARACTERS]
-            self._write(f"\r\x1b[K{self._head} ... {self.elapsed_s():.0f} s  {shown}")
+            shown = "" if detail.startswith("$ ") else detail.strip()
+            line = f"{self._head} ... {self.elapsed_s():.0f} s  {shown}"
+            # A line that wraps could not be taken back.
+            width = shutil.get_terminal_size().columns - 1
+            self._write(f"\r\x1b[K{line[:width]}")
 
     def done(self, note: str = "") -> None:
         """End the line with the time taken."""
