@@ -29,7 +29,7 @@ LAYERS = (
     {"config", "structures"},
     {"ops"},
     {"models"},
-    {"inference", "training", "visualization", "masks"},
+    {"inference", "training", "visualization", "masks", "palette"},
     {"evaluation"},
     {"cli", "ros"},
 )

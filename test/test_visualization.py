@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolact_ros.errors import ConfigError
+from yolact_ros.errors import ConfigError, ImageError
+from yolact_ros.palette import class_color_bgr, instance_colors_bgr
 from yolact_ros.structures import MaskCrop, Prediction
-from yolact_ros.visualization import PALETTES, class_color_bgr, draw_overlay, label_image
+from yolact_ros.visualization import draw_overlay, label_image
 
 NAMES = ("person", "dog")
 GRAY = np.full((120, 160, 3), 128, np.uint8)
@@ -96,16 +97,64 @@ def test_boxes_partly_outside_and_empty_masks_are_drawn_without_error() -> None:
     assert draw_overlay(GRAY, odd, NAMES).shape == GRAY.shape
 
 
-@pytest.mark.parametrize("palette", PALETTES)
-def test_every_class_of_a_small_model_has_its_own_color(palette: str) -> None:
-    colors = [class_color_bgr(class_id, palette) for class_id in range(7)]
-    assert len(set(colors)) == 7
-    assert colors == [class_color_bgr(class_id, palette) for class_id in range(7)]
+def test_labels_of_neighbours_do_not_cover_each_other() -> None:
+    """Each label's plate keeps its size and its own colour."""
+    crowd = prediction(*[(class_id, 40, 50, 30, 40) for class_id in (0, 1, 0, 1)])
+    boxes = Prediction(
+        crowd.image_height_px,
+        crowd.image_width_px,
+        crowd.class_ids,
+        crowd.scores,
+        crowd.boxes_xyxy,
+    )
+    black = np.zeros_like(GRAY)
+    together = draw_overlay(black, boxes, NAMES)
+    for index, color in enumerate(instance_colors_bgr(crowd.class_ids.tolist())):
+        alone = Prediction(
+            crowd.image_height_px,
+            crowd.image_width_px,
+            crowd.class_ids[index : index + 1],
+            crowd.scores[index : index + 1],
+            crowd.boxes_xyxy[index : index + 1],
+        )
+        own = class_color_bgr(int(crowd.class_ids[index]))
+        plate = (draw_overlay(black, alone, NAMES) == own).all(axis=2).sum()
+        box_outline = 2 * (30 + 40) - 4
+        assert (together == color).all(axis=2).sum() >= plate - box_outline
+
+
+@pytest.mark.parametrize("gray", [0, 90, 140, 255])
+def test_a_label_is_readable_on_any_background(gray: int) -> None:
+    image = np.full_like(GRAY, gray)
+    for class_id in range(12):
+        one = prediction((class_id, 20, 40, 100, 50))
+        overlay = draw_overlay(image, one, [f"class{i}" for i in range(12)])
+        plate = overlay[25:39, 22:90].reshape(-1, 3).astype(float)
+        luma = plate @ (0.114, 0.587, 0.299)
+        assert np.ptp(luma) > 90, class_id
+
+
+def test_a_class_without_a_name_is_drawn_with_its_number() -> None:
+    one = prediction((7, 20, 40, 40, 50))
+    np.testing.assert_array_equal(
+        draw_overlay(GRAY, one, NAMES), draw_overlay(GRAY, one, [""] * 7 + ["class 7"])
+    )
+
+
+def test_an_image_of_another_size_is_refused() -> None:
+    with pytest.raises(ImageError, match="160 x 120"):
+        draw_overlay(GRAY[:60], prediction((0, 20, 30, 40, 20)), NAMES)
+
+
+def test_many_instances_are_drawn_too() -> None:
+    rows = [(1, index % 160, index // 160 * 10 + 90, 1, 1) for index in range(300)]
+    overlay = draw_overlay(GRAY, prediction(*rows), NAMES, alpha=1.0)
+    assert overlay.shape == GRAY.shape
 
 
 def test_an_unknown_palette_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"'neon'.*okabe_ito"):
-        draw_overlay(GRAY, prediction((0, 20, 40, 40, 50)), NAMES, palette="neon")
+    with pytest.raises(ConfigError, match=r"'neon'.*okabe-ito"):
+        draw_overlay(GRAY, prediction((0, 20, 40, 40, 50)), NAMES, palette="neon")  # type: ignore[arg-type]
 
 
 def test_the_label_image_holds_rows_and_the_better_one_wins() -> None:

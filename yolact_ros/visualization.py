@@ -1,61 +1,36 @@
-"""Pictures of predictions: overlay and label image."""
+"""Pictures of predictions: the overlay and the label image."""
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.errors import ConfigError
+from yolact_ros.errors import ImageError
 from yolact_ros.ops.packing import unpack_bits
+from yolact_ros.palette import Color, PaletteName, instance_colors_bgr
 from yolact_ros.structures import MaskCrop, Prediction
 
-__all__ = ["PALETTES", "class_color_bgr", "draw_overlay", "label_image"]
+__all__ = ["draw_overlay", "label_image"]
 
-Color = tuple[int, int, int]
+Rectangle = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom exclusive."""
 
-PALETTES = ("vivid", "okabe_ito")
-
-# Okabe and Ito's eight colours, which people with any colour blindness tell apart (Color Universal
-# Design, 2008), less black, which is invisible on dark images. RGB.
-_OKABE_ITO_RGB: tuple[Color, ...] = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-)
-# Neighbouring class ids get hues far apart: the golden angle never repeats.
-_GOLDEN_TURN = 0.6180339887498949
-_FIRST_HUE = 0.08
-# Instances of one class keep its hue and differ in lightness: none, towards white, towards black.
-_SHADES = (0.0, 0.45, -0.4)
-_REFERENCE_SIDE_PX = 480
-MAX_MONO8_INSTANCES = 255
-
-
-@lru_cache(maxsize=1024)
-def class_color_bgr(class_id: int, palette: str = "vivid") -> Color:
-    """Colour of a class, the same in every frame and every run.
-
-    Raises:
-        ConfigError: no such palette.
-    """
-    if palette == "okabe_ito":
-        red, green, blue = _OKABE_ITO_RGB[class_id % len(_OKABE_ITO_RGB)]
-        return blue, green, red
-    if palette != "vivid":
-        raise ConfigError(f"no palette {palette!r}; choose one of {PALETTES}")
-    hue = (_FIRST_HUE + class_id * _GOLDEN_TURN) % 1.0
-    red_f, green_f, blue_f = colorsys.hsv_to_rgb(hue, 0.85, 1.0)
-    return round(blue_f * 255), round(green_f * 255), round(red_f * 255)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+# Lines and letters grow with the image; these are for its shorter side of 480 px.
+REFERENCE_SIDE_PX = 480
+FONT_SCALE = 0.45
+LINE_PX = 1.6
+MIN_FONT_SCALE = 0.35
+LABEL_MARGIN_PX = 3
+MAX_UINT8_INSTANCES = 255
+BLACK: Color = (0, 0, 0)
+WHITE: Color = (255, 255, 255)
+# Weights of blue, green and red in brightness (ITU-R BT.601).
+LUMA_BGR = (0.114, 0.587, 0.299)
+DARK_TEXT_LUMA = 140
 
 
 def draw_overlay(
@@ -64,112 +39,142 @@ def draw_overlay(
     class_names: Sequence[str],
     *,
     alpha: float = 0.45,
-    palette: str = "vivid",
+    palette: PaletteName = "vivid",
 ) -> NDArray[np.uint8]:
-    """The image with masks, their contours, boxes and names; the highest score on top.
+    """The image with tinted and outlined masks, boxes, class names and scores.
+
+    A class keeps its hue from image to image; instances of the same class differ in shade. Where
+    masks overlap, the higher score is on top.
 
     Args:
-        image_bgr (uint8[H, W, 3]): not changed.
-        prediction: of this image; without masks only boxes and names are drawn.
+        image_bgr (uint8[H, W, 3]): the source image, left as it is.
+        prediction: of that image; without masks only boxes are drawn.
         class_names: the index is the class id.
-        alpha: opacity of the masks, 0..1.
-        palette: one of :data:`PALETTES`; ``okabe_ito`` is safe for colour-blind people.
+        alpha: opacity of the tint, 0..1.
+        palette: "vivid" or the colour-blind-safe "okabe-ito".
 
     Returns:
-        uint8[H, W, 3], a new array.
+        uint8[H, W, 3]: a new BGR image.
 
     Raises:
+        ImageError: the image is not of the prediction's size.
         ConfigError: no such palette.
     """
-    overlay = image_bgr.copy()
-    scale = float(np.clip(min(image_bgr.shape[:2]) / _REFERENCE_SIDE_PX, 0.6, 3.0))
-    thickness = max(round(1.5 * scale), 1)
-    colors = _instance_colors(prediction, palette)
-    for row in reversed(range(len(prediction.masks))):
-        _draw_mask(overlay, prediction.masks[row], colors[row], alpha, thickness)
-    for row in reversed(range(len(prediction))):
-        x_min, y_min, x_max, y_max = (round(float(edge)) for edge in prediction.boxes_xyxy[row])
-        cv2.rectangle(overlay, (x_min, y_min), (x_max - 1, y_max - 1), colors[row], 1)
-    for row in reversed(range(len(prediction))):
-        name = class_names[int(prediction.class_ids[row])]
-        text = f"{name} {prediction.scores[row]:.2f}"
-        corner = (float(prediction.boxes_xyxy[row, 0]), float(prediction.boxes_xyxy[row, 1]))
-        _draw_label(overlay, text, corner, colors[row], scale)
-    return overlay
+    size = (prediction.image_height_px, prediction.image_width_px)
+    if image_bgr.shape != (*size, 3):
+        raise ImageError(
+            f"the prediction is of an image of {size[1]} x {size[0]} pixels, "
+            f"not of one with shape {list(image_bgr.shape)}"
+        )
+    class_ids = [int(class_id) for class_id in prediction.class_ids]
+    colors = instance_colors_bgr(class_ids, palette)
+    picture = _tint(image_bgr, prediction, colors, alpha)
+    scale = max(min(size) / REFERENCE_SIDE_PX, MIN_FONT_SCALE / FONT_SCALE)
+    line_px = max(1, round(LINE_PX * scale))
+    # The best last, so that it is on top.
+    for index in reversed(range(len(prediction))):
+        if prediction.masks:
+            _outline(picture, prediction.masks[index], colors[index], line_px)
+        left, top, right, bottom = (round(float(v)) for v in prediction.boxes_xyxy[index])
+        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colors[index], 1)
+    taken: list[Rectangle] = []
+    for index, class_id in enumerate(class_ids):
+        name = class_names[class_id] if class_id < len(class_names) else f"class {class_id}"
+        text = f"{name} {prediction.scores[index]:.2f}"
+        left, top = (round(float(v)) for v in prediction.boxes_xyxy[index, :2])
+        taken.append(_label(picture, text, (left, top), colors[index], FONT_SCALE * scale, taken))
+    return picture
 
 
 def label_image(prediction: Prediction) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Which instance each pixel belongs to: its row + 1, 0 = background; the higher score wins.
+    """Which instance each pixel belongs to: its index in the prediction + 1, 0 is background.
+
+    Where masks overlap, the higher score wins.
 
     Returns:
-        uint8[H, W], uint16 for more than 255 instances.
+        uint8[H, W], or uint16[H, W] with more than 255 instances.
     """
-    dtype = np.uint8 if len(prediction) <= MAX_MONO8_INSTANCES else np.uint16
+    dtype = np.uint8 if len(prediction) <= MAX_UINT8_INSTANCES else np.uint16
     labels = np.zeros((prediction.image_height_px, prediction.image_width_px), dtype)
-    for row in reversed(range(len(prediction.masks))):
-        mask = prediction.masks[row]
-        _window(labels, mask)[unpack_bits(mask.bits, mask.height, mask.width)] = row + 1
+    for index in reversed(range(len(prediction.masks))):
+        crop = prediction.masks[index]
+        if crop.width == 0:
+            continue
+        mask = unpack_bits(crop.bits, crop.height, crop.width)
+        np.copyto(_window(labels, crop), index + 1, where=mask, casting="unsafe")
     return labels
 
 
-def _instance_colors(prediction: Prediction, palette: str) -> list[Color]:
-    """One colour an instance: its class's, lighter or darker for the class's further ones."""
-    seen: dict[int, int] = {}
-    colors = []
-    for class_id in prediction.class_ids.tolist():
-        rank = seen.get(class_id, 0)
-        seen[class_id] = rank + 1
-        shade = _SHADES[rank % len(_SHADES)]
-        target = 255.0 if shade > 0 else 0.0
-        channels = class_color_bgr(class_id, palette)
-        blue, green, red = (round(c + (target - c) * abs(shade)) for c in channels)
-        colors.append((blue, green, red))
-    return colors
+def _window(image: NDArray[np.generic], crop: MaskCrop) -> NDArray[np.generic]:
+    """The crop's rectangle of an image, a view."""
+    rows = slice(crop.y_offset, crop.y_offset + crop.height)
+    return image[rows, crop.x_offset : crop.x_offset + crop.width]
 
 
-def _draw_mask(
-    overlay: NDArray[np.uint8], mask: MaskCrop, color: Color, alpha: float, thickness: int
-) -> None:
-    if mask.width == 0 or mask.height == 0:
+def _tint(
+    image_bgr: NDArray[np.uint8], prediction: Prediction, colors: Sequence[Color], alpha: float
+) -> NDArray[np.uint8]:
+    """A copy of the image with each mask's pixels mixed with its colour."""
+    picture = image_bgr.copy()
+    if not prediction.masks:
+        return picture
+    labels = label_image(prediction)
+    table = np.array([BLACK, *colors], np.uint8)
+    if labels.dtype == np.uint8:
+        # Five times as fast as indexing: 0.6 ms instead of 3.0 ms at 640x480.
+        padded = np.zeros((256, 1, 3), np.uint8)
+        padded[: len(table), 0] = table
+        tint = cv2.LUT(cv2.merge((labels, labels, labels)), padded)
+    else:
+        tint = table[labels]
+    cv2.addWeighted(image_bgr, 1 - alpha, tint, alpha, 0, dst=picture)
+    cv2.copyTo(image_bgr, (labels == 0).view(np.uint8), picture)
+    return picture
+
+
+def _outline(picture: NDArray[np.uint8], crop: MaskCrop, color: Color, line_px: int) -> None:
+    if crop.width == 0:
         return
-    inside = unpack_bits(mask.bits, mask.height, mask.width).view(np.uint8)
-    window = _window(overlay, mask)
-    # addWeighted on the whole rectangle and one masked copy: 7 times faster than indexing with
-    # the boolean mask.
-    tint = np.empty_like(window)
-    tint[:] = color
-    blended = cv2.addWeighted(window, 1.0 - alpha, tint, alpha, 0.0)
-    cv2.copyTo(blended, inside, window)
-    contours, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(
-        overlay, contours, -1, color, thickness, offset=(mask.x_offset, mask.y_offset)
-    )
+    mask = unpack_bits(crop.bits, crop.height, crop.width).view(np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    offset = (crop.x_offset, crop.y_offset)
+    cv2.drawContours(picture, contours, -1, color, line_px, cv2.LINE_AA, offset=offset)
 
 
-def _draw_label(
-    overlay: NDArray[np.uint8],
+def _free_top(
+    top: int, columns: tuple[int, int], height: int, height_px: int, taken: Sequence[Rectangle]
+) -> int:
+    """The free place nearest to ``top`` for a label; the nearest of all if none is free."""
+    beside = [r for r in taken if r[0] < columns[1] and columns[0] < r[2]]
+    lowest = max(0, height_px - height)
+    top = max(0, min(top, lowest))
+    places = [top, *(r[3] for r in beside), *(r[1] - height for r in beside)]
+    free = [
+        place
+        for place in places
+        if 0 <= place <= lowest and not any(place < r[3] and r[1] < place + height for r in beside)
+    ]
+    return min(free, key=lambda place: abs(place - top), default=top)
+
+
+def _label(
+    picture: NDArray[np.uint8],
     text: str,
-    corner: tuple[float, float],
+    corner: tuple[int, int],
     color: Color,
-    scale: float,
-) -> None:
-    """A name on a filled plate above the box, or inside it at the image's upper edge."""
-    font, font_scale, weight = cv2.FONT_HERSHEY_SIMPLEX, 0.45 * scale, max(round(scale), 1)
-    (width, height), baseline = cv2.getTextSize(text, font, font_scale, weight)
-    plate_height = height + baseline + 2
-    left = int(np.clip(corner[0], 0, max(overlay.shape[1] - width - 4, 0)))
-    top = int(corner[1]) - plate_height
-    if top < 0:
-        top = max(int(corner[1]), 0)
-    cv2.rectangle(overlay, (left, top), (left + width + 3, top + plate_height), color, -1)
-    blue, green, red = color
-    dark_text = 0.114 * blue + 0.587 * green + 0.299 * red > 140
-    ink = (0, 0, 0) if dark_text else (255, 255, 255)
-    position = (left + 2, top + height + 2)
-    cv2.putText(overlay, text, position, font, font_scale, ink, weight, cv2.LINE_AA)
-
-
-def _window(image: NDArray[Any], mask: MaskCrop) -> NDArray[Any]:
-    """The mask's rectangle as a view of the image."""
-    rows = slice(mask.y_offset, mask.y_offset + mask.height)
-    return image[rows, mask.x_offset : mask.x_offset + mask.width]
+    font_scale: float,
+    taken: Sequence[Rectangle],
+) -> Rectangle:
+    """Write a label above a box's corner, moved inside the image and off other labels."""
+    height_px, width_px = picture.shape[:2]
+    (text_width, text_height), baseline = cv2.getTextSize(text, FONT, font_scale, 1)
+    width = text_width + 2 * LABEL_MARGIN_PX
+    height = text_height + baseline + LABEL_MARGIN_PX
+    x = max(0, min(corner[0], width_px - width))
+    y = _free_top(corner[1] - height, (x, x + width), height, height_px, taken)
+    cv2.rectangle(picture, (x, y), (x + width - 1, y + height - 1), color, cv2.FILLED)
+    luma = sum(weight * value for weight, value in zip(LUMA_BGR, color, strict=True))
+    ink = BLACK if luma > DARK_TEXT_LUMA else WHITE
+    origin = (x + LABEL_MARGIN_PX, y + text_height + LABEL_MARGIN_PX - 1)
+    cv2.putText(picture, text, origin, FONT, font_scale, ink, 1, cv2.LINE_AA)
+    return x, y, x + width, y + height
