@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
@@ -18,8 +23,15 @@ from yolact_ros.evaluation.bag.definitions import (
 )
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.instances import InstanceMessage, serialize_instances
+from yolact_ros.evaluation.bag.replay_options import ReplayOptions
 from yolact_ros.evaluation.bag.rle import crop_to_rle
-from yolact_ros.structures import MaskCrop
+from yolact_ros.inference.budget import FrameBudget
+from yolact_ros.inference.budgeted import BudgetedPredictor
+from yolact_ros.inference.frame_plan import OverrunPolicy
+from yolact_ros.inference.ladder import QualityLadder
+from yolact_ros.inference.postprocess import PostprocessConfig
+from yolact_ros.inference.predictor import DetectedFrame, StageTimes
+from yolact_ros.structures import Detections, MaskCrop, Prediction
 
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 100_000_000
@@ -36,8 +48,8 @@ def stamp_ns(index: int) -> int:
 
 
 def rectangle(index: int, number: int = 0) -> tuple[int, int, int, int]:
-    """Left, top, width and height of rectangle ``number`` in frame ``index``."""
-    return (4 + (3 * index + 37 * number) % 50, 6 + 9 * number, 30, 20 + 3 * number)
+    """Left, top, width and height of rectangle ``number`` (0 to 2) in frame ``index``."""
+    return (4 + (3 * index + 37 * number) % 50, 2 + 21 * number, 30, 16 + number)
 
 
 def frame_bgr(index: int, objects: int = 1) -> NDArray[np.uint8]:
@@ -171,3 +183,129 @@ def truth_json(num_frames: int, objects: int = 1, **image_fields: Any) -> dict[s
         "annotations": annotations,
         "categories": [{"id": 1, "name": "person"}],
     }
+
+
+@dataclass(frozen=True)
+class ShapeSource:
+    """A segmenter that finds the rectangles by their red, so that every answer is known.
+
+    Attributes:
+        shift_px: every mask is moved to the right by so much.
+        miss_every: every n-th frame finds nothing; 0 for none.
+        fail_on: frames (counted by the segmenter) on which it raises.
+        delay_ms: each frame takes so long.
+        crash_after: the process is killed after so many frames; 0 for never.
+    """
+
+    shift_px: int = 0
+    miss_every: int = 0
+    fail_on: tuple[int, ...] = ()
+    delay_ms: float = 0.0
+    crash_after: int = 0
+
+    def open(self) -> ShapeSegmenter:
+        return ShapeSegmenter(self)
+
+    def open_budgeted(self, replay: ReplayOptions) -> BudgetedPredictor:
+        sizes = replay.input_sizes_px or (320,)
+        budget = FrameBudget(
+            QualityLadder.from_settings(sizes, 15),
+            replay.budget_ms,
+            OverrunPolicy(replay.overrun_policy),
+        )
+        predictors: Any = {size: ShapePredictor(self, size) for size in sizes}
+        return BudgetedPredictor(predictors, budget)
+
+    def describe(self) -> dict[str, Any]:
+        return {"model": f"shapes moved by {self.shift_px}", "class_names": ["person", "dog"]}
+
+
+class ShapeSegmenter:
+    class_names = ("person", "dog")
+
+    def __init__(self, source: ShapeSource) -> None:
+        self._source = source
+        self._count = 0
+
+    def segment(self, image_bgr: NDArray[np.uint8]) -> tuple[Prediction, dict[str, float]]:
+        source, number = self._source, self._count
+        self._count += 1
+        if source.crash_after and number >= source.crash_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number in source.fail_on:
+            raise RuntimeError("the network is broken")
+        if source.delay_ms:
+            time.sleep(source.delay_ms / 1e3)
+        height, width = image_bgr.shape[:2]
+        greens = sorted(set(image_bgr[..., 1][image_bgr[..., 2] > 200].tolist()))
+        if source.miss_every and number % source.miss_every == source.miss_every - 1:
+            greens = []
+        boxes, masks = [], []
+        for green in greens:
+            mask = (image_bgr[..., 2] > 200) & (image_bgr[..., 1] == green)
+            mask = np.roll(mask, source.shift_px, axis=1)
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            x, y = int(columns[0]), int(rows[0])
+            right, bottom = int(columns[-1]) + 1, int(rows[-1]) + 1
+            boxes.append((x, y, right, bottom))
+            bits = np.packbits(mask[y:bottom, x:right])
+            masks.append(MaskCrop(x, y, right - x, bottom - y, bits))
+        count = len(boxes)
+        prediction = Prediction(
+            height,
+            width,
+            np.zeros(count, np.int64),
+            np.linspace(0.9, 0.8, count, dtype=np.float32),
+            np.array(boxes, np.float32).reshape(-1, 4),
+            tuple(masks),
+        )
+        return prediction, {"preprocess": 0.5, "inference": 2.0, "postprocess": 0.25}
+
+    def close(self) -> None:
+        pass
+
+
+class ShapePredictor:
+    """:class:`ShapeSegmenter` in two steps; takes ``delay_ms`` at 320 px and less at less."""
+
+    class_names = ShapeSegmenter.class_names
+
+    def __init__(self, source: ShapeSource, size_px: int) -> None:
+        self._delay_s = source.delay_ms / 1e3 * (size_px / 320) ** 2
+        self._segmenter = ShapeSegmenter(replace(source, delay_ms=0.0))
+        self._found: Prediction | None = None
+
+    def warm_up(self) -> None:
+        pass
+
+    def detect(self, image_bgr: NDArray[np.uint8]) -> DetectedFrame:
+        time.sleep(self._delay_s)
+        self._found, _ = self._segmenter.segment(image_bgr)
+        count = torch.tensor([len(self._found)])
+        empty = torch.zeros(1, 0, 4)
+        height, width = image_bgr.shape[:2]
+        detections = Detections(empty, empty, empty, empty, count)
+        settings = PostprocessConfig()
+        return DetectedFrame(detections, empty, height, width, settings, StageTimes(1.0, 2.0, 0.0))
+
+    def finish(
+        self,
+        frame: DetectedFrame,
+        *,
+        masks: bool = True,
+        max_instances: int | None = None,
+        mask_stride: int = 1,
+    ) -> tuple[Prediction, StageTimes]:
+        assert self._found is not None
+        found = self._found
+        return Prediction(
+            found.image_height_px,
+            found.image_width_px,
+            found.class_ids[:max_instances],
+            found.scores[:max_instances],
+            found.boxes_xyxy[:max_instances],
+            found.masks[:max_instances] if masks else (),
+        ), frame.times
+
+    def close(self) -> None:
+        pass

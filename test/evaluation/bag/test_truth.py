@@ -111,10 +111,24 @@ def test_only_chosen_classes_are_kept(tmp_path: Path) -> None:
     dataset = truth_json(2, objects=2)
     dataset["categories"].append({"id": 5, "name": "dog"})
     dataset["annotations"][1]["category_id"] = 5
-    truth, _ = read_truth_file(write(tmp_path, dataset), class_names=["dog"])
+    truth, _ = read_truth_file(write(tmp_path, dataset))
+    truth.keep_classes(["dog"])
     assert [row["name"] for row in truth.categories] == ["dog"]
     assert boxes(truth, 0) == [list(rectangle(0, 1))]
     assert boxes(truth, 1) == []
+
+
+def test_classes_that_a_model_does_not_know_are_left_out_and_named(tmp_path: Path) -> None:
+    dataset = truth_json(1, objects=2)
+    dataset["categories"].append({"id": 5, "name": "fork lift"})
+    dataset["annotations"][1]["category_id"] = 5
+    truth, _ = read_truth_file(write(tmp_path, dataset))
+    assert truth.keep_known_classes(["cat", "Person"]) == ["fork lift"]
+    assert boxes(truth, 0) == [list(rectangle(0, 0))]
+    with pytest.raises(DataError, match="no class 'cat'; it has person"):
+        truth.keep_classes(["cat"])
+    with pytest.raises(DataError, match="share no class name"):
+        truth.keep_known_classes(["cat"])
 
 
 def spoil_twice(dataset: dict[str, Any]) -> None:
@@ -159,8 +173,6 @@ def test_a_demanded_key_that_is_missing_names_the_image(tmp_path: Path) -> None:
     path = write(tmp_path, with_keys([{"index": 0}, {"file_name": "b.png"}]))
     with pytest.raises(DataError, match=r"'b.png' has no index"):
         read_truth_file(path, "index")
-    with pytest.raises(DataError, match="no category 'cat'"):
-        read_truth_file(path, class_names=["cat"])
 
 
 def test_truth_from_a_topic_is_that_of_the_file(tmp_path: Path) -> None:

@@ -6,10 +6,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["DROPPED", "PROCESSED", "UNREADABLE", "FoundInstance", "FrameRecord", "FrameTiming"]
+__all__ = [
+    "DROPPED",
+    "FAILED",
+    "PROCESSED",
+    "UNREADABLE",
+    "FoundInstance",
+    "FrameRecord",
+    "FrameTiming",
+]
 
 PROCESSED = "processed"
 UNREADABLE = "unreadable"
+FAILED = "failed"
 DROPPED = "dropped"
 
 
@@ -68,7 +77,7 @@ class FrameRecord:
         stamp_ns: header.stamp.
         log_time_ns: when the recorder received it.
         height_px, width_px: of the image; 0 where it could not be decoded.
-        status: ``processed``, ``unreadable`` or ``dropped``.
+        status: ``processed``, ``unreadable`` (image), ``failed`` (network) or ``dropped``.
         reason: why it was not processed.
         instances: detections, highest score first.
         times_ms: milliseconds by stage: decode, preprocess, inference, postprocess.

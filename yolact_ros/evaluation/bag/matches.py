@@ -27,7 +27,14 @@ from yolact_ros.evaluation.coco import (
 )
 from yolact_ros.evaluation.results import match_categories
 
-__all__ = ["AREAS", "MatchCollector", "MatchTable", "coco_metrics"]
+__all__ = [
+    "AREAS",
+    "MatchCollector",
+    "MatchTable",
+    "accumulated",
+    "coco_metrics",
+    "summarized",
+]
 
 AREAS = ("all", "small", "medium", "large")
 BLOCK_FRAMES = 128
@@ -62,6 +69,19 @@ class MatchTable:
     object_frame: NDArray[np.int32]
     object_category: NDArray[np.int32]
     object_count: NDArray[np.int32]
+
+    def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """The columns by name, for ``numpy.savez``."""
+        return {f"{prefix}{field.name}": getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> MatchTable:
+        """The inverse of :meth:`to_arrays`.
+
+        Raises:
+            KeyError: a column is missing.
+        """
+        return cls(**{field.name: arrays[f"{prefix}{field.name}"] for field in fields(cls)})
 
     @classmethod
     def concatenate(cls, tables: Sequence[MatchTable], offsets: Sequence[int]) -> MatchTable:
@@ -258,6 +278,16 @@ def coco_metrics(
         num_frames: that were matched.
     """
     evaluator = accumulated(tables, categories, iou_type)
+    return summarized(evaluator, tables, categories, num_frames)
+
+
+def summarized(
+    evaluator: Any,
+    tables: Mapping[str, MatchTable],
+    categories: Sequence[Category],
+    num_frames: int,
+) -> CocoMetrics:
+    """The metrics of what :func:`accumulated` returned."""
     whole = tables["all"]
     counts = {
         int(row["id"]): int(whole.object_count[whole.object_category == row["id"]].sum())

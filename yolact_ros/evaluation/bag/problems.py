@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["Problem", "ProblemLog"]
 
@@ -53,6 +55,10 @@ class ProblemLog:
             "counts": dict(sorted(self.counts.items())),
             "examples": [vars(problem) for problem in self.examples],
         }
+
+    def write(self, path: Path) -> None:
+        """Write :meth:`to_dict` as JSON."""
+        path.write_text(json.dumps(self.to_dict()), encoding="utf-8")
 
     def __len__(self) -> int:
         return sum(self.counts.values())

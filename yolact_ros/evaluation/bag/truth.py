@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import bisect
-import json
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from yolact_ros.errors import DataError
+from yolact_ros.evaluation.bag.spool import Spool
+from yolact_ros.evaluation.results import match_categories
 
 __all__ = ["Truth", "TruthFrame"]
 
@@ -45,22 +45,17 @@ class Truth:
         self.key = key
         self.has_masks = True
         self.duplicates: list[int] = []
-        # The file lives as long as this object.
-        self._file = tempfile.TemporaryFile(prefix="yolact_truth_")  # noqa: SIM115
-        self._offsets: dict[int, int] = {}
+        self._frames = Spool()
         self._used: set[int] = set()
         for frame_key, frame in frames:
-            if frame_key in self._offsets:
+            if not self._frames.put(frame_key, frame):
                 self.duplicates.append(frame_key)
-                continue
-            if any("segmentation" not in row for row in frame["annotations"]):
+            elif any("segmentation" not in row for row in frame["annotations"]):
                 self.has_masks = False
-            self._offsets[frame_key] = self._file.tell()
-            self._file.write(json.dumps(frame, separators=(",", ":")).encode() + b"\n")
-        self._sorted = sorted(self._offsets)
+        self._sorted = sorted(self._frames)
         # A topic's categories are known only after its last message.
         self.categories = [dict(category) for category in categories]
-        if not self._offsets:
+        if not self._frames:
             raise DataError("the truth has no frame")
         if not self.categories:
             raise DataError("the truth has no category")
@@ -68,15 +63,41 @@ class Truth:
     def of_frame(self, index: int, stamp_ns: int) -> TruthFrame | None:
         """Annotations of a frame; None where it was not annotated."""
         key = index if self.key == "index" else self._nearest_stamp(stamp_ns)
-        if key is None or key not in self._offsets:
+        if key is None or key not in self._frames:
             return None
         self._used.add(key)
-        self._file.seek(self._offsets[key])
-        frame: TruthFrame = json.loads(self._file.readline())
-        return frame
+        frame = self._frames.get(key)
+        kept = {row["id"] for row in self.categories}
+        rows = [row for row in frame["annotations"] if row["category_id"] in kept]
+        return {**frame, "annotations": rows}
+
+    def keep_classes(self, class_names: Sequence[str]) -> None:
+        """Forget the categories of other names.
+
+        Raises:
+            DataError: a name that the truth does not have.
+        """
+        by_name = {str(row["name"]): row for row in self.categories}
+        unknown = [name for name in class_names if name not in by_name]
+        if unknown:
+            raise DataError(
+                f"the truth has no class {unknown[0]!r}; it has {', '.join(sorted(by_name))}"
+            )
+        self.categories = [by_name[name] for name in class_names]
+
+    def keep_known_classes(self, model_class_names: Sequence[str]) -> list[str]:
+        """Forget the categories that a model does not know, and return their names.
+
+        Raises:
+            DataError: the model knows none of them.
+        """
+        known = set(match_categories(model_class_names, self.categories))
+        forgotten = [str(row["name"]) for row in self.categories if row["id"] not in known]
+        self.categories = [row for row in self.categories if row["id"] in known]
+        return forgotten
 
     def _nearest_stamp(self, stamp_ns: int) -> int | None:
-        if stamp_ns in self._offsets:
+        if stamp_ns in self._frames:
             return stamp_ns
         place = bisect.bisect_left(self._sorted, stamp_ns)
         for candidate in self._sorted[max(place - 1, 0) : place + 1]:
@@ -90,11 +111,11 @@ class Truth:
         return [key for key in self._sorted if key not in self._used]
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._frames)
 
     def close(self) -> None:
         """Remove the file."""
-        self._file.close()
+        self._frames.close()
 
     def __enter__(self) -> Self:
         return self

@@ -26,9 +26,7 @@ _HELP = {
 Image = Mapping[str, Any]
 
 
-def read_truth_file(
-    path: Path, key: str = "auto", class_names: Sequence[str] = ()
-) -> tuple[Truth, str]:
+def read_truth_file(path: Path, key: str = "auto") -> tuple[Truth, str]:
     """Read COCO annotations of a bag's frames.
 
     Args:
@@ -38,13 +36,12 @@ def read_truth_file(
             ``1700000000_123456789.png``. ``index``: its ``frame_index`` or ``index``, the
             position on the topic from 0. ``order``: its position in the file's list. ``auto``:
             the first of these that every image has.
-        class_names: keep these categories only; empty keeps all.
 
     Returns:
         the truth and the key that was used.
 
     Raises:
-        DataError: not such a file, no key for some image, a key twice, or an unknown class name.
+        DataError: not such a file, no key for some image, or a key twice.
     """
     dataset = load_ground_truth(path)
     images: list[Image] = dataset["images"]
@@ -52,8 +49,8 @@ def read_truth_file(
     twice = len(keys) - len(set(keys))
     if twice:
         raise DataError(f"{path}: {twice} images have the {used} of another one")
-    categories = _chosen(dataset["categories"], class_names, path)
-    frames = _frames(dataset, keys, {row["id"] for row in categories}, path)
+    categories = dataset["categories"]
+    frames = _frames(dataset, keys, path)
     try:
         truth = Truth("stamp" if used == "stamp" else "index", categories, frames)
     except DataError as error:
@@ -106,25 +103,12 @@ def _index(image: Image) -> int | None:
     return int(value) if isinstance(value, int) and value >= 0 else None
 
 
-def _chosen(
-    categories: Sequence[Mapping[str, Any]], class_names: Sequence[str], path: Path
-) -> list[Mapping[str, Any]]:
-    if not class_names:
-        return list(categories)
-    by_name = {str(row["name"]): row for row in categories}
-    unknown = [name for name in class_names if name not in by_name]
-    if unknown:
-        raise DataError(f"{path}: no category {unknown[0]!r}; it has {', '.join(sorted(by_name))}")
-    return [by_name[name] for name in class_names]
-
-
 def _frames(
-    dataset: Mapping[str, Any], keys: Sequence[int], category_ids: set[int], path: Path
+    dataset: Mapping[str, Any], keys: Sequence[int], path: Path
 ) -> Iterator[tuple[int, TruthFrame]]:
     by_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
     for row in dataset["annotations"]:
-        if row["category_id"] in category_ids:
-            by_image[row["image_id"]].append(row)
+        by_image[row["image_id"]].append(row)
     for key, image in zip(keys, dataset["images"], strict=True):
         try:
             shape = (int(image["height"]), int(image["width"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from yolact_ros.errors import DataError
@@ -17,14 +17,13 @@ __all__ = ["CROWD_SCORE", "read_truth_topic"]
 CROWD_SCORE = 0.0
 
 
-def read_truth_topic(bag: Bag, topic: str, class_names: Sequence[str] = ()) -> Truth:
+def read_truth_topic(bag: Bag, topic: str) -> Truth:
     """Read the annotations that a topic holds, one message a frame.
 
     Args:
         bag: that holds the topic; unreadable messages are added to its problems.
         topic: of type InstanceArray. An instance of score 0 is a crowd region, any other an
             object.
-        class_names: keep these classes only; empty keeps all.
 
     Raises:
         DataError: no such topic, of another type, or without any class.
@@ -34,8 +33,7 @@ def read_truth_topic(bag: Bag, topic: str, class_names: Sequence[str] = ()) -> T
         candidates = [t.name for t in bag.topics.values() if t.message_type == INSTANCE_ARRAY]
         there = f"it has {', '.join(candidates)}" if candidates else "it has none"
         raise DataError(f"{bag.path}: no topic {topic} of type {INSTANCE_ARRAY}; {there}")
-    wanted = set(class_names)
-    ids: dict[str, int] = {name: index + 1 for index, name in enumerate(class_names)}
+    ids: dict[str, int] = {}
 
     def frames() -> Iterator[tuple[int, TruthFrame]]:
         reader = InstanceReader()
@@ -49,23 +47,23 @@ def read_truth_topic(bag: Bag, topic: str, class_names: Sequence[str] = ()) -> T
                     str(error),
                 )
                 continue
-            yield content.stamp_ns, _frame(content, ids, wanted)
+            yield content.stamp_ns, _frame(content, ids)
 
-    categories: list[dict[str, Any]] = []
-    spool = Truth("stamp", [{"id": 0, "name": ""}], frames())
-    categories += [{"id": number, "name": name} for name, number in ids.items()]
-    if not categories:
-        spool.close()
+    try:
+        # The classes are known after the last message.
+        truth = Truth("stamp", [{"id": 0, "name": ""}], frames())
+    except DataError as error:
+        raise DataError(f"{bag.path}: {topic}: {error}") from error
+    truth.categories = [{"id": number, "name": name} for name, number in ids.items()]
+    if not ids:
+        truth.close()
         raise DataError(f"{bag.path}: {topic} names no class")
-    spool.categories = categories
-    return spool
+    return truth
 
 
-def _frame(content: InstanceMessage, ids: dict[str, int], wanted: set[str]) -> TruthFrame:
+def _frame(content: InstanceMessage, ids: dict[str, int]) -> TruthFrame:
     annotations = []
     for found in content.instances:
-        if wanted and found.class_name not in wanted:
-            continue
         annotation: dict[str, Any] = {
             "category_id": ids.setdefault(found.class_name, len(ids) + 1),
             "bbox": list(found.bbox_xywh),

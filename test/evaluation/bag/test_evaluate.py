@@ -1,0 +1,359 @@
+"""The whole evaluation on bags with known answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from bag_samples import (
+    IMAGE_TOPIC,
+    TRUTH_TOPIC,
+    ShapeSource,
+    box_instance,
+    compressed_message,
+    frame_bgr,
+    image_message,
+    image_messages,
+    instance_message,
+    rectangle,
+    stamp_ns,
+    truth_json,
+    truth_messages,
+    write_bag,
+)
+
+from yolact_ros.errors import DataError
+from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
+from yolact_ros.evaluation.bag.evaluate import evaluate_bags
+from yolact_ros.evaluation.bag.frame_table import FrameTable
+from yolact_ros.evaluation.bag.journal import Journal
+from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
+from yolact_ros.evaluation.bag.result_folder import ResultFolder
+from yolact_ros.evaluation.coco import evaluate_results
+from yolact_ros.evaluation.results import prediction_to_results
+
+NUM_FRAMES = 12
+
+
+class Silent:
+    """A watcher that counts."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, int] = {}
+        self.totals: dict[str, int | None] = {}
+
+    def start(self, title: str, total: int | None) -> Callable[[int], None]:
+        self.done[title] = 0
+        self.totals[title] = total
+
+        def told(count: int) -> None:
+            self.done[title] += count
+
+        return told
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    messages = image_messages(NUM_FRAMES, 2) + truth_messages(NUM_FRAMES, 2)
+    return write_bag(tmp_path_factory.mktemp("bags") / "drive", messages)
+
+
+def options(bag: Path, output: Path, **changes: Any) -> EvaluationOptions:
+    standard = EvaluationOptions(
+        bags=(bag,), output=output, source=ShapeSource(), truth=(TRUTH_TOPIC,), command="yolact"
+    )
+    return replace(standard, **changes)
+
+
+def evaluate(settings: EvaluationOptions) -> dict[str, Any]:
+    return dict(evaluate_bags(settings, Silent()))
+
+
+def test_a_perfect_segmenter_has_perfect_numbers(bag: Path, tmp_path: Path) -> None:
+    metrics = evaluate(options(bag, tmp_path / "out"))
+    for iou_type in ("segm", "bbox"):
+        assert metrics["accuracy"][iou_type]["ap"] == 1.0
+        point = metrics["accuracy"][iou_type]["operating_point"]
+        assert (point["precision"], point["recall"], point["mean_iou"]) == (1.0, 1.0, 1.0)
+        assert (point["objects"], point["found"]) == (2 * NUM_FRAMES, 2 * NUM_FRAMES)
+    assert metrics["frames"] == {
+        "total": NUM_FRAMES,
+        "with_truth": NUM_FRAMES,
+        "processed": NUM_FRAMES,
+    }
+    assert metrics["count"] == {"mean": 2.0, "std": 0.0, "max": 2, "by_class": {"person": 2.0}}
+    assert metrics["stability"]["blink_rate"] == 0.0
+    assert metrics["stability"]["steadiness"] == metrics["stability"]["truth_steadiness"]
+    assert metrics["problems"]["counts"] == {}
+    assert metrics["latency_ms"]["inference"]["p95"] == 2.0
+
+
+def test_a_shifted_segmenter_has_the_iou_of_its_shift(bag: Path, tmp_path: Path) -> None:
+    metrics = evaluate(options(bag, tmp_path / "out", source=ShapeSource(shift_px=5)))
+    # Rectangles are 30 pixels wide: IoU 25/35 = 0.714, right at 0.50 to 0.70.
+    point = metrics["accuracy"]["segm"]["operating_point"]
+    assert point["mean_iou"] == pytest.approx(25 / 35, abs=1e-6)
+    assert metrics["accuracy"]["segm"]["ap"] == pytest.approx(0.5)
+
+
+def test_ap_is_that_of_the_evaluator_on_the_same_images(tmp_path: Path) -> None:
+    source = ShapeSource(shift_px=2, miss_every=3)
+    truth = truth_json(NUM_FRAMES, 3)
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    bag = write_bag(tmp_path / "drive", image_messages(NUM_FRAMES, 3))
+    settings = options(bag, tmp_path / "out", source=source, truth=(str(tmp_path / "truth.json"),))
+    metrics = evaluate(settings)
+    segmenter = source.open()
+    results = []
+    for index in range(NUM_FRAMES):
+        prediction, _ = segmenter.segment(frame_bgr(index, 3))
+        results += prediction_to_results(prediction, index + 1, [1, None])
+    for iou_type in ("segm", "bbox"):
+        expected = evaluate_results(truth, results, iou_type).to_dict()
+        ours = metrics["accuracy"][iou_type]
+        assert 0.1 < ours["ap"] < 0.9
+        assert {key: ours[key] for key in expected} == expected
+
+
+def test_files_of_an_evaluation_can_be_read_back(bag: Path, tmp_path: Path) -> None:
+    metrics = evaluate(options(bag, tmp_path / "out", source=ShapeSource(miss_every=4)))
+    folder = ResultFolder(tmp_path / "out")
+    assert folder.metrics["accuracy"] == metrics["accuracy"]
+    assert folder.frames["num_instances"].tolist() == [2, 2, 2, 0] * 3
+    assert folder.frames["false_negatives"].tolist() == [0, 0, 0, 2] * 3
+    assert folder.frames["quality"].tolist() == [1, 1, 1, 0] * 3
+    assert folder.matches["segm"].object_count.sum() == 2 * NUM_FRAMES
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Worst frames" in report
+    assert "data:image/jpeg;base64," in report
+    assert "http" not in report.replace("http-equiv", "")
+
+
+def test_several_bags_give_each_its_numbers_and_one_for_all(bag: Path, tmp_path: Path) -> None:
+    other = write_bag(
+        tmp_path / "night", image_messages(4, 1) + truth_messages(4, 1), storage="sqlite3"
+    )
+    metrics = evaluate(options(bag, tmp_path / "out", bags=(bag, other)))
+    assert metrics["bags"] == ["drive", "night"]
+    assert metrics["frames"]["total"] == NUM_FRAMES + 4
+    assert metrics["accuracy"]["segm"]["ap"] == 1.0
+    assert metrics["accuracy"]["segm"]["operating_point"]["objects"] == 2 * NUM_FRAMES + 4
+    night = ResultFolder(tmp_path / "out" / "night")
+    assert night.metrics["frames"]["total"] == 4
+    assert len(ResultFolder(tmp_path / "out").frames) == NUM_FRAMES + 4
+
+
+def test_processes_give_the_same_numbers_as_one(bag: Path, tmp_path: Path) -> None:
+    alone = evaluate(options(bag, tmp_path / "one", source=ShapeSource(shift_px=3)))
+    together = evaluate(options(bag, tmp_path / "two", source=ShapeSource(shift_px=3), jobs=2))
+    for part in ("accuracy", "stability", "count", "frames"):
+        assert together[part] == alone[part]
+    assert len(list((tmp_path / "two").glob("frames-*.jsonl"))) == 2
+
+
+KILLED = """
+import sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+from bag_samples import ShapeSource, TRUTH_TOPIC
+from yolact_ros.evaluation.bag.evaluate import evaluate_bags
+from yolact_ros.evaluation.bag.options import EvaluationOptions
+class W:
+    def start(self, title, total):
+        return lambda count: None
+evaluate_bags(EvaluationOptions(bags=(Path({bag!r}),), output=Path({out!r}),
+    source=ShapeSource(crash_after=7), truth=(TRUTH_TOPIC,)), W())
+"""
+
+
+def test_a_killed_evaluation_goes_on_where_it_was(bag: Path, tmp_path: Path) -> None:
+    program = KILLED.format(path=sys.path, bag=str(bag), out=str(tmp_path / "out"))
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert killed.returncode == -9, killed.stderr.decode()
+    journal_file = tmp_path / "out" / "frames-0.jsonl"
+    with journal_file.open("a") as stream:
+        stream.write('{"index":7,"stamp_ns":17')  # what a kill leaves of a line
+    assert Journal(tmp_path / "out").indices == frozenset(range(7))
+    watcher = Silent()
+    resumed = dict(evaluate_bags(options(bag, tmp_path / "out"), watcher))
+    whole = evaluate(options(bag, tmp_path / "whole"))
+    assert watcher.done["drive"] == NUM_FRAMES
+    for part in ("accuracy", "stability", "count", "frames"):
+        assert resumed[part] == whole[part]
+
+
+def test_a_folder_of_another_evaluation_is_not_mixed_up(bag: Path, tmp_path: Path) -> None:
+    evaluate(options(bag, tmp_path / "out"))
+    changed = options(bag, tmp_path / "out", source=ShapeSource(shift_px=1))
+    with pytest.raises(DataError, match=r"results of another evaluation .*source"):
+        evaluate(changed)
+    metrics = evaluate(replace(changed, overwrite=True))
+    assert metrics["accuracy"]["segm"]["ap"] < 1.0
+
+
+def test_frames_that_cannot_be_read_are_listed_and_the_rest_is_scored(tmp_path: Path) -> None:
+    messages = image_messages(8) + truth_messages(8)
+    images = [
+        image_message(frame_bgr(0)[..., ::-1], stamp_ns(0), "rgb8"),
+        image_message(frame_bgr(1), stamp_ns(1), "hsv8"),
+        image_message(frame_bgr(2), stamp_ns(2), step=5),
+        image_message(frame_bgr(3), stamp_ns(3))[:900],
+        b"\x00\x01",
+        image_message(np.dstack([frame_bgr(5), frame_bgr(5)[..., :1]]), stamp_ns(5), "bgra8"),
+    ]
+    for index, data in enumerate(images):
+        messages[index] = (IMAGE_TOPIC, IMAGE, stamp_ns(index), data)
+    settings = options(write_bag(tmp_path / "b", messages), tmp_path / "out")
+    metrics = evaluate(settings)
+    assert metrics["frames"] == {
+        "total": 8,
+        "with_truth": 4,
+        "processed": 4,
+        "unreadable": 4,
+    }
+    assert metrics["accuracy"]["segm"]["ap"] == 1.0
+    unreadable = [p for p in metrics["problems"]["examples"] if p["kind"] == "unreadable frame"]
+    assert [problem["place"].split(",")[0] for problem in unreadable] == [
+        f"{IMAGE_TOPIC} frame {index}" for index in (1, 2, 3, 4)
+    ]
+    assert "hsv8" in unreadable[0]["reason"]
+
+
+def test_jpeg_and_raw_messages_on_one_topic_are_both_read(tmp_path: Path) -> None:
+    _, file = cv2.imencode(".png", frame_bgr(1))
+    messages = [
+        (IMAGE_TOPIC, IMAGE, stamp_ns(0), image_message(frame_bgr(0), stamp_ns(0))),
+        (IMAGE_TOPIC, COMPRESSED_IMAGE, stamp_ns(1), compressed_message(file, stamp_ns(1), "png")),
+        *truth_messages(2),
+    ]
+    metrics = evaluate(options(write_bag(tmp_path / "b", messages), tmp_path / "out"))
+    assert metrics["frames"]["processed"] == 2
+    assert metrics["accuracy"]["segm"]["ap"] == 1.0
+
+
+def test_stamps_that_repeat_run_backwards_or_are_zero_are_listed(tmp_path: Path) -> None:
+    stamps = [stamp_ns(0), stamp_ns(2), stamp_ns(1), stamp_ns(1), 0]
+    messages = [
+        (IMAGE_TOPIC, IMAGE, stamp_ns(i), image_message(frame_bgr(i), stamp))
+        for i, stamp in enumerate(stamps)
+    ]
+    bag = write_bag(tmp_path / "b", messages)
+    metrics = evaluate(options(bag, tmp_path / "out", truth=()))
+    assert metrics["frames"]["processed"] == 5
+    assert metrics["problems"]["counts"] == {
+        "stamp runs backwards": 1,
+        "stamp repeated": 1,
+        "zero stamp": 1,
+    }
+    assert "accuracy" not in metrics
+
+
+def test_one_failure_of_the_network_is_listed_and_ten_in_a_row_end_it(
+    bag: Path, tmp_path: Path
+) -> None:
+    metrics = evaluate(options(bag, tmp_path / "a", source=ShapeSource(fail_on=(3, 5))))
+    assert metrics["frames"]["failed"] == 2
+    assert "RuntimeError: the network is broken" in metrics["problems"]["examples"][0]["reason"]
+    broken = ShapeSource(fail_on=tuple(range(NUM_FRAMES)))
+    with pytest.raises(DataError, match="failed on 10 frames in a row"):
+        evaluate(options(bag, tmp_path / "b", source=broken))
+
+
+def test_a_process_that_is_killed_is_one_clear_error(bag: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a process died"):
+        evaluate(options(bag, tmp_path / "a", source=ShapeSource(crash_after=2), jobs=2))
+
+
+def test_recorded_results_are_scored_without_a_network(tmp_path: Path) -> None:
+    # Frame 2 was dropped, frame 3 came 130 ms after its image: later than its 100 ms.
+    late_ns = {3: 130_000_000}
+    recorded = [
+        (
+            "/yolact/instances",
+            INSTANCE_ARRAY,
+            stamp_ns(i) + late_ns.get(i, 40_000_000),
+            instance_message(i, [box_instance(rectangle(i), score=0.75)]),
+        )
+        for i in range(6)
+        if i != 2
+    ]
+    messages = sorted(image_messages(6) + truth_messages(6) + recorded, key=lambda m: m[2])
+    bag = write_bag(tmp_path / "b", messages)
+    predictions = TopicAddress("/yolact/instances")
+    metrics = evaluate(options(bag, tmp_path / "out", source=None, predictions=predictions))
+    assert metrics["frames"] == {"total": 6, "with_truth": 6, "processed": 5, "dropped": 1}
+    assert metrics["accuracy_of_processed_frames"]["segm"]["ap"] == 1.0
+    held = ResultFolder(tmp_path / "out").frames["result_index"].tolist()
+    assert held == [0, 1, 1, 1, 4, 5]
+    assert metrics["accuracy"]["segm"]["ap"] < 0.9
+    assert metrics["deadline"]["frames_dropped"] == 1
+
+
+def test_results_recorded_in_a_bag_of_their_own_are_tied_by_stamp(
+    bag: Path, tmp_path: Path
+) -> None:
+    recorded = [
+        (
+            "/yolact/instances",
+            INSTANCE_ARRAY,
+            5_000_000_000 + stamp_ns(i),
+            instance_message(i, [box_instance(rectangle(i, n)) for n in range(2)]),
+        )
+        for i in range(NUM_FRAMES)
+    ]
+    other = write_bag(tmp_path / "results", recorded)
+    predictions = TopicAddress.parse(f"/yolact/instances@{other}")
+    metrics = evaluate(options(bag, tmp_path / "out", source=None, predictions=predictions))
+    assert metrics["accuracy"]["segm"]["ap"] == 1.0
+    alone = options(
+        other,
+        tmp_path / "alone",
+        source=None,
+        predictions=TopicAddress("/yolact/instances"),
+        truth=(f"{TRUTH_TOPIC}@{bag}",),
+    )
+    assert evaluate(alone)["accuracy"]["segm"]["ap"] == 1.0
+
+
+def test_only_the_first_frames_are_taken_when_asked(bag: Path, tmp_path: Path) -> None:
+    metrics = evaluate(options(bag, tmp_path / "out", limit=5))
+    assert metrics["frames"]["total"] == 5
+    assert metrics["problems"]["counts"] == {}
+    everything = evaluate(options(bag, tmp_path / "out"))
+    assert everything["frames"]["total"] == NUM_FRAMES
+
+
+def test_truth_of_another_size_or_without_frames_is_listed(tmp_path: Path) -> None:
+    truth = truth_json(4)
+    truth["images"][1]["height"] *= 2
+    truth["images"].append({**truth["images"][0], "id": 99, "stamp_ns": 5})
+    (tmp_path / "t.json").write_text(json.dumps(truth))
+    bag = write_bag(tmp_path / "b", image_messages(4))
+    metrics = evaluate(options(bag, tmp_path / "out", truth=(str(tmp_path / "t.json"),)))
+    assert metrics["frames"]["with_truth"] == 3
+    assert metrics["problems"]["counts"] == {
+        "truth of another size": 1,
+        "truth without a frame": 1,
+    }
+
+
+def test_a_table_of_frames_survives_its_csv(tmp_path: Path) -> None:
+    table = FrameTable()
+    table.append(0, 1_700_000_000_123_456_789, time_s=0.0, quality=1 / 3)
+    table.append(1, 1_700_000_000_223_456_789, time_s=0.1, deadline_met=True)
+    table.write_csv(tmp_path / "frames.csv")
+    again = FrameTable.read_csv(tmp_path / "frames.csv")
+    assert again["stamp_ns"].tolist() == table["stamp_ns"].tolist()
+    assert again["quality"][0] == pytest.approx(1 / 3, rel=1e-5)
+    assert np.isnan(again["quality"][1])
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="not a table of frames"):
+        FrameTable.read_csv(tmp_path / "other.csv")

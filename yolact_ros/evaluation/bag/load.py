@@ -1,0 +1,42 @@
+"""Processes that keep the processor busy, as other programs on a robot do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Self
+
+__all__ = ["CompetingLoad"]
+
+# Ends by itself when the process that started it is gone, however that ended.
+_PROGRAM = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(200000):
+        pass
+"""
+
+
+class CompetingLoad:
+    """Busy processes for as long as the ``with`` block lasts.
+
+    Args:
+        processes: how many; each takes one core.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._count = processes
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        for _ in range(self._count):
+            self._processes.append(subprocess.Popen([sys.executable, "-S", "-c", _PROGRAM]))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
+        self._processes.clear()

@@ -1,0 +1,204 @@
+"""From tables to the numbers of metrics.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.evaluation.bag.frame import DROPPED
+from yolact_ros.evaluation.bag.frame_table import FrameTable
+from yolact_ros.evaluation.bag.matches import AREAS, MatchTable, accumulated, summarized
+from yolact_ros.evaluation.bag.score import BagScore
+from yolact_ros.evaluation.coco import IouType
+
+__all__ = ["STAGES", "accuracy", "measure", "percentiles", "precision_curve"]
+
+STAGES = ("decode", "preprocess", "inference", "postprocess", "total")
+DEGRADATIONS = {1: "smaller input", 2: "fewer instances", 4: "coarser masks", 8: "boxes only"}
+CURVE_IOUS = (0.5, 0.75)
+
+
+def measure(score: BagScore, operating_threshold: float) -> dict[str, Any]:
+    """All numbers of one bag, or of several joined ones, in JSON types."""
+    frames = score.frames
+    metrics: dict[str, Any] = {
+        "frames": {
+            "total": len(frames),
+            "with_truth": score.num_scored,
+            **dict(sorted(score.statuses.items())),
+        },
+        "count": _counts(score),
+        "stability": _stability(score),
+        "latency_ms": _latencies(frames),
+    }
+    deadline = _deadline(frames, score.statuses[DROPPED])
+    if deadline:
+        metrics["deadline"] = deadline
+    if score.matches:
+        metrics["accuracy"] = accuracy(
+            score.matches, score.categories, score.num_scored, operating_threshold
+        )
+    if score.processed_matches:
+        metrics["accuracy_of_processed_frames"] = accuracy(
+            score.processed_matches,
+            score.categories,
+            score.num_scored_processed,
+            operating_threshold,
+        )
+    return metrics
+
+
+def accuracy(
+    matches: Mapping[IouType, Mapping[str, MatchTable]],
+    categories: Sequence[Mapping[str, Any]],
+    num_frames: int,
+    operating_threshold: float,
+) -> dict[str, Any]:
+    """AP by IoU type (``segm``, ``bbox``), precision-recall curves and the operating point."""
+    result: dict[str, Any] = {}
+    for iou_type, tables in matches.items():
+        evaluator = accumulated(tables, categories, iou_type)
+        coco = summarized(evaluator, tables, categories, num_frames)
+        result[iou_type] = {
+            **coco.to_dict(),
+            "precision_recall": precision_curve(evaluator),
+            "operating_point": _operating_point(tables["all"], categories, operating_threshold),
+        }
+    return result
+
+
+def precision_curve(evaluator: Any) -> dict[str, list[float]]:
+    """Precision at 101 recalls, mean over the classes that have objects, by IoU threshold."""
+    precision = evaluator.eval["precision"][..., AREAS.index("all"), -1]  # [T, R, K]
+    thresholds = [round(float(value), 2) for value in evaluator.params.iouThrs]
+    present = (precision > -1).all(axis=(0, 1))
+    if not present.any():
+        return {}
+    return {
+        str(iou): [
+            round(float(v), 4) for v in precision[thresholds.index(iou)][:, present].mean(1)
+        ]
+        for iou in CURVE_IOUS
+    }
+
+
+def _operating_point(
+    table: MatchTable, categories: Sequence[Mapping[str, Any]], threshold: float
+) -> dict[str, Any]:
+    counted = (table.score >= threshold) & (table.ignored & 1 == 0)
+    right = counted & (table.matched & 1 == 1)
+    rows = [
+        {
+            "name": str(row["name"]),
+            **_judged(
+                int(right[table.category == row["id"]].sum()),
+                int(counted[table.category == row["id"]].sum()),
+                int(table.object_count[table.object_category == row["id"]].sum()),
+                table.iou[right & (table.category == row["id"])],
+            ),
+        }
+        for row in categories
+    ]
+    whole = _judged(
+        int(right.sum()), int(counted.sum()), int(table.object_count.sum()), table.iou[right]
+    )
+    return {"score_threshold": threshold, "iou": 0.5, **whole, "per_class": rows}
+
+
+def _judged(
+    num_right: int, num_found: int, num_objects: int, ious: NDArray[np.float32]
+) -> dict[str, Any]:
+    return {
+        "objects": num_objects,
+        "found": num_found,
+        "right": num_right,
+        "precision": _rounded(num_right / num_found) if num_found else None,
+        "recall": _rounded(num_right / num_objects) if num_objects else None,
+        "mean_iou": _rounded(float(ious.mean())) if ious.size else None,
+    }
+
+
+def _counts(score: BagScore) -> dict[str, Any]:
+    counts = score.frames.present("num_instances")
+    if not counts.size:
+        return {}
+    return {
+        "mean": _rounded(float(counts.mean())),
+        "std": _rounded(float(counts.std())),
+        "max": int(counts.max()),
+        "by_class": {
+            name: _rounded(total / counts.size) for name, total in score.class_counts.most_common()
+        },
+    }
+
+
+def _stability(score: BagScore) -> dict[str, Any]:
+    frames = score.frames
+    steadiness = frames.present("steadiness")
+    pairs = frames.present("matched_pairs").sum()
+    if not steadiness.size:
+        return {}
+    blinkable = frames.present("num_before_last").sum()
+    result: dict[str, Any] = {
+        "steadiness": _rounded(float(steadiness.mean())),
+        "matched_iou": _rounded(float(frames.present("pair_iou_sum").sum() / pairs))
+        if pairs
+        else None,
+        "score_flicker": _rounded(float(frames.present("score_change_sum").sum() / pairs))
+        if pairs
+        else None,
+        "blink_rate": _rounded(float(frames.present("blinks").sum() / blinkable))
+        if blinkable
+        else None,
+    }
+    if score.truth_steadiness:
+        result["truth_steadiness"] = _rounded(float(np.mean(score.truth_steadiness)))
+    return result
+
+
+def _latencies(frames: FrameTable) -> dict[str, Any]:
+    found = {stage: frames.present(f"{stage}_ms") for stage in STAGES}
+    return {stage: percentiles(values) for stage, values in found.items() if values.size}
+
+
+def percentiles(values: NDArray[np.float64]) -> dict[str, float]:
+    """Mean, 50th, 95th and 99th percentile and largest of float64[n], n > 0."""
+    p50, p95, p99 = np.percentile(values, [50, 95, 99])
+    named = {"mean": values.mean(), "p50": p50, "p95": p95, "p99": p99, "max": values.max()}
+    return {name: round(float(value), 3) for name, value in named.items()}
+
+
+def _deadline(frames: FrameTable, num_dropped: int) -> dict[str, Any]:
+    waits = frames.present("wait_ms")
+    if not waits.size:
+        return {}
+    met = frames.present("deadline_met")
+    processed = frames["processed"] == 1
+    degradation = frames["degradation"][processed]
+    sizes = frames["input_size_px"][processed]
+    result: dict[str, Any] = {
+        "frames_published": int(processed.sum()),
+        "frames_dropped": num_dropped,
+        "drop_rate": _rounded(num_dropped / len(frames)),
+        "deadlines_missed": int((met == 0).sum()),
+        "miss_rate": _rounded(float((met == 0).mean())) if met.size else None,
+        "image_age_ms": percentiles(frames["image_age_ms"][processed]),
+        "wait_ms": percentiles(frames["wait_ms"][processed]),
+        "degraded": {
+            text: _rounded(float((degradation.astype(np.int64) & bit > 0).mean()))
+            for bit, text in DEGRADATIONS.items()
+        },
+        "input_sizes": {
+            str(int(size)): _rounded(float((sizes == size).mean()))
+            for size in sorted(set(sizes.tolist()), reverse=True)
+        },
+    }
+    return result
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
