@@ -170,7 +170,8 @@ def test_control_c_ends_every_process_and_keeps_the_pictures(make_plan, clip):
     plan = make_plan("--source", str(clip), "--duration", "60")
     with subprocess.Popen(as_program(plan), stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
-            if " Hz | latency" in line:
+            # Overlays follow the results; after two seconds there are some.
+            if " Hz | latency" in line and float(line.split()[0]) >= 2:
                 break
         children = descendants(process.pid)
         assert len(children) == 3
@@ -265,3 +266,38 @@ def test_overlays_with_padded_rows_are_read_and_other_images_passed_over():
         for name, value in changes.items():
             setattr(broken, name, value)
         assert demo_viewer._to_bgr(broken) is None
+
+
+def real_plan(clip: Path, output: Path, model: Path, *arguments: str) -> demo_plan.DemoPlan:
+    parser = argparse.ArgumentParser()
+    demo.add_parser(parser.add_subparsers())
+    args = parser.parse_args(
+        [
+            "demo", "--source", str(clip), "--output", str(output), "--model", str(model),
+            "--device", "cpu", *arguments,
+        ]
+    )  # fmt: skip
+    return demo_plan.make_plan(args, os.environ)
+
+
+def test_the_node_itself_plays_the_demo(clip, tiny_model, tmp_path):
+    plan = real_plan(
+        clip, tmp_path, tiny_model, "--duration", "3", "-p", "score_threshold:=0.0",
+        "-p", "top_k:=2",
+    )  # fmt: skip
+    assert demo.run_plan(plan) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["results"] >= 3
+    assert summary["overlays"]
+    assert set(summary["frames_with_class"]) <= {"person", "cup", "dog"}
+    assert summary["frames_with_class"]
+    assert cv2.VideoCapture(str(tmp_path / "overlay.mp4")).read()[0]
+
+
+def test_a_damaged_model_is_told_by_the_node_and_passed_on(clip, tiny_model, tmp_path, capfd):
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(tiny_model.read_bytes()[:-1000])
+    assert demo.run_plan(real_plan(clip, tmp_path, damaged)) == 1
+    error = capfd.readouterr().err
+    assert "the node cannot configure" in error
+    assert "damaged.safetensors" in error
