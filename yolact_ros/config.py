@@ -122,7 +122,7 @@ class YolactConfig:
 
     @property
     def scaled_prior_scales_px(self) -> tuple[tuple[float, ...], ...]:
-        """Prior sides at ``input_size_px``; whole pixels stay whole, as the reference cuts them."""
+        """Prior sides at ``input_size_px``; whole pixels stay whole, as in the reference."""
         if self.input_size_px == self.prior_reference_size_px:
             return self.prior_scales_px
         whole = all(float(s).is_integer() for level in self.prior_scales_px for s in level)
@@ -154,7 +154,9 @@ class YolactConfig:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ConfigError(f"network config has unknown keys {unknown}; known are {sorted(known)}")
+            raise ConfigError(
+                f"network config has unknown keys {unknown}; known are {sorted(known)}"
+            )
         try:
             arguments = {key: _as_tuples(value) for key, value in values.items()}
             if "normalization" in arguments:
