@@ -18,6 +18,7 @@ from yolact_ros.errors import YolactError
 __all__ = ["SUBCOMMANDS", "main"]
 
 SUBCOMMANDS = {
+    "bag": "evaluate and compare models on recorded rosbags",
     "convert": "turn Pascal SBD into a COCO annotation file",
     "demo": "play a clip through the ROS 2 node and keep the overlays",
     "evaluate": "box and mask AP, per class, and speed",

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolact_ros.evaluation.bag.bootstrap import Interval, block_weights, bootstrap
+from yolact_ros.evaluation.bag.bootstrap import (
+    Interval,
+    block_weights,
+    percentile_interval,
+)
+
+
+def interval_of_mean(values: np.ndarray, weights: np.ndarray) -> Interval:
+    drawn = weights @ values / weights.sum(axis=1)
+    return percentile_interval(float(values.mean()), drawn)
 
 
 def test_every_resample_draws_as_many_frames_as_there_are() -> None:
@@ -27,12 +36,7 @@ def test_the_interval_of_a_mean_covers_it_in_about_95_of_100_cases() -> None:
     covered = 0
     for _ in range(100):
         values = random.normal(5.0, 2.0, 80)
-        weights = block_weights(80, 1, 300, random)
-
-        def mean(weight: np.ndarray, values: np.ndarray = values) -> float:
-            return float(weight @ values / weight.sum())
-
-        interval = bootstrap(mean, weights)
+        interval = interval_of_mean(values, block_weights(80, 1, 300, random))
         covered += interval.low <= 5.0 <= interval.high
     assert 86 <= covered <= 100
 
@@ -41,19 +45,15 @@ def test_blocks_widen_the_interval_of_neighbours_that_resemble_each_other() -> N
     random = np.random.default_rng(4)
     values = np.repeat(random.normal(0.0, 1.0, 40), 20)
 
-    def mean(weight: np.ndarray) -> float:
-        return float(weight @ values / weight.sum())
-
     single, block = (
-        bootstrap(mean, block_weights(800, length, 400, np.random.default_rng(5)))
+        interval_of_mean(values, block_weights(800, length, 400, np.random.default_rng(5)))
         for length in (1, 20)
     )
     assert block.high - block.low > 2.5 * (single.high - single.low)
 
 
 def test_a_statistic_without_a_value_has_no_interval() -> None:
-    weights = block_weights(5, 1, 10, np.random.default_rng(0))
-    interval = bootstrap(lambda _: float("nan"), weights)
+    interval = percentile_interval(float("nan"), np.full(10, np.nan))
     assert np.isnan(interval.low)
     assert not interval.excludes_zero
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from yolact_ros.evaluation.bag.matches import MatchTable
 
-__all__ = ["Interval", "WeightedAp", "block_weights", "bootstrap"]
+__all__ = ["Interval", "WeightedAp", "Weights", "block_weights", "percentile_interval"]
 
 NUM_THRESHOLDS = 10
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -69,31 +69,40 @@ class WeightedAp:
                 (table.frame[rows], matched & ~ignored, ~matched & ~ignored, objects)
             )
 
+        self._num_thresholds = len(bits)
+
     def __call__(self, weights: Weights) -> float:
         """AP 0..1 with ``weights`` (int64[num_frames]); NaN where no object is left."""
+        return float(self.by_threshold(weights).mean())
+
+    def by_threshold(self, weights: Weights) -> NDArray[np.float64]:
+        """AP at each IoU threshold, float64[T]."""
         values = []
         for frames, right, wrong, objects in self._categories:
             num_objects = int(weights @ objects)
             if num_objects:
                 values.append(_ap(weights[frames], right, wrong, num_objects))
-        return float(np.mean(values)) if values else float("nan")
+        if not values:
+            return np.full(self._num_thresholds, np.nan)
+        mean: NDArray[np.float64] = np.mean(values, axis=0)
+        return mean
 
 
 def _ap(
     weights: Weights, right: NDArray[np.bool_], wrong: NDArray[np.bool_], num_objects: int
-) -> float:
+) -> NDArray[np.float64]:
     if not weights.size:
-        return 0.0
+        return np.zeros(right.shape[0])
     true_positives = np.cumsum(right * weights, axis=1)
     false_positives = np.cumsum(wrong * weights, axis=1)
     found = true_positives + false_positives
     precision = true_positives / (found + np.spacing(1))
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    total = 0.0
-    for row, recalls in zip(precision, true_positives / num_objects, strict=True):
+    sums = np.zeros(right.shape[0])
+    for row, recalls in enumerate(true_positives / num_objects):
         places = np.searchsorted(recalls, RECALLS, side="left")
-        total += float(row[places[places < row.size]].sum())
-    return total / float(RECALLS.size * right.shape[0])
+        sums[row] = precision[row, places[places < recalls.size]].sum()
+    return sums / RECALLS.size
 
 
 def block_weights(
@@ -115,23 +124,19 @@ def block_weights(
     return weights
 
 
-def bootstrap(
-    statistic: Callable[[Weights], float],
-    weights: NDArray[np.int64],
-    confidence: float = 0.95,
+def percentile_interval(
+    value: float, drawn: NDArray[np.float64], confidence: float = 0.95
 ) -> Interval:
-    """The statistic of all frames with its percentile interval over the resamples.
+    """A value with the interval that holds the given share of what resampling made of it.
 
     Args:
-        statistic: of weights int64[num_frames]; NaN where it has no value.
-        weights (int64[resamples, num_frames]): see :func:`block_weights`.
-        confidence: share of the resampled values inside the interval.
+        value: of all frames.
+        drawn (float64[resamples]): of the resamples; NaN where one has no value.
+        confidence: share inside the interval.
     """
-    value = statistic(np.ones(weights.shape[1], np.int64))
-    drawn = np.array([statistic(row) for row in weights])
-    drawn = drawn[~np.isnan(drawn)]
-    if not drawn.size:
+    present = drawn[~np.isnan(drawn)]
+    if not present.size or np.isnan(value):
         return Interval(value, float("nan"), float("nan"))
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(drawn, [tail, 1.0 - tail])
+    low, high = np.quantile(present, [tail, 1.0 - tail])
     return Interval(value, float(low), float(high))

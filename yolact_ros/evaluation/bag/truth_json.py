@@ -12,9 +12,9 @@ from typing import Any
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.rle import segmentation_to_rle
 from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
-from yolact_ros.evaluation.coco import load_ground_truth
+from yolact_ros.evaluation.coco import Dataset, load_ground_truth
 
-__all__ = ["KEYS", "read_truth_file"]
+__all__ = ["KEYS", "read_truth_file", "truth_from_dataset"]
 
 KEYS = ("auto", "stamp", "index", "order")
 STAMP_NAME = re.compile(r"(\d{8,10})[._](\d{9})|(\d{16,19})")
@@ -43,22 +43,29 @@ def read_truth_file(path: Path, key: str = "auto") -> tuple[Truth, str]:
     Raises:
         DataError: not such a file, no key for some image, or a key twice.
     """
-    dataset = load_ground_truth(path)
-    images: list[Image] = dataset["images"]
-    used, keys = _keys(images, key, path)
+    try:
+        return truth_from_dataset(load_ground_truth(path), key)
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def truth_from_dataset(dataset: Dataset, key: str = "auto") -> tuple[Truth, str]:
+    """The truth in COCO annotations; see :func:`read_truth_file`.
+
+    Raises:
+        DataError: no key for some image, a key twice, or a malformed image.
+    """
+    images: list[Image] = list(dataset["images"])
+    used, keys = _keys(images, key)
     twice = len(keys) - len(set(keys))
     if twice:
-        raise DataError(f"{path}: {twice} images have the {used} of another one")
-    categories = dataset["categories"]
-    frames = _frames(dataset, keys, path)
-    try:
-        truth = Truth("stamp" if used == "stamp" else "index", categories, frames)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    return truth, used
+        raise DataError(f"{twice} images have the {used} of another one")
+    frames = _frames(dataset, keys)
+    return Truth("stamp" if used == "stamp" else "index", dataset["categories"], frames), used
 
 
-def _keys(images: Sequence[Image], key: str, path: Path) -> tuple[str, list[int]]:
+def _keys(images: Sequence[Image], key: str) -> tuple[str, list[int]]:
     if key not in KEYS:
         raise DataError(f"truth key {key!r} is unknown, expected one of {', '.join(KEYS)}")
     finders: dict[str, Callable[[Image], int | None]] = {"stamp": _stamp_ns, "index": _index}
@@ -72,7 +79,7 @@ def _keys(images: Sequence[Image], key: str, path: Path) -> tuple[str, list[int]
         if key == name:
             missing = images[found.index(None)] if images else {}
             raise DataError(
-                f"{path}: image {missing.get('file_name', missing.get('id'))!r} has no {name}; "
+                f"image {missing.get('file_name', missing.get('id'))!r} has no {name}; "
                 f"expected {_HELP[name]} in every image"
             )
     return "order", list(range(len(images)))
@@ -103,9 +110,7 @@ def _index(image: Image) -> int | None:
     return int(value) if isinstance(value, int) and value >= 0 else None
 
 
-def _frames(
-    dataset: Mapping[str, Any], keys: Sequence[int], path: Path
-) -> Iterator[tuple[int, TruthFrame]]:
+def _frames(dataset: Mapping[str, Any], keys: Sequence[int]) -> Iterator[tuple[int, TruthFrame]]:
     by_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
     for row in dataset["annotations"]:
         by_image[row["image_id"]].append(row)
@@ -114,9 +119,7 @@ def _frames(
             shape = (int(image["height"]), int(image["width"]))
             rows = [_annotation(row, shape) for row in by_image[image["id"]]]
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{path}: image {image.get('id')!r} is malformed: {error!r}"
-            ) from error
+            raise DataError(f"image {image.get('id')!r} is malformed: {error!r}") from error
         yield key, {"height": shape[0], "width": shape[1], "annotations": rows}
 
 

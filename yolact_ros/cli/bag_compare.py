@@ -1,0 +1,100 @@
+"""``yolact bag compare``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolact_ros.cli.bag_limits import add_limits, limits_of
+from yolact_ros.cli.bag_progress import ProgressBars
+from yolact_ros.errors import DataError
+
+if TYPE_CHECKING:
+    from yolact_ros.evaluation.bag.compare import Comparison
+
+__all__ = ["DESCRIPTION", "add_arguments", "run"]
+
+DESCRIPTION = """\
+Compares finished evaluations with the first one: two models, settings or machines. Intervals
+are 95 % by bootstrap over the frames; neighbouring frames are drawn together.
+
+  yolact bag compare results/old results/new --max-map-loss 1 --max-miss 1
+
+exit code: 0 done, 1 a limit is broken (by any but the first), 2 nothing could be done"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "results", nargs="+", type=Path, metavar="RESULT", help="folders of `yolact bag evaluate`"
+    )
+    parser.add_argument("--names", metavar="A,B", help="for people (default: the folders')")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("bag_comparison"),
+        help="folder for comparison.html and comparison.json (default: %(default)s)",
+    )
+    parser.add_argument("--resamples", type=int, default=1000, metavar="N", help="default: 1000")
+    parser.add_argument(
+        "--block",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="frames within so many seconds are drawn together (default: %(default)g)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    add_limits(parser, comparison=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare, print the table; 0, or 1 when a limit is broken.
+
+    Raises:
+        YolactError: results or options cannot be used.
+    """
+    from yolact_ros.evaluation.bag.compare import compare_runs
+    from yolact_ros.evaluation.bag.compare_report import render_comparison
+    from yolact_ros.evaluation.bag.result_folder import write_text
+    from yolact_ros.evaluation.bag.summary import comparison_text
+
+    names = [name.strip() for name in args.names.split(",")] if args.names else []
+    with ProgressBars() as bars:
+        comparison = compare_runs(
+            args.results,
+            names,
+            resamples=args.resamples,
+            block_s=args.block,
+            seed=args.seed,
+            progress=bars.start("resampling", args.resamples),
+        )
+    broken = _broken(args, comparison)
+    page = render_comparison(comparison, shlex.join(["yolact", *sys.argv[1:]]), broken)
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+        write_text(args.output / "comparison.html", page)
+        content = json.dumps({**comparison.to_dict(), "limits_broken": broken}, indent=1)
+        write_text(args.output / "comparison.json", content + "\n")
+    except OSError as error:
+        raise DataError(f"{args.output}: cannot be written: {error}") from error
+    print(comparison_text(comparison))
+    print(f"page: {args.output / 'comparison.html'}")
+    for text in broken:
+        print(f"yolact: limit broken: {text}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _broken(args: argparse.Namespace, comparison: Comparison) -> list[str]:
+    limits = limits_of(args)
+    broken = []
+    for run in comparison.runs[1:]:
+        name = "mask_ap" if "mask_ap" in run.differences else "box_ap"
+        difference = run.differences.get(name)
+        lost = None if difference is None else -100 * difference.value
+        texts = limits.broken(run.folder.metrics) + limits.broken_loss(lost)
+        broken += [f"{run.name}: {text}" for text in texts]
+    return broken

@@ -1,0 +1,190 @@
+"""Turns annotations or results into a truth topic, in a new bag beside the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yolact_ros.errors import ConfigError, DataError, FrameFault
+from yolact_ros.evaluation.bag.export import truth_instances
+from yolact_ros.evaluation.bag.frame import PROCESSED
+from yolact_ros.evaluation.bag.images import decode_image, image_frames
+from yolact_ros.evaluation.bag.instances import InstanceMessage
+from yolact_ros.evaluation.bag.journal import PATTERN, Journal
+from yolact_ros.evaluation.bag.problems import ProblemLog
+from yolact_ros.evaluation.bag.storage import Bag
+from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
+from yolact_ros.evaluation.bag.truth_json import read_truth_file, truth_from_dataset
+from yolact_ros.evaluation.bag.writer import BagWriter
+from yolact_ros.evaluation.results import read_json
+
+__all__ = ["AnnotateOptions", "annotate_bag", "read_annotations"]
+
+
+@dataclass(frozen=True)
+class AnnotateOptions:
+    """The new bag.
+
+    Attributes:
+        path: of the new bag.
+        topic: of the truth.
+        copy_images: False leaves the images out.
+        overwrite: replace a bag that is there.
+    """
+
+    path: Path
+    topic: str = "/truth"
+    copy_images: bool = True
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.topic.startswith("/"):
+            raise ConfigError(f"{self.topic!r} is no topic: expected a name that starts with /")
+
+
+def read_annotations(
+    path: Path, *, images: Path | None, key: str, score_threshold: float
+) -> Truth:
+    """What is to become the truth.
+
+    Args:
+        path: a COCO annotation file; a COCO results file; or the folder of an evaluation, whose
+            detections are taken, for example those of a large model to judge a small one by.
+        images: of a results file, the JSON with the ``images`` and ``categories`` that its ids
+            stand for; None takes ``images.json`` beside it.
+        key: what ties an image to a frame, see
+            :func:`yolact_ros.evaluation.bag.truth_json.read_truth_file`.
+        score_threshold: results of a lower score are left out.
+
+    Raises:
+        DataError: the file or folder is none of these.
+    """
+    if path.is_dir():
+        return _from_evaluation(path, score_threshold)
+    data = read_json(path)
+    if isinstance(data, dict):
+        return read_truth_file(path, key)[0]
+    described = images or path.with_name("images.json")
+    if not described.is_file():
+        raise DataError(
+            f"{path}: a list of results alone does not say which image an id is; name the JSON "
+            f"with images and categories by --images ({described} is not there)"
+        )
+    listing = read_json(described)
+    try:
+        dataset = {
+            "images": listing["images"],
+            "categories": listing["categories"],
+            "annotations": [
+                {name: value for name, value in row.items() if name != "score"}
+                for row in data
+                if row.get("score", 1.0) >= score_threshold
+            ],
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} with {described}: not COCO results: {error!r}") from error
+    try:
+        return truth_from_dataset(dataset, key)[0]
+    except DataError as error:
+        raise DataError(f"{path} with {described}: {error}") from error
+
+
+def _from_evaluation(folder: Path, score_threshold: float) -> Truth:
+    if not list(folder.glob(PATTERN)):
+        raise DataError(f"{folder}: not the folder of an evaluation of one bag")
+    names: dict[str, int] = {}
+    with Journal(folder) as journal:
+
+        def frames() -> Iterator[tuple[int, TruthFrame]]:
+            for record in journal:
+                if record.status != PROCESSED:
+                    continue
+                size = [record.height_px, record.width_px]
+                rows: list[dict[str, Any]] = []
+                for found in record.instances:
+                    if found.score < score_threshold:
+                        continue
+                    row: dict[str, Any] = {
+                        "category_id": names.setdefault(found.class_name, len(names) + 1),
+                        "bbox": list(found.bbox_xywh),
+                        "iscrowd": 0,
+                    }
+                    if found.counts:
+                        row["segmentation"] = {"size": size, "counts": found.counts}
+                    rows.append(row)
+                yield record.stamp_ns, {"height": size[0], "width": size[1], "annotations": rows}
+
+        truth = Truth("stamp", [{"id": 0, "name": ""}], frames())
+    truth.categories = [{"id": number, "name": name} for name, number in names.items()]
+    if not names:
+        raise DataError(f"{folder}: no detection of score {score_threshold:g} or more")
+    return truth
+
+
+def annotate_bag(
+    bag: Bag,
+    topic: str,
+    truth: Truth,
+    options: AnnotateOptions,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[int, ProblemLog]:
+    """Write a new bag with the images and a truth message for every annotated one.
+
+    Args:
+        bag: the source.
+        topic: of its images.
+        truth: annotations by frame.
+        options: of the new bag.
+        progress: told of frames done.
+
+    Returns:
+        how many frames were annotated, and what could not be used.
+
+    Raises:
+        DataError: the new bag exists or cannot be written, or no frame was annotated.
+    """
+    problems = ProblemLog()
+    count = 0
+    with BagWriter(options.path, overwrite=options.overwrite) as writer:
+        for frame in image_frames(bag, topic):
+            progress(1)
+            if options.copy_images:
+                writer.copy(frame.message)
+            known = truth.of_frame(frame.index, frame.stamp_ns)
+            if known is None:
+                continue
+            place = f"{topic} frame {frame.index}"
+            try:
+                image = decode_image(frame.message)
+            except FrameFault as fault:
+                problems.add("unreadable frame", place, str(fault))
+                continue
+            shape = (image.image_bgr.shape[0], image.image_bgr.shape[1])
+            if shape != (known["height"], known["width"]):
+                problems.add(
+                    "truth of another size",
+                    place,
+                    f"annotated at {known['width']}x{known['height']}, the image is "
+                    f"{shape[1]}x{shape[0]}",
+                )
+                continue
+            message = InstanceMessage(
+                frame.stamp_ns,
+                image.header.frame_id,
+                *shape,
+                truth_instances(known["annotations"], truth),
+                {},
+            )
+            writer.write_instances(options.topic, message, frame.message.log_time_ns)
+            count += 1
+        if not count:
+            raise DataError(
+                f"no annotation belongs to a frame of {topic}: {len(truth)} annotated frames are "
+                f"tied by {truth.key}; see --truth-key"
+            )
+    problems.extend(bag.problems)
+    for key in truth.unused:
+        problems.add("truth without a frame", f"{truth.key} {key}", "not written")
+    return count, problems

@@ -1,0 +1,151 @@
+"""The numbers that comparison resamples: each a function of how often every frame counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.evaluation.bag.bootstrap import WeightedAp, Weights
+from yolact_ros.evaluation.bag.frame_table import FrameTable
+from yolact_ros.evaluation.bag.matches import MatchTable
+from yolact_ros.evaluation.coco import IouType
+
+__all__ = ["STATISTICS", "RunStatistics", "Statistic"]
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One number of a run.
+
+    Attributes:
+        name: key in JSON.
+        label: for people.
+        higher_is_better: None where neither is.
+        scale: multiplied for display, 100 for per cent.
+        digits: shown after the point.
+    """
+
+    name: str
+    label: str
+    higher_is_better: bool | None
+    scale: float = 1.0
+    digits: int = 2
+
+
+STATISTICS = (
+    Statistic("mask_ap", "mask AP, %", True, 100, 2),
+    Statistic("mask_ap50", "mask AP at IoU 0.5, %", True, 100, 2),
+    Statistic("box_ap", "box AP, %", True, 100, 2),
+    Statistic("precision", "precision at the operating score, %", True, 100, 1),
+    Statistic("recall", "recall at the operating score, %", True, 100, 1),
+    Statistic("mean_iou", "mean mask IoU of hits", True, 1, 3),
+    Statistic("count", "instances a frame", None, 1, 2),
+    Statistic("steadiness", "steadiness", True, 1, 3),
+    Statistic("score_flicker", "score flicker", False, 1, 4),
+    Statistic("blink_rate", "blink rate, %", False, 100, 2),
+    Statistic("latency_p50_ms", "latency p50, ms", False, 1, 2),
+    Statistic("latency_p95_ms", "latency p95, ms", False, 1, 2),
+    Statistic("miss_rate", "deadlines missed, %", False, 100, 2),
+    Statistic("drop_rate", "frames without a result, %", False, 100, 2),
+    Statistic("image_age_p95_ms", "image age p95, ms", False, 1, 2),
+)
+
+
+class RunStatistics:
+    """All statistics of one run over chosen frames.
+
+    Args:
+        frames: of the run.
+        matches: verdicts by IoU type.
+        rows: the frames that take part, as rows of ``frames``; weights are in this order.
+    """
+
+    def __init__(
+        self, frames: FrameTable, matches: Mapping[IouType, MatchTable], rows: Rows
+    ) -> None:
+        self._rows = rows
+        self._frames = frames
+        place = np.full(int(frames["index"].max()) + 1 if len(frames) else 0, -1, np.int64)
+        place[frames["index"][rows].astype(np.int64)] = np.arange(len(rows))
+        self._ap = {
+            iou_type: WeightedAp(_renumbered(table, place), len(rows))
+            for iou_type, table in matches.items()
+        }
+
+    def __call__(self, weights: Weights) -> NDArray[np.float64]:
+        """Every statistic of :data:`STATISTICS`, float64[15]; NaN where the run has none.
+
+        Args:
+            weights (int64[len(rows)]): how often each frame counts.
+        """
+        values = dict.fromkeys((statistic.name for statistic in STATISTICS), np.nan)
+        for iou_type, names in (("segm", ("mask_ap", "mask_ap50")), ("bbox", ("box_ap",))):
+            if iou_type in self._ap:
+                by_threshold = self._ap[iou_type].by_threshold(weights)
+                values[names[0]] = float(by_threshold.mean())
+                if len(names) > 1:
+                    values[names[1]] = float(by_threshold[0])
+        ratio = self._ratio(weights)
+        values["precision"] = ratio(["true_positives"], ["true_positives", "false_positives"])
+        values["recall"] = ratio(["true_positives"], ["true_positives", "false_negatives"])
+        values["mean_iou"] = ratio(["iou_sum"], ["true_positives"])
+        values["score_flicker"] = ratio(["score_change_sum"], ["matched_pairs"])
+        values["blink_rate"] = ratio(["blinks"], ["num_before_last"])
+        for name, column in (("count", "num_instances"), ("steadiness", "steadiness")):
+            values[name] = self._mean(column, weights)
+        missed = self._mean("deadline_met", weights)
+        values["miss_rate"] = 1.0 - missed
+        values["drop_rate"] = 1.0 - self._mean("processed", weights)
+        for name, column, percent in (
+            ("latency_p50_ms", "total_ms", 50),
+            ("latency_p95_ms", "total_ms", 95),
+            ("image_age_p95_ms", "image_age_ms", 95),
+        ):
+            values[name] = self._percentile(column, weights, percent)
+        return np.array([values[statistic.name] for statistic in STATISTICS])
+
+    def _ratio(self, weights: Weights) -> Callable[[Sequence[str], Sequence[str]], float]:
+        def ratio(upper: Sequence[str], lower: Sequence[str]) -> float:
+            above = sum(self._sum(name, weights) for name in upper)
+            below = sum(self._sum(name, weights) for name in lower)
+            return above / below if below else float("nan")
+
+        return ratio
+
+    def _sum(self, column: str, weights: Weights) -> float:
+        return float(np.nansum(self._frames[column][self._rows] * weights))
+
+    def _mean(self, column: str, weights: Weights) -> float:
+        values = self._frames[column][self._rows]
+        present = ~np.isnan(values)
+        total = weights[present].sum()
+        return float(values[present] @ weights[present] / total) if total else float("nan")
+
+    def _percentile(self, column: str, weights: Weights, percent: float) -> float:
+        values = self._frames[column][self._rows]
+        drawn = np.repeat(values, weights)
+        drawn = drawn[~np.isnan(drawn)]
+        return float(np.percentile(drawn, percent)) if drawn.size else float("nan")
+
+
+def _renumbered(table: MatchTable, place: Rows) -> MatchTable:
+    """The part of a table whose frames take part, numbered by their place among them."""
+    kept = place[table.frame] >= 0
+    objects = place[table.object_frame] >= 0
+    return replace(
+        table,
+        frame=place[table.frame[kept]].astype(np.int32),
+        category=table.category[kept],
+        score=table.score[kept],
+        matched=table.matched[kept],
+        ignored=table.ignored[kept],
+        iou=table.iou[kept],
+        object_frame=place[table.object_frame[objects]].astype(np.int32),
+        object_category=table.object_category[objects],
+        object_count=table.object_count[objects],
+    )
