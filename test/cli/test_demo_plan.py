@@ -78,6 +78,12 @@ def test_a_topic_needs_no_camera_and_keeps_the_domain(tmp_path, source):
     assert "ROS_DOMAIN_ID" not in made.environment
 
 
+def test_a_compressed_topic_is_watched_under_its_own_name(tmp_path):
+    made = plan(tmp_path, "--source", "/camera/image", "-p", "image_transport:=compressed")
+    assert "image:=/camera/image" in made.node
+    assert option(made.viewer, "--image") == "/camera/image/compressed"
+
+
 def test_a_clip_gets_a_domain_of_its_own_unless_one_is_set(tmp_path, folder):
     assert 1 <= int(plan(tmp_path, "--source", str(folder)).environment["ROS_DOMAIN_ID"]) <= 101
     own = plan(tmp_path, "--source", str(folder), environment={"ROS_DOMAIN_ID": "7"})

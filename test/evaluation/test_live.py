@@ -57,7 +57,7 @@ def test_the_line_looks_at_the_last_five_seconds_only():
         statistics.add(result(110.0 + index / 10, class_names=("cup", "cup", "dog")))
     line = statistics.line(120.0)
     assert "10.0 Hz" in line
-    assert "p50 40 p95 40 ms" in line
+    assert "| 40 ms, p95 40 ms |" in line
     assert "in time 100 %" in line
     assert "dropped 101" in line
     assert line.endswith("| 2 cup, 1 dog")

@@ -86,7 +86,7 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
             *_module("yolact_ros.ros.demo_viewer"),
             "--instances", f"/{NODE_NAME}/instances",
             "--overlay", f"/{NODE_NAME}/overlay",
-            "--image", topic or IMAGE_TOPIC,
+            "--image", _watched_topic(topic or IMAGE_TOPIC, args.param),
             "--output", str(args.output),
             "--rate", f"{rate_hz:g}",
             "--duration", f"{args.duration if topic else 0:g}",
@@ -130,6 +130,11 @@ def _camera_command(
         "--wait-s", f"{args.timeout + 30:g}",
         *size,
     )  # fmt: skip
+
+
+def _watched_topic(topic: str, parameters: list[str]) -> str:
+    compressed = any(text.startswith("image_transport:=compressed") for text in parameters)
+    return f"{topic}/compressed" if compressed else topic
 
 
 def _module(name: str) -> tuple[str, ...]:

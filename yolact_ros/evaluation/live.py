@@ -74,7 +74,7 @@ class LiveStatistics:
         return self._last_s
 
     def line(self, now_s: float) -> str:
-        """One line about the last five seconds, for a terminal."""
+        """One line about the last five seconds, for a terminal: rate, latency, drops, classes."""
         if not self._window:
             return "waiting for results"
         window = [result for result in self._window if result.received_s > now_s - WINDOW_S]
@@ -86,10 +86,10 @@ class LiveStatistics:
         seen = Counter(latest.class_names)
         names = ", ".join(f"{count} {name}" for name, count in seen.most_common(4)) or "nothing"
         rate = "  -  " if math.isnan(rate_hz) else f"{rate_hz:5.1f}"
+        p50_ms, p95_ms = _percentile(latencies_ms, 50), _percentile(latencies_ms, 95)
         return (
-            f"{now_s - self._first_s:5.1f} s | {rate} Hz | latency p50 "
-            f"{_percentile(latencies_ms, 50):.0f} p95 {_percentile(latencies_ms, 95):.0f} ms | "
-            f"in time {in_time:3.0f} % | dropped {self.dropped} | {names}"
+            f"{now_s - self._first_s:5.1f} s | {rate} Hz | {p50_ms:.0f} ms, p95 {p95_ms:.0f} ms | "
+            f"in time {in_time:.0f} % | dropped {self.dropped} | {names}"
         )
 
     def summary(self) -> dict[str, Any]:

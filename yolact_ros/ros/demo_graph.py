@@ -8,7 +8,7 @@ from rclpy.node import Node
 
 __all__ = ["Situation", "look_at_graph", "why_no_results"]
 
-IMAGE_TYPE = "sensor_msgs/msg/Image"
+IMAGE_TYPES = {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"}
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class Situation:
 
     Attributes:
         image_topic: the node's input.
-        image_publishers: of it, of the type sensor_msgs/Image.
+        image_publishers: of it.
         image_subscribers: of it; the node is one when it is active.
         result_publishers: of the node's instances.
-        image_topics: topics of the type sensor_msgs/Image, without the node's own.
+        image_topics: topics with images, raw or compressed, without the node's own.
         other_type: type that is published on the image topic instead; empty if none.
     """
 
@@ -72,7 +72,7 @@ def look_at_graph(node: Node, image_topic: str, result_topic: str, own_topic: st
         image_topics=tuple(
             name
             for name, kinds in node.get_topic_names_and_types()
-            if IMAGE_TYPE in kinds and name != own_topic and node.count_publishers(name)
+            if IMAGE_TYPES & set(kinds) and name != own_topic and node.count_publishers(name)
         ),
-        other_type=min(types - {IMAGE_TYPE}, default=""),
+        other_type=min(types - IMAGE_TYPES, default=""),
     )

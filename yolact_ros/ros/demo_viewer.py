@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
 import sys
 import threading
@@ -197,7 +198,10 @@ class _LiveLine:
             return
         self._shown_s = now_s
         text = statistics.line(now_s)
-        print(f"\r\x1b[K{text}" if self._terminal else text, end=self._ending, flush=True)
+        if self._terminal:
+            # A line that wraps could not be renewed.
+            text = f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}"
+        print(text, end=self._ending, flush=True)
         self._open = True
 
     def end(self) -> None:
