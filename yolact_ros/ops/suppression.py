@@ -93,13 +93,13 @@ def select_fast_nms(
 
 
 class _Ranking(NamedTuple):
-    """Boxes of each class by falling score; ties by row. Padded to the longest class.
+    """Boxes of each class by falling score; ties by row. Padded behind to the longest class.
 
     Attributes:
         class_ids (int64[c]): classes with at least one pair.
         rows (int64[c, r]): of the boxes.
         scores (float32[c, r]): -1 is padding.
-        edges (float32[5, c, r]): x1, y1, x2, y2 and area of the boxes; 0 where padded.
+        edges (float32[5, c, r]): x1, y1, x2, y2 and area of the boxes.
     """
 
     class_ids: NDArray[np.int64]
@@ -174,7 +174,6 @@ def _rank(
     edges = np.empty((5, *ranked.shape), np.float32)
     for edge in range(4):
         np.take(boxes_xyxy[:, edge], ranked, out=edges[edge])
-    edges[:4, padding] = 0
     edges[4] = (edges[2] - edges[0]) * (edges[3] - edges[1])
     return _Ranking(class_ids, ranked, scores, edges)
 
