@@ -1,0 +1,74 @@
+"""The Python example consumer, in its own process over DDS."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ros_client import RosClient
+from ros_processes import reserve_domain, ros_environment
+from sensor_msgs.msg import CameraInfo, Image
+from yolact_ros.msg import Instance, InstanceArray, InstanceMask
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "python" / "object_distance.py"
+
+
+@pytest.fixture
+def domain_id() -> Iterator[int]:
+    number, lock = reserve_domain()
+    yield number
+    lock.close()
+
+
+def cup_at_two_metres() -> tuple[CameraInfo, Image, InstanceArray]:
+    """A square 40 px right of the optical axis, 2 m away, before a wall at 5 m."""
+    depth_mm = np.full((120, 160), 5000, np.uint16)
+    depth_mm[50:70, 110:130] = 2000
+    info = CameraInfo(height=120, width=160)
+    info.k = [100.0, 0.0, 79.5, 0.0, 100.0, 59.5, 0.0, 0.0, 1.0]
+    depth = Image(height=120, width=160, encoding="16UC1", step=320)
+    depth.data = array("B", depth_mm.tobytes())
+    mask = InstanceMask(encoding=InstanceMask.BITS, x_offset=110, y_offset=50, width=20, height=20)
+    mask.data = array("B", np.packbits(np.ones((20, 20), np.bool_)).tobytes())
+    instances = InstanceArray(image_height=120, image_width=160)
+    instances.instances = [Instance(class_name="cup", score=0.9, mask=mask)]
+    depth.header.stamp.sec = instances.header.stamp.sec = 7
+    return info, depth, instances
+
+
+def test_the_example_prints_where_the_masked_object_is(domain_id: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(EXAMPLE)],
+        env=ros_environment(domain_id),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    client = RosClient(domain_id)
+    try:
+        messages = dict(
+            zip(("camera_info", "depth", "instances"), cup_at_two_metres(), strict=True)
+        )
+        publishers = {
+            topic: client.node.create_publisher(type(message), topic, 5)
+            for topic, message in messages.items()
+        }
+        client.spin_until(
+            lambda: all(p.get_subscription_count() for p in publishers.values()),
+            "the example's subscriptions",
+        )
+        for topic in ("camera_info", "depth"):
+            publishers[topic].publish(messages[topic])
+        # The three topics are not ordered among each other.
+        client.spin_for(1.0)
+        publishers["instances"].publish(messages["instances"])
+        assert process.stdout is not None
+        assert process.stdout.readline() == "cup at x 0.80 y 0.00 z 2.00 m\n"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        client.close()
