@@ -362,7 +362,9 @@ def test_saving_replaces_the_old_file_at_once(
             save_checkpoint(path, light)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-    save_checkpoint(path, light)
+    with path.open("rb") as reader:
+        save_checkpoint(path, light)
+        assert reader.read() == b"old"
     assert load_checkpoint(path).config == light.config
     assert list(tmp_path.iterdir()) == [path]
 
