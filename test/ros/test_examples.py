@@ -5,24 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from ros_client import RosClient
-from ros_processes import reserve_domain, ros_environment
 from sensor_msgs.msg import CameraInfo, Image
 from yolact_ros.msg import Instance, InstanceArray, InstanceMask
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "python" / "object_distance.py"
-
-
-@pytest.fixture
-def domain_id() -> Iterator[int]:
-    number, lock = reserve_domain()
-    yield number
-    lock.close()
 
 
 def cup_at_two_metres() -> tuple[CameraInfo, Image, InstanceArray]:
@@ -41,14 +31,15 @@ def cup_at_two_metres() -> tuple[CameraInfo, Image, InstanceArray]:
     return info, depth, instances
 
 
-def test_the_example_prints_where_the_masked_object_is(domain_id: int) -> None:
+def test_the_example_prints_where_the_masked_object_is(
+    client: RosClient, ros_env: dict[str, str]
+) -> None:
     process = subprocess.Popen(
         [sys.executable, str(EXAMPLE)],
-        env=ros_environment(domain_id),
+        env=ros_env,
         stdout=subprocess.PIPE,
         text=True,
     )
-    client = RosClient(domain_id)
     try:
         messages = dict(
             zip(("camera_info", "depth", "instances"), cup_at_two_metres(), strict=True)
@@ -71,4 +62,3 @@ def test_the_example_prints_where_the_masked_object_is(domain_id: int) -> None:
     finally:
         process.terminate()
         process.wait(timeout=30)
-        client.close()

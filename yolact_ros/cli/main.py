@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "bag": "evaluate and compare models on recorded rosbags",
     "convert": "turn Pascal SBD into a COCO annotation file",
     "demo": "play a clip through the ROS 2 node and keep the overlays",
+    "doctor": "check environment, ROS, GPU, model and image topics",
     "evaluate": "box and mask AP, per class, and speed",
     "predict": "find instances in images, folders, videos or a camera",
     "models": "list, fetch and verify trained models",

@@ -1,0 +1,210 @@
+"""The part of ``yolact doctor`` that needs ROS: messages, middleware and image topics."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from rclpy.utilities import get_rmw_implementation_identifier
+from sensor_msgs.msg import CompressedImage, Image
+
+from yolact_ros.cli.doctor_checks import Finding, Verdict
+from yolact_ros.errors import ImageError
+from yolact_ros.inference.cdr import read_compressed_image, read_image
+from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+from yolact_ros.ros.qos import LARGE_SEGMENT_BYTES, image_qos, shared_memory_segment_bytes
+
+__all__ = ["check_ros", "check_topics"]
+
+IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
+# Slower than this and a robot's view of the world is history.
+LEAST_RATE_HZ = 1.0
+OLDEST_STAMP_S = 1.0
+NS_PER_S = 1e9
+UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
+
+
+def check_ros() -> Iterator[Finding]:
+    """The package's messages, the middleware and its shared memory."""
+    if importlib.util.find_spec("yolact_ros.msg") is None:
+        yield Finding(
+            Verdict.WRONG,
+            "messages",
+            "yolact_ros.msg is not built",
+            "colcon build --packages-select yolact_ros, then source install/setup.bash",
+        )
+    else:
+        yield Finding(Verdict.GOOD, "messages", "yolact_ros.msg is importable")
+    middleware = get_rmw_implementation_identifier()
+    if "fastrtps" not in middleware:
+        yield Finding(Verdict.GOOD, "middleware", middleware)
+        return
+    segment_bytes = shared_memory_segment_bytes()
+    if segment_bytes is not None and segment_bytes >= LARGE_SEGMENT_BYTES:
+        yield Finding(
+            Verdict.GOOD, "middleware", f"{middleware}, segments of {segment_bytes / 1e6:.0f} MB"
+        )
+        return
+    yield Finding(
+        Verdict.NOTICE,
+        "middleware",
+        f"{middleware} with its default shared memory, which loses camera images on best effort",
+        "set FASTRTPS_DEFAULT_PROFILES_FILE to share/yolact_ros/config/fastdds.xml for the camera "
+        "driver and the node; the launch files do",
+    )
+
+
+def check_topics(topics: Sequence[str], listen_s: float) -> Iterator[Finding]:
+    """Publishers, quality of service, rate, size, encoding and stamps of image topics."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("yolact_doctor", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        for topic in topics:
+            yield from _check_topic(node, executor, node.resolve_topic_name(topic), listen_s)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+
+
+@dataclass
+class _Heard:
+    """Serialised images with the time (ns since the epoch) at which they arrived."""
+
+    images: list[bytes] = field(default_factory=list)
+    arrivals_ns: list[int] = field(default_factory=list)
+
+    def add(self, image: bytes) -> None:
+        # Two are enough to look into; the rest is only counted.
+        if len(self.images) < 2:
+            self.images.append(image)
+        self.arrivals_ns.append(time.time_ns())
+
+
+def _check_topic(
+    node: Node, executor: SingleThreadedExecutor, topic: str, listen_s: float
+) -> Iterator[Finding]:
+    publishers = _wait_for_publishers(node, executor, topic, listen_s)
+    if not publishers:
+        known = [
+            name
+            for name, types in node.get_topic_names_and_types()
+            if set(types) & set(IMAGE_TYPES)
+        ]
+        yield Finding(
+            Verdict.WRONG,
+            topic,
+            "nobody publishes here",
+            f"image topics that exist: {', '.join(sorted(known)) or 'none'}; also check that "
+            "ROS_DOMAIN_ID is the same in both terminals",
+        )
+        return
+    types = {publisher.topic_type for publisher in publishers}
+    if len(types) > 1 or not types <= set(IMAGE_TYPES):
+        yield Finding(
+            Verdict.WRONG,
+            topic,
+            f"its type is {', '.join(sorted(types))}",
+            f"expected {' or '.join(IMAGE_TYPES)}: name an image topic",
+        )
+        return
+    reliable = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
+    names = ", ".join(publisher.node_name for publisher in publishers)
+    type_name = types.pop()
+    yield Finding(
+        Verdict.GOOD,
+        topic,
+        f"{type_name} of {names}, {'reliable' if reliable else 'best effort'}",
+    )
+    heard = _Heard()
+    subscription = node.create_subscription(
+        IMAGE_TYPES[type_name], topic, heard.add, image_qos(reliable=reliable), raw=True
+    )
+    _spin(executor, listen_s)
+    node.destroy_subscription(subscription)
+    yield _judge_rate(topic, heard, listen_s, reliable=reliable)
+    if heard.images:
+        compressed = IMAGE_TYPES[type_name] is CompressedImage
+        yield _judge_image(topic, heard, compressed=compressed)
+
+
+def _wait_for_publishers(
+    node: Node, executor: SingleThreadedExecutor, topic: str, timeout_s: float
+) -> list[TopicEndpointInfo]:
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        publishers: list[TopicEndpointInfo] = node.get_publishers_info_by_topic(topic)
+        # Discovery tells of a publisher before it tells of its node.
+        named = [p.node_name != UNKNOWN_NODE for p in publishers]
+        if (named and all(named)) or time.monotonic() > deadline_s:
+            return publishers
+        executor.spin_once(timeout_sec=0.1)
+
+
+def _spin(executor: SingleThreadedExecutor, duration_s: float) -> None:
+    deadline_s = time.monotonic() + duration_s
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        executor.spin_once(timeout_sec=left_s)
+
+
+def _judge_rate(topic: str, heard: _Heard, listen_s: float, *, reliable: bool) -> Finding:
+    count = len(heard.arrivals_ns)
+    if count < 2:
+        return Finding(
+            Verdict.WRONG,
+            f"{topic} rate",
+            f"{count} images in {listen_s:g} s",
+            "is the camera running? "
+            + (
+                ""
+                if reliable
+                else "best effort loses images on Fast DDS's default shared memory: "
+            )
+            + ("" if reliable else "start the driver with the profile config/fastdds.xml"),
+        )
+    gaps_ns = heard.arrivals_ns[-1] - heard.arrivals_ns[0]
+    rate_hz = (count - 1) / max(gaps_ns / NS_PER_S, 1e-9)
+    verdict = Verdict.GOOD if rate_hz >= LEAST_RATE_HZ else Verdict.NOTICE
+    return Finding(verdict, f"{topic} rate", f"{rate_hz:.1f} Hz")
+
+
+def _judge_image(topic: str, heard: _Heard, *, compressed: bool) -> Finding:
+    subject = f"{topic} image"
+    try:
+        if compressed:
+            small = read_compressed_image(heard.images[0])
+            image, header, encoding = compressed_to_bgr(small), small.header, small.format
+        else:
+            message = read_image(heard.images[0])
+            image, header, encoding = image_to_bgr(message), message.header, message.encoding
+    except ImageError as error:
+        return Finding(
+            Verdict.WRONG, subject, f"{error}", "choose another encoding in the camera driver"
+        )
+    detail = f"{image.shape[1]} x {image.shape[0]} {encoding}"
+    if header.stamp_ns == 0:
+        return Finding(
+            Verdict.NOTICE,
+            subject,
+            f"{detail}, its stamp is zero",
+            "without stamps neither its age nor its place in tf is known: let the driver set them",
+        )
+    age_s = (heard.arrivals_ns[0] - header.stamp_ns) / NS_PER_S
+    if abs(age_s) > OLDEST_STAMP_S:
+        return Finding(
+            Verdict.NOTICE,
+            subject,
+            f"{detail}, its stamp is {age_s:.1f} s old",
+            "a bag or simulator: set use_sim_time; two computers: synchronise their clocks",
+        )
+    return Finding(Verdict.GOOD, subject, f"{detail}, {age_s * 1e3:.0f} ms old on arrival")
