@@ -24,13 +24,13 @@ from yolact_ros.evaluation.bag.definitions import (
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.instances import InstanceMessage, serialize_instances
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
-from yolact_ros.evaluation.bag.rle import crop_to_rle
 from yolact_ros.inference.budget import FrameBudget
 from yolact_ros.inference.budgeted import BudgetedPredictor
 from yolact_ros.inference.frame_plan import OverrunPolicy
 from yolact_ros.inference.ladder import QualityLadder
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import DetectedFrame, StageTimes
+from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.structures import Detections, MaskCrop, Prediction
 
 START_NS = 1_700_000_000_000_000_000
@@ -66,7 +66,7 @@ def box_instance(
     """An instance whose mask fills its box."""
     x, y, width, height = box
     bits = np.packbits(np.ones(width * height, np.uint8))
-    counts = crop_to_rle(MaskCrop(x, y, width, height, bits), (HEIGHT_PX, WIDTH_PX))
+    counts = encode_crop(MaskCrop(x, y, width, height, bits), HEIGHT_PX, WIDTH_PX)["counts"]
     return FoundInstance(
         class_id, name, score, (float(x), float(y), float(width), float(height)), counts
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -159,29 +157,14 @@ def test_processes_give_the_same_numbers_as_one(bag: Path, tmp_path: Path) -> No
     assert len(list((tmp_path / "two").glob("frames-*.jsonl"))) == 2
 
 
-KILLED = """
-import sys
-sys.path[:0] = {path!r}
-from pathlib import Path
-from bag_samples import ShapeSource, TRUTH_TOPIC
-from yolact_ros.evaluation.bag.evaluate import evaluate_bags
-from yolact_ros.evaluation.bag.options import EvaluationOptions
-class W:
-    def start(self, title, total):
-        return lambda count: None
-evaluate_bags(EvaluationOptions(bags=(Path({bag!r}),), output=Path({out!r}),
-    source=ShapeSource(crash_after=7), truth=(TRUTH_TOPIC,)), W())
-"""
-
-
 def test_a_killed_evaluation_goes_on_where_it_was(bag: Path, tmp_path: Path) -> None:
-    program = KILLED.format(path=sys.path, bag=str(bag), out=str(tmp_path / "out"))
-    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert killed.returncode == -9, killed.stderr.decode()
+    with pytest.raises(DataError, match="a process died"):
+        evaluate(options(bag, tmp_path / "out", source=ShapeSource(crash_after=3), jobs=2))
     journal_file = tmp_path / "out" / "frames-0.jsonl"
     with journal_file.open("a") as stream:
         stream.write('{"index":7,"stamp_ns":17')  # what a kill leaves of a line
-    assert Journal(tmp_path / "out").indices == frozenset(range(7))
+    done = Journal(tmp_path / "out").indices
+    assert {0, 2, 4} <= done <= {0, 1, 2, 3, 4, 5}
     watcher = Silent()
     resumed = dict(evaluate_bags(options(bag, tmp_path / "out"), watcher))
     whole = evaluate(options(bag, tmp_path / "whole"))
@@ -265,11 +248,6 @@ def test_one_failure_of_the_network_is_listed_and_ten_in_a_row_end_it(
     broken = ShapeSource(fail_on=tuple(range(NUM_FRAMES)))
     with pytest.raises(DataError, match="failed on 10 frames in a row"):
         evaluate(options(bag, tmp_path / "b", source=broken))
-
-
-def test_a_process_that_is_killed_is_one_clear_error(bag: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a process died"):
-        evaluate(options(bag, tmp_path / "a", source=ShapeSource(crash_after=2), jobs=2))
 
 
 def test_recorded_results_are_scored_without_a_network(tmp_path: Path) -> None:

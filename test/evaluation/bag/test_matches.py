@@ -12,8 +12,8 @@ from yolact_ros.evaluation.bag import matches as matches_module
 from yolact_ros.evaluation.bag.bootstrap import WeightedAp
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.matches import AREAS, MatchCollector, MatchTable, coco_metrics
-from yolact_ros.evaluation.bag.rle import crop_to_rle
 from yolact_ros.evaluation.coco import evaluate_results
+from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.structures import MaskCrop
 
 SHAPE = (120, 160)
@@ -25,7 +25,7 @@ def ellipse(box: tuple[int, int, int, int]) -> str:
     x, y, width, height = box
     rows, columns = np.mgrid[:height, :width]
     inside = ((rows + 0.5) / height * 2 - 1) ** 2 + ((columns + 0.5) / width * 2 - 1) ** 2 <= 1
-    return crop_to_rle(MaskCrop(x, y, width, height, np.packbits(inside)), SHAPE)
+    return encode_crop(MaskCrop(x, y, width, height, np.packbits(inside)), *SHAPE)["counts"]
 
 
 def random_frames(
@@ -144,7 +144,7 @@ def test_iou_of_a_match_is_that_of_its_masks() -> None:
 
 def box_mask(x: int, y: int, width: int, height: int) -> str:
     bits = np.packbits(np.ones(width * height, np.uint8))
-    return crop_to_rle(MaskCrop(x, y, width, height, bits), SHAPE)
+    return encode_crop(MaskCrop(x, y, width, height, bits), *SHAPE)["counts"]
 
 
 def test_weighted_ap_with_weights_of_one_is_cocos() -> None:

@@ -16,12 +16,12 @@ from yolact_ros.evaluation.bag.definitions import (
 )
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.messages import RawMessage
-from yolact_ros.evaluation.bag.rle import crop_to_rle, rle_to_crop, segmentation_to_rle
-from yolact_ros.structures import MaskCrop
+from yolact_ros.evaluation.bag.rle import rle_to_crop
+from yolact_ros.masks import to_coco_rle
 
 __all__ = ["InstanceMessage", "InstanceReader", "serialize_instances"]
 
-NONE, BITS, RLE = 0, 1, 2
+ENCODING_NONE, ENCODING_BITS = 0, 1
 NS_PER_S = 1_000_000_000
 
 
@@ -102,41 +102,12 @@ def _found_instance(row: Any, shape: tuple[int, int]) -> FoundInstance:
     )
     score = round(float(row.score), 6)
     return FoundInstance(
-        int(row.class_id), str(row.class_name), score, box, _counts(row.mask, shape)
+        int(row.class_id),
+        str(row.class_name),
+        score,
+        box,
+        "" if row.mask.encoding == ENCODING_NONE else to_coco_rle(row.mask, *shape)["counts"],
     )
-
-
-def _counts(mask: Any, shape: tuple[int, int]) -> str:
-    encoding = int(mask.encoding)
-    if encoding == NONE:
-        return ""
-    x_px, y_px = int(mask.x_offset), int(mask.y_offset)
-    width_px, height_px = int(mask.width), int(mask.height)
-    if x_px + width_px > shape[1] or y_px + height_px > shape[0]:
-        raise DataError(
-            f"a mask of {width_px}x{height_px} at {x_px},{y_px} leaves the image of "
-            f"{shape[1]}x{shape[0]} pixels"
-        )
-    if encoding == RLE:
-        if int(np.sum(mask.counts)) != width_px * height_px:
-            raise DataError(f"run lengths of a {width_px}x{height_px} mask do not add up")
-        if width_px * height_px == 0:
-            return crop_to_rle(MaskCrop(0, 0, 0, 0, np.zeros(0, np.uint8)), shape)
-        counts = [int(count) for count in mask.counts]
-        rle = segmentation_to_rle(
-            {"size": [height_px, width_px], "counts": counts}, (height_px, width_px)
-        )
-        inner = rle_to_crop(rle["counts"], (height_px, width_px))
-        crop = MaskCrop(
-            x_px + inner.x_offset, y_px + inner.y_offset, inner.width, inner.height, inner.bits
-        )
-        return crop_to_rle(crop, shape)
-    if encoding != BITS:
-        raise DataError(f"mask encoding {encoding} is unknown, expected 0 to 2")
-    bits = np.asarray(mask.data, np.uint8)
-    if bits.size != (width_px * height_px + 7) // 8:
-        raise DataError(f"{bits.size} bytes of bits do not make a {width_px}x{height_px} mask")
-    return crop_to_rle(MaskCrop(x_px, y_px, width_px, height_px, bits), shape)
 
 
 def serialize_instances(message: InstanceMessage) -> memoryview:
@@ -170,7 +141,7 @@ def _instance_message(
     crop = rle_to_crop(found.counts, shape) if found.counts else None
     empty = np.zeros(0, np.uint8)
     mask = types["yolact_ros/msg/InstanceMask"](
-        encoding=NONE if crop is None else BITS,
+        encoding=ENCODING_NONE if crop is None else ENCODING_BITS,
         x_offset=0 if crop is None else crop.x_offset,
         y_offset=0 if crop is None else crop.y_offset,
         width=0 if crop is None else crop.width,

@@ -11,7 +11,7 @@ from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
 from yolact_ros.structures import MaskCrop
 
-__all__ = ["crop_to_rle", "mask_iou", "rle_to_crop", "segmentation_to_rle"]
+__all__ = ["mask_iou", "rle_to_crop", "segmentation_to_rle"]
 
 Rle = dict[str, Any]
 """``size`` [height, width] and ``counts``, compressed, as text."""
@@ -35,35 +35,61 @@ def segmentation_to_rle(segmentation: Any, shape: tuple[int, int]) -> Rle:
             rle = segmentation
             if isinstance(rle["counts"], list):
                 rle = coco_mask.frPyObjects(rle, *shape)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except DataError:
+        raise
+    except Exception as error:
+        # pycocotools raises bare exceptions for what it does not know.
         raise DataError(f"not a COCO segmentation: {error!r}") from error
     counts = rle["counts"]
     text = counts.decode() if isinstance(counts, bytes) else str(counts)
     return {"size": list(shape), "counts": text}
 
 
-def crop_to_rle(crop: MaskCrop, shape: tuple[int, int]) -> str:
-    """Compressed run lengths of a crop's mask in an image of ``shape`` (height, width)."""
-    coco_mask = require("pycocotools.mask", extra="evaluate")
-    full = np.zeros(shape, np.uint8, order="F")
-    count = crop.width * crop.height
-    if count:
-        bits = np.unpackbits(crop.bits, count=count).reshape(crop.height, crop.width)
-        rows = slice(crop.y_offset, crop.y_offset + crop.height)
-        full[rows, crop.x_offset : crop.x_offset + crop.width] = bits
-    return str(coco_mask.encode(full)["counts"].decode())
-
-
 def rle_to_crop(counts: str, shape: tuple[int, int]) -> MaskCrop:
-    """The smallest crop that holds a mask of compressed run lengths."""
-    coco_mask = require("pycocotools.mask", extra="evaluate")
-    rle = {"size": list(shape), "counts": counts.encode()}
-    x_px, y_px, width_px, height_px = (int(edge) for edge in coco_mask.toBbox(rle))
-    if width_px == 0 or height_px == 0:
+    """The smallest crop that holds a mask of compressed run lengths.
+
+    Args:
+        counts: text as in COCO files.
+        shape: height and width of the image.
+
+    Raises:
+        DataError: the run lengths do not add up to the image.
+    """
+    runs = _run_lengths(counts)
+    if int(runs.sum()) != shape[0] * shape[1]:
+        raise DataError(f"run lengths of a mask do not add up to {shape[1]}x{shape[0]} pixels")
+    inside = np.arange(len(runs)) % 2 == 1
+    ends = np.cumsum(runs)[inside]
+    starts = ends - runs[inside]
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    if not len(starts):
         return MaskCrop(0, 0, 0, 0, np.zeros(0, np.uint8))
-    full = coco_mask.decode(rle)
-    bits = np.packbits(full[y_px : y_px + height_px, x_px : x_px + width_px])
-    return MaskCrop(x_px, y_px, width_px, height_px, bits)
+    x_px, last_column = int(starts[0]) // shape[0], int(ends[-1] - 1) // shape[0]
+    full = np.repeat(inside, runs).reshape(shape[1], shape[0])
+    columns = full[x_px : last_column + 1]
+    rows = np.flatnonzero(columns.any(axis=0))
+    y_px, last_row = int(rows[0]), int(rows[-1])
+    bits = np.packbits(columns[:, y_px : last_row + 1].T)
+    return MaskCrop(x_px, y_px, last_column + 1 - x_px, last_row + 1 - y_px, bits)
+
+
+def _run_lengths(counts: str) -> NDArray[np.int64]:
+    """COCO's text of run lengths: five bits a letter, differences to the run before last."""
+    runs: list[int] = []
+    value = shift = 0
+    for letter in counts.encode():
+        bits = letter - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        if len(runs) > 2:
+            value += runs[-2]
+        runs.append(value)
+        value = shift = 0
+    return np.array(runs, np.int64)
 
 
 def mask_iou(first: list[str], second: list[str], shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -1,0 +1,147 @@
+"""Run lengths in and out, against pycocotools and through messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from yolact_ros.errors import DataError
+from yolact_ros.evaluation.bag.definitions import INSTANCE_ARRAY, default_typestore
+from yolact_ros.evaluation.bag.frame import FoundInstance
+from yolact_ros.evaluation.bag.instances import (
+    InstanceMessage,
+    InstanceReader,
+    serialize_instances,
+)
+from yolact_ros.evaluation.bag.messages import BagTopic, RawMessage
+from yolact_ros.evaluation.bag.rle import mask_iou, rle_to_crop, segmentation_to_rle
+
+SHAPE = (37, 53)
+
+
+def blobs(seed: int) -> NDArray[np.bool_]:
+    random = np.random.default_rng(seed)
+    coarse = random.random((10, 14)) < random.random()
+    return coarse.repeat(4, axis=0).repeat(4, axis=1)[: SHAPE[0], : SHAPE[1]]
+
+
+def counts_of(mask: NDArray[np.bool_]) -> str:
+    return str(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode())
+
+
+MASKS = [
+    np.zeros(SHAPE, bool),
+    np.ones(SHAPE, bool),
+    np.eye(*SHAPE, dtype=bool),
+    *(blobs(seed) for seed in range(8)),
+]
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_a_crop_of_run_lengths_is_the_mask_inside_its_smallest_rectangle(
+    mask: NDArray[np.bool_],
+) -> None:
+    crop = rle_to_crop(counts_of(mask), SHAPE)
+    full = np.zeros(SHAPE, bool)
+    bits = np.unpackbits(crop.bits, count=crop.width * crop.height)
+    rows = slice(crop.y_offset, crop.y_offset + crop.height)
+    full[rows, crop.x_offset : crop.x_offset + crop.width] = bits.reshape(crop.height, crop.width)
+    np.testing.assert_array_equal(full, mask)
+    rows_used, columns_used = mask.any(axis=1).sum(), mask.any(axis=0).sum()
+    if mask is MASKS[2] or mask.all():
+        assert (crop.height, crop.width) == (rows_used, columns_used)
+
+
+def test_run_lengths_of_another_image_are_refused() -> None:
+    with pytest.raises(DataError, match="do not add up to 53x38"):
+        rle_to_crop(counts_of(MASKS[3]), (38, 53))
+
+
+@pytest.mark.parametrize("form", ["polygon", "plain", "compressed"])
+def test_every_form_of_a_segmentation_is_the_same_mask(form: str) -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[5:20, 8:40] = True
+    forms: dict[str, Any] = {
+        "polygon": [[8.0, 5.0, 40.0, 5.0, 40.0, 20.0, 8.0, 20.0]],
+        "plain": {
+            "size": list(SHAPE),
+            "counts": [8 * 37 + 5, *([15, 22] * 31), 15, 17 + 13 * 37],
+        },
+        "compressed": {"size": list(SHAPE), "counts": counts_of(mask)},
+    }
+    rle = segmentation_to_rle(forms[form], SHAPE)
+    assert rle == {"size": list(SHAPE), "counts": counts_of(mask)}
+
+
+@pytest.mark.parametrize("wrong", [{}, {"size": [1, 1]}, [[1.0, 2.0]], 7])
+def test_what_is_no_segmentation_is_one_clear_error(wrong: Any) -> None:
+    with pytest.raises(DataError, match=r"not a COCO segmentation|belongs to an image"):
+        segmentation_to_rle(wrong, SHAPE)
+
+
+def test_iou_of_masks_is_that_of_their_pixels() -> None:
+    ious = mask_iou([counts_of(m) for m in MASKS[1:5]], [counts_of(m) for m in MASKS[3:8]], SHAPE)
+    naive = [[(a & b).sum() / (a | b).sum() for b in MASKS[3:8]] for a in MASKS[1:5]]
+    np.testing.assert_allclose(ious, naive, atol=1e-12)
+
+
+def read_back(data: bytes) -> InstanceMessage:
+    return InstanceReader().read(RawMessage(BagTopic("/t", INSTANCE_ARRAY), 0, data))
+
+
+def test_instances_survive_their_message() -> None:
+    found = tuple(
+        FoundInstance(number, f"class {number}", 0.25 * number, (1.25, 2.5, 30.0, 20.75), counts)
+        for number, counts in enumerate(
+            ["", counts_of(MASKS[4]), counts_of(MASKS[1]), counts_of(MASKS[0])]
+        )
+    )
+    report = {"total_ms": 12.5, "deadline_met": False, "input_size": 320, "degradation": 3}
+    message = InstanceMessage(1_700_000_000_123_456_789, "camera", *SHAPE, found, report)
+    back = read_back(bytes(serialize_instances(message)))
+    assert back.stamp_ns == message.stamp_ns
+    assert back.instances == message.instances
+    assert {key: back.report[key] for key in report} == report
+
+
+def test_run_lengths_of_a_message_are_read_like_bits() -> None:
+    mask = MASKS[5][3:30, 10:50]
+    whole = np.zeros(SHAPE, bool)
+    whole[3:30, 10:50] = mask
+    store = default_typestore()
+    types = store.types
+    flat = mask.T.reshape(-1)
+    changes = np.flatnonzero(np.diff(flat.astype(np.int8), prepend=0, append=2))
+    runs = np.diff(changes, prepend=0)
+    plain = InstanceMessage(5, "", *SHAPE, (FoundInstance(0, "a", 1.0, (0, 0, 1, 1)),), {})
+    message = store.deserialize_cdr(serialize_instances(plain), INSTANCE_ARRAY)
+    message.instances[0].mask = types["yolact_ros/msg/InstanceMask"](
+        encoding=2,
+        x_offset=10,
+        y_offset=3,
+        width=40,
+        height=27,
+        counts=runs.astype(np.uint32),
+        data=np.zeros(0, np.uint8),
+    )
+    back = read_back(bytes(store.serialize_cdr(message, INSTANCE_ARRAY)))
+    assert back.instances[0].counts == counts_of(whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"width": 60}, {"data": np.zeros(3, np.uint8)}, {"encoding": 9}],
+)
+def test_impossible_masks_are_refused(changes: dict[str, Any]) -> None:
+    store = default_typestore()
+    found = FoundInstance(0, "a", 1.0, (0, 0, 1, 1), counts_of(MASKS[1]))
+    data = serialize_instances(InstanceMessage(5, "", *SHAPE, (found,), {}))
+    message = store.deserialize_cdr(data, INSTANCE_ARRAY)
+    for name, value in changes.items():
+        object.__setattr__(message.instances[0].mask, name, value)
+    with pytest.raises(DataError, match="InstanceMask"):
+        read_back(bytes(store.serialize_cdr(message, INSTANCE_ARRAY)))
