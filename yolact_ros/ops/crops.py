@@ -150,7 +150,6 @@ def _reaches(
     lower = np.clip(np.minimum(first, second) * source - CROP_PADDING, 0, source)
     upper = np.clip(np.maximum(first, second) * source + CROP_PADDING, 0, source)
     start, stop = np.ceil(lower), np.ceil(upper)
-    stop = np.maximum(start, stop)
     positions = _interpolation(source_size, size).positions
     # Beyond these, less than half of an output pixel's weight lies on the crop.
     margin = np.float32(MASK_THRESHOLD)
@@ -183,7 +182,8 @@ def _soft_crops(
         ]
         np.matmul(inside, item.coefficients, out=crop)
         crops.append(crop)
-    with np.errstate(over="ignore"):  # exp(-x) may be infinite; the sigmoid is then 0
+    # exp(-x) may be infinite or 0; the sigmoid is then 0 or 1.
+    with np.errstate(over="ignore", under="ignore"):
         np.exp(np.negative(values, out=values), out=values)
     np.reciprocal(np.add(values, 1, out=values), out=values)
     return crops

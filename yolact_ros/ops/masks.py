@@ -68,7 +68,7 @@ def _inside(first: Tensor, second: Tensor, size: int, padding: int) -> Tensor:
     # Half precision cannot count the pixels.
     dtype = torch.promote_types(first.dtype, torch.float32)
     first, second = first.to(dtype), second.to(dtype)
-    lower = (torch.minimum(first, second) * size - padding).clamp(min=0)
-    upper = (torch.maximum(first, second) * size + padding).clamp(max=size)
+    lower = torch.minimum(first, second) * size - padding
+    upper = torch.maximum(first, second) * size + padding
     pixels = torch.arange(size, dtype=dtype, device=first.device)
     return (pixels >= lower[:, None]) & (pixels < upper[:, None])
