@@ -183,6 +183,7 @@ def _evaluate_bag(
                 problems=problems,
                 progress=told,
                 report_unused=len(options.bags) == 1 and not task.stop,
+                separate_processed=_is_timed(options),
             )
             worst = worst_frames(score.frames, options.num_worst)
             pictures = _pictures(options, plan, journal, score, truth, worst)
@@ -227,10 +228,15 @@ def _records(journal: Journal, stop: int) -> Iterator[FrameRecord]:
 def _results(
     options: EvaluationOptions, records: Iterable[FrameRecord], period_ms: float
 ) -> Iterator[HeldResult]:
-    if options.replay is None and options.predictions is None:
+    if not _is_timed(options):
         return own_results(records)
     rate = options.replay.rate if options.replay is not None else 1.0
     return held_results(records, period_ms / rate)
+
+
+def _is_timed(options: EvaluationOptions) -> bool:
+    """Frames may be late or dropped, and then count by another's result."""
+    return options.replay is not None or options.predictions is not None
 
 
 def _pictures(

@@ -69,6 +69,7 @@ def score_frames(
     problems: ProblemLog,
     progress: Callable[[int], None] = lambda _: None,
     report_unused: bool = True,
+    separate_processed: bool = False,
 ) -> BagScore:
     """Score the frames of one bag in a single pass.
 
@@ -82,14 +83,21 @@ def score_frames(
         progress: told of frames done.
         report_unused: annotated frames that the bag does not have are a problem; not so where
             the truth covers more than this bag.
+        separate_processed: score the processed frames by themselves too, for where a frame may
+            count by another's result.
     """
-    scorer = _Scorer(truth, topic, operating_threshold, problems)
+    scorer = _Scorer(truth, topic, operating_threshold, problems, separate_processed)
     return scorer.run(results, progress, report_unused)
 
 
 class _Scorer:
     def __init__(
-        self, truth: Truth | None, topic: str, operating_threshold: float, problems: ProblemLog
+        self,
+        truth: Truth | None,
+        topic: str,
+        operating_threshold: float,
+        problems: ProblemLog,
+        separate_processed: bool,
     ) -> None:
         self._truth = truth
         self._topic = topic
@@ -106,25 +114,22 @@ class _Scorer:
             iou_types: tuple[IouType, ...] = ("bbox", "segm") if truth.has_masks else ("bbox",)
             self._names = {int(row["id"]): str(row["name"]) for row in truth.categories}
             self._collector = MatchCollector(truth.categories, iou_types)
-            self._own_collector = MatchCollector(truth.categories, iou_types)
+            if separate_processed:
+                self._own_collector = MatchCollector(truth.categories, iou_types)
             self._score.categories = truth.categories
 
     def run(
         self, results: Iterable[HeldResult], progress: Callable[[int], None], report_unused: bool
     ) -> BagScore:
-        held_differs = False
         for result in results:
-            held_differs |= result.frame.status in (PROCESSED, DROPPED) and (
-                result.held is not result.frame
-            )
             self._add(result)
             progress(1)
         score = self._score
-        if self._truth is not None and self._collector and self._own_collector:
+        if self._truth is not None and self._collector is not None:
             score.matches = self._collector.tables()
             score.num_scored = self._collector.num_frames
             score.unknown_classes = tuple(sorted(self._collector.unknown_classes))
-            if held_differs:
+            if self._own_collector is not None:
                 score.processed_matches = self._own_collector.tables()
                 score.num_scored_processed = self._own_collector.num_frames
             self._judge_frames()
@@ -189,7 +194,7 @@ class _Scorer:
 
     def _match(self, frame: FrameRecord, held: FrameRecord | None) -> int | None:
         """Score the frame against its truth; the number of its objects, None without truth."""
-        if self._truth is None or self._collector is None or self._own_collector is None:
+        if self._truth is None or self._collector is None:
             return None
         truth = self._truth.of_frame(frame.index, frame.stamp_ns)
         if truth is None or frame.status not in (PROCESSED, DROPPED):
@@ -205,7 +210,7 @@ class _Scorer:
             return None
         same_size = held is not None and (held.height_px, held.width_px) == shape
         self._collector.add(frame.index, truth, held.instances if held and same_size else ())
-        if frame.status == PROCESSED:
+        if frame.status == PROCESSED and self._own_collector is not None:
             self._own_collector.add(frame.index, truth, frame.instances)
         self._follow_truth(truth, shape)
         return sum(not row["iscrowd"] for row in truth["annotations"])
