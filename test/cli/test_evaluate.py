@@ -103,7 +103,7 @@ def test_boxes_alone_are_scored_as_boxes(annotations, tmp_path, capsys):
     path = tmp_path / "boxes.json"
     row = detection((10, 10, 30, 20))
     del row["segmentation"]
-    path.write_text(json.dumps([row]))
+    path.write_text(json.dumps([detection((50, 30, 20, 15), 2), row]))
     assert evaluate(annotations, "--results", path) == 0
     output = capsys.readouterr().out
     assert "box" in output
@@ -202,6 +202,22 @@ def test_kinds_of_nms_and_input_sizes_are_shown_side_by_side(tiny_model, own_fin
         for nms in ("fast", "standard", "cross-class")
     ]
     assert "1 image, 3 classes" in output
+
+
+def test_every_row_of_the_table_runs_with_its_own_settings(tiny_model, own_findings, monkeypatch):
+    from yolact_ros.inference.predictor import Predictor
+
+    real, used = Predictor.finish, []
+
+    def finish(self, frame):
+        used.append((self.settings.nms, self.settings.top_k, self.settings.score_threshold))
+        return real(self, frame)
+
+    monkeypatch.setattr(Predictor, "finish", finish)
+    monkeypatch.setattr(Predictor, "warm_up", lambda self: None)
+    arguments = ["--nms", "fast", "standard", "--limit", 1]
+    assert evaluate_model(tiny_model, own_findings, *arguments) == 0
+    assert used == [("fast", 100, 0.0), ("standard", 100, 0.0)]
 
 
 def test_detections_can_be_kept_and_scored_again(tiny_model, own_findings, tmp_path, capsys):

@@ -108,10 +108,11 @@ def test_a_video_leaves_a_video_of_its_rate_up_to_the_frame_limit(tiny_model, tm
 def test_only_the_wanted_classes_are_found_and_unknown_ones_are_named(
     tiny_model, tmp_path, photos, capsys
 ):
-    assert run(tiny_model, tmp_path, photos, "--classes", "dog, cup") == 0
-    rows = json.loads((tmp_path / "out/results.json").read_text())
-    assert rows
-    assert {row["category_id"] for row in rows} <= {18, 47}
+    for names, category_ids in (("person", {1}), ("dog, cup", {18, 47})):
+        assert run(tiny_model, tmp_path, photos, "--classes", names) == 0
+        rows = json.loads((tmp_path / "out/results.json").read_text())
+        assert rows
+        assert {row["category_id"] for row in rows} <= category_ids
     assert run(tiny_model, tmp_path, photos, "--classes", "dog,horse") == 2
     assert "no class 'horse'; it has person, cup, dog" in capsys.readouterr().err
 

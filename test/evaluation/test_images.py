@@ -46,6 +46,16 @@ def test_an_image_of_another_size_than_annotated_is_refused(dataset, tmp_path):
         list(DatasetImages(dataset, tmp_path))
 
 
+def test_rows_and_columns_are_those_that_were_annotated_whatever_exif_says(dataset, tmp_path):
+    encoded = cv2.imencode(".jpg", np.full((4, 6, 3), 90, np.uint8))[1].tobytes()
+    # APP1 segment: a little-endian TIFF header with the one tag Orientation = 6 (turn right).
+    tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    app1 = b"Exif\0\0" + tiff
+    segment = b"\xff\xe1" + (len(app1) + 2).to_bytes(2, "big") + app1
+    (tmp_path / "0.png").write_bytes(encoded[:2] + segment + encoded[2:])
+    assert next(iter(DatasetImages(dataset, tmp_path)))[1].shape == (4, 6, 3)
+
+
 def test_a_damaged_image_is_named(dataset, tmp_path):
     (tmp_path / "2.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"2\.png"):

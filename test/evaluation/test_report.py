@@ -29,9 +29,9 @@ def metrics(iou_type: str = "segm", ap: float = 0.298) -> CocoMetrics:
         ap_by_iou={0.5: 0.485, 0.7: 0.4},
         recall100=0.5,
         per_class=(
+            ClassMetrics(3, "kite", math.nan, math.nan, 0),
             ClassMetrics(1, "person", ap, 0.5, 10),
             ClassMetrics(2, "dog", 0.6, 0.7, 3),
-            ClassMetrics(3, "kite", math.nan, math.nan, 0),
         ),
         num_images=4,
     )
@@ -88,5 +88,5 @@ def test_json_has_everything_and_no_nan():
     (row,) = json.loads(json.dumps(to_json([evaluation()]), allow_nan=False))
     assert row["nms"] == "fast"
     assert row["masks"]["ap"] == 0.298
-    assert row["boxes"]["per_class"][2]["ap"] is None
+    assert row["boxes"]["per_class"][0]["ap"] is None
     assert row["stages"]["network"]["p50_ms"] == 20.0
