@@ -1,0 +1,70 @@
+"""Which precision a runtime computes in."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.inference.runtimes import precision
+from yolact_ros.inference.runtimes.precision import choose_precision, native_floats
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def choose(requested: str, device: torch.device = CPU) -> str:
+    return choose_precision(
+        requested,
+        runtime="openvino",
+        device=device,
+        offered=("fp32", "bf16", "int8"),
+        default="fp32",
+    )
+
+
+def test_auto_is_the_default_of_the_runtime() -> None:
+    assert choose("auto") == "fp32"
+
+
+def test_bf16_on_a_cpu_without_it_is_refused_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: False)
+    with pytest.raises(RuntimeUnavailableError, match=r"lacks AVX512-BF16 and AMX.*use fp32"):
+        choose("bf16")
+
+
+def test_bf16_on_a_cpu_with_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
+    assert choose("bf16") == "bf16"
+
+
+def test_int8_needs_no_units_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: False)
+    assert choose("int8") == "int8"
+
+
+def test_what_the_runtime_does_not_offer_is_refused() -> None:
+    with pytest.raises(RuntimeUnavailableError, match="no precision fp16 on cpu, only fp32"):
+        choose("fp16")
+
+
+def test_an_unknown_precision_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(RuntimeUnavailableError, match="'half', expected one of auto, fp32"):
+        choose("half")
+
+
+@pytest.mark.parametrize(
+    ("capability", "floats"),
+    [
+        ((6, 1), ("fp32",)),
+        ((7, 5), ("fp16", "fp32")),
+        ((8, 6), ("fp16", "bf16", "fp32")),
+        ((9, 0), ("fp16", "bf16", "fp32")),
+    ],
+)
+def test_gpus_differ_by_generation(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], floats: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert native_floats(CUDA) == floats

@@ -1,0 +1,163 @@
+"""Every runtime gives what eager gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from yolact_ros.errors import ImageError, RuntimeUnavailableError
+from yolact_ros.inference.runtimes.base import DeviceMemoryError, Runtime
+from yolact_ros.inference.runtimes.eager import EagerRuntime
+from yolact_ros.inference.runtimes.graph import GraphRuntime
+from yolact_ros.inference.runtimes.onnxruntime import OnnxRuntime
+from yolact_ros.inference.runtimes.openvino import OpenVinoRuntime
+from yolact_ros.inference.runtimes.precision import native_floats
+from yolact_ros.models import Yolact
+from yolact_ros.structures import NetworkOutput
+
+CPU = torch.device("cpu")
+has_bf16 = "bf16" in native_floats(CPU)
+needs_bf16 = pytest.mark.skipif(not has_bf16, reason="this CPU has no bfloat16 units")
+# Root mean square of the difference over that of the exact value.
+FP32_ERROR = 1e-5
+BF16_ERROR = 0.03
+
+
+def assert_close(output: NetworkOutput, exact: NetworkOutput, error: float) -> None:
+    assert output.semantic_logits is None
+    for name, got, expected in zip(NetworkOutput._fields[:4], output, exact, strict=False):
+        assert got.shape == expected.shape, name
+        assert got.dtype == torch.float32, name
+        difference = (got - expected).square().mean().sqrt() / expected.square().mean().sqrt()
+        assert difference <= error, name
+
+
+def reference(network: Yolact, images: Tensor) -> NetworkOutput:
+    with torch.inference_mode():
+        output: NetworkOutput = network(images)
+    return output
+
+
+def test_eager_is_the_network_itself(light: Yolact, images: Tensor) -> None:
+    output = EagerRuntime(light, device=CPU).run(images)
+    for got, expected in zip(output[:4], reference(light, images)[:4], strict=True):
+        assert torch.equal(got, expected)
+
+
+@needs_bf16
+def test_eager_in_bf16_is_close(light: Yolact, images: Tensor) -> None:
+    runtime = EagerRuntime(light, device=CPU, precision="bf16")
+    assert_close(runtime.run(images), reference(light, images), BF16_ERROR)
+
+
+def test_eager_takes_a_batch(light: Yolact, images: Tensor) -> None:
+    output = EagerRuntime(light, device=CPU).run(torch.cat([images, -images]))
+    assert output.class_logits.shape[0] == 2
+
+
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16)])
+def test_openvino_equals_eager(light: Yolact, images: Tensor, precision: str) -> None:
+    pytest.importorskip("openvino")
+    runtime = OpenVinoRuntime(light, device=CPU, precision=precision)
+    error = FP32_ERROR if precision == "fp32" else BF16_ERROR
+    assert_close(runtime.run(images), reference(light, images), error)
+
+
+def test_onnxruntime_equals_eager(light: Yolact, images: Tensor) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    runtime = OnnxRuntime(light, device=CPU)
+    assert_close(runtime.run(images), reference(light, images), FP32_ERROR)
+
+
+def open_eager(network: Yolact) -> Runtime:
+    return EagerRuntime(network, device=CPU)
+
+
+def open_openvino(network: Yolact) -> Runtime:
+    pytest.importorskip("openvino")
+    return OpenVinoRuntime(network, device=CPU)
+
+
+@pytest.mark.parametrize("open_one", [open_eager, open_openvino])
+def test_a_closed_runtime_says_so(
+    tiny: Yolact, images: Tensor, open_one: Callable[[Yolact], Runtime]
+) -> None:
+    runtime = open_one(tiny)
+    runtime.close()
+    runtime.close()
+    with pytest.raises(RuntimeUnavailableError, match="is closed"):
+        runtime.run(images)
+
+
+def test_a_runtime_describes_itself(tiny: Yolact) -> None:
+    assert EagerRuntime(tiny, device=CPU, reason="asked for").describe() == {
+        "runtime": "eager",
+        "precision": "fp32",
+        "device": "cpu",
+        "input_size_px": "64",
+        "reason": "asked for",
+    }
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 64, 60), (1, 1, 64, 64), (3, 64, 64), (0, 3, 64, 64), (17, 3, 64, 64)]
+)
+def test_another_input_shape_is_refused(tiny: Yolact, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ImageError, match="the network input"):
+        EagerRuntime(tiny, device=CPU).run(torch.zeros(shape))
+
+
+def test_another_input_type_is_refused(tiny: Yolact) -> None:
+    with pytest.raises(ImageError, match="float64"):
+        EagerRuntime(tiny, device=CPU).run(torch.zeros(1, 3, 64, 64, dtype=torch.float64))
+
+
+def test_a_device_out_of_memory_is_an_error_of_its_own(
+    tiny: Yolact, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out_of_memory(self: EagerRuntime, images: Tensor) -> NetworkOutput:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    runtime = EagerRuntime(tiny, device=CPU)
+    with monkeypatch.context() as patch:
+        patch.setattr(EagerRuntime, "_run", run_out_of_memory)
+        with pytest.raises(DeviceMemoryError, match="at an input of 64 px; use a smaller"):
+            runtime.run(images)
+    assert_close(runtime.run(images), reference(tiny, images), FP32_ERROR)
+
+
+def test_graph_without_cuda_names_the_alternatives(tiny: Yolact) -> None:
+    with pytest.raises(RuntimeUnavailableError, match=r"needs a CUDA device.*openvino"):
+        GraphRuntime(tiny, device=CPU)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_graph_equals_eager_and_waits_for_nothing(light: Yolact, images: Tensor) -> None:
+    device = torch.device("cuda")
+    runtime = GraphRuntime(light, device=device)
+    on_device = images.to(device)
+    runtime.run(on_device)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        output = runtime.run(on_device)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    on_host = NetworkOutput(*(tensor.cpu() for tensor in output[:4]))
+    assert_close(on_host, reference(light.cpu(), images), BF16_ERROR)
+
+
+def test_openvino_refuses_another_device(tiny: Yolact) -> None:
+    with pytest.raises(RuntimeUnavailableError, match="runs on the CPU, the device is cuda"):
+        OpenVinoRuntime(tiny, device=torch.device("cuda"))
+
+
+def test_onnxruntime_without_a_provider_for_the_device_says_what_it_has(tiny: Yolact) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.raises(RuntimeUnavailableError, match="no provider for cuda, only"):
+        OnnxRuntime(tiny, device=torch.device("cuda"))

@@ -1,0 +1,161 @@
+"""Opening a runtime by name, and the choice of the fastest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from yolact_ros.errors import DependencyError, RuntimeUnavailableError
+from yolact_ros.inference.runtimes import selection
+from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.selection import (
+    default_engine_folder,
+    measure_ms,
+    open_runtime,
+)
+from yolact_ros.models import Yolact
+from yolact_ros.structures import NetworkOutput
+
+CPU = torch.device("cpu")
+
+
+class StandIn(Runtime):
+    """A runtime that takes as long as the test wants."""
+
+    def __init__(self, name: str, taken_ms: float, reason: str) -> None:
+        super().__init__(input_size_px=64, device=CPU, precision="fp32", reason=reason)
+        self.__class__.name = name
+        self.taken_ms = taken_ms
+        self.is_closed = False
+
+    def _run(self, images: Tensor) -> NetworkOutput:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+Machine = Callable[[dict[str, float | Exception]], list[str]]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Makes a machine on which each runtime takes so long, or fails; returns what is opened."""
+
+    def install(speeds: dict[str, float | Exception]) -> list[str]:
+        opened: list[str] = []
+
+        def open_one(request: object, name: str, reason: str = "") -> Runtime:
+            opened.append(name)
+            speed = speeds[name]
+            if isinstance(speed, Exception):
+                raise speed
+            kind = type(f"StandIn_{name}", (StandIn,), {})
+            runtime: Runtime = kind(name, speed, reason)
+            return runtime
+
+        monkeypatch.setattr(selection, "_open_candidate", open_one)
+        monkeypatch.setattr(selection, "measure_ms", lambda runtime: runtime.taken_ms)
+        return opened
+
+    return install
+
+
+def test_auto_takes_the_fastest_and_says_why(tiny: Yolact, machine: Machine) -> None:
+    machine({"openvino": DependencyError("not installed"), "compiled": 9.0, "eager": 20.0})
+    runtime = open_runtime("auto", tiny, device=CPU)
+    assert runtime.name == "compiled"
+    reason = runtime.describe()["reason"]
+    assert "openvino not available (not installed)" in reason
+    assert "compiled fp32 9.0 ms; eager fp32 20.0 ms" in reason
+
+
+def test_auto_does_not_compile_for_minutes_where_openvino_is_there(
+    tiny: Yolact, machine: Machine
+) -> None:
+    opened = machine({"openvino": 5.0, "eager": 20.0})
+    assert open_runtime("auto", tiny, device=CPU).name == "openvino"
+    assert opened == ["openvino", "eager"]
+
+
+def test_auto_remembers_its_choice(tiny: Yolact, machine: Machine, tmp_path: Path) -> None:
+    opened = machine({"openvino": 5.0, "eager": 2.0})
+    assert open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path).name == "eager"
+    opened.clear()
+    runtime = open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path)
+    assert (runtime.name, opened) == ("eager", ["eager"])
+    assert "the fastest when it was measured" in runtime.describe()["reason"]
+
+
+def test_auto_measures_again_when_its_choice_cannot_run_any_more(
+    tiny: Yolact, machine: Machine, tmp_path: Path
+) -> None:
+    machine({"openvino": 5.0, "eager": 20.0})
+    open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path)
+    gone = RuntimeUnavailableError("uninstalled")
+    machine({"openvino": gone, "compiled": gone, "eager": 20.0})
+    assert open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path).name == "eager"
+
+
+@pytest.mark.parametrize("contents", [b"", b"{", b"[1]", b"\xff\xfe", b'{"key": 3}'])
+def test_a_damaged_memory_of_choices_is_written_anew(
+    tiny: Yolact, machine: Machine, tmp_path: Path, contents: bytes
+) -> None:
+    (tmp_path / "auto.json").write_bytes(contents)
+    machine({"openvino": 5.0, "eager": 20.0})
+    assert open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path).name == "openvino"
+    assert "openvino" in json.loads((tmp_path / "auto.json").read_text()).values()
+
+
+def test_a_choice_that_cannot_be_kept_is_used_all_the_same(
+    tiny: Yolact, machine: Machine, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    machine({"openvino": 5.0, "eager": 20.0})
+    folder = tmp_path / "file" / "engines"
+    assert open_runtime("auto", tiny, device=CPU, cache_folder=folder).name == "openvino"
+
+
+def test_when_nothing_runs_the_reasons_are_named(tiny: Yolact, machine: Machine) -> None:
+    machine({"openvino": DependencyError("openvino is not installed")})
+    with pytest.raises(RuntimeUnavailableError, match=r"no runtime.*openvino is not installed"):
+        open_runtime("auto", tiny, device=CPU, precision="int8")
+
+
+def test_an_unknown_runtime_is_refused_with_the_known_ones(tiny: Yolact) -> None:
+    with pytest.raises(RuntimeUnavailableError, match="'tensorflow', expected one of auto, eager"):
+        open_runtime("tensorflow", tiny, device=CPU)
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_a_runtime_that_is_not_installed_is_named_with_the_command(
+    tiny: Yolact, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(DependencyError, match=f"pip install {name}"):
+        open_runtime(name, tiny, device=CPU)
+
+
+def test_eager_in_auto_precision_is_exact_and_by_name(tiny: Yolact) -> None:
+    assert open_runtime("eager", tiny, device=CPU).describe()["precision"] == "fp32"
+
+
+def test_measuring_runs_the_network(tiny: Yolact) -> None:
+    assert 0.0 < measure_ms(open_runtime("eager", tiny, device=CPU)) < 5000.0
+
+
+def test_engines_are_kept_beside_the_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("YOLACT_ROS_CACHE", str(tmp_path))
+    assert default_engine_folder() == tmp_path / "engines"
+    monkeypatch.delenv("YOLACT_ROS_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert default_engine_folder() == tmp_path / "cache" / "yolact_ros" / "engines"

@@ -1,0 +1,70 @@
+"""Images that quantisation measures the range of activations on."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.config import YolactConfig
+from yolact_ros.errors import DataError
+from yolact_ros.inference.preprocess import Preprocessor
+
+__all__ = ["calibration_images", "images_digest", "network_inputs"]
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+MOST_IMAGES = 300
+
+_logger = logging.getLogger(__name__)
+
+
+def calibration_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """At most 300 images of a folder and the folders in it, spread evenly over their names.
+
+    Raises:
+        DataError: no such folder, or no image in it.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise DataError(f"the calibration folder {root} does not exist or is not a folder")
+    images = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not images:
+        raise DataError(
+            f"the calibration folder {root} has no image; expected some with one of the endings "
+            f"{', '.join(sorted(SUFFIXES))}"
+        )
+    step = max(len(images) / MOST_IMAGES, 1.0)
+    return [images[int(index * step)] for index in range(min(len(images), MOST_IMAGES))]
+
+
+def images_digest(images: Sequence[Path]) -> str:
+    """A text that changes when names or sizes of the images do."""
+    digest = hashlib.blake2b(digest_size=10)
+    for path in images:
+        digest.update(f"{path.name}\0{path.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def network_inputs(images: Sequence[Path], config: YolactConfig) -> Iterator[NDArray[np.float32]]:
+    """Each image as the network sees it, ``float32[1, 3, S, S]``; unreadable ones are left out.
+
+    Raises:
+        DataError: not one could be read.
+    """
+    preprocess = Preprocessor(config)
+    read = 0
+    for path in images:
+        image_bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image_bgr is None:
+            _logger.warning("the calibration image %s cannot be read and is left out", path)
+            continue
+        read += 1
+        yield preprocess(image_bgr.astype(np.uint8, copy=False)).numpy().copy()
+    if read == 0:
+        raise DataError(f"none of the {len(images)} calibration images can be read")

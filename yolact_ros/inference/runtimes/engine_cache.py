@@ -1,0 +1,113 @@
+"""Compiled and converted networks kept between runs, checked before use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from yolact_ros.models import Yolact
+
+__all__ = ["EngineCache", "engine_key"]
+
+MANIFEST = "manifest.json"
+KEY_DIGITS = 20
+
+_logger = logging.getLogger(__name__)
+
+
+def engine_key(kind: str, model: Yolact, *facts: str) -> str:
+    """A folder name that changes with all that a compiled network depends on.
+
+    Args:
+        kind: first part of the name.
+        model: its config, input size and weights count.
+        facts: whatever else counts: precision, version of the library.
+    """
+    digest = hashlib.blake2b(digest_size=KEY_DIGITS // 2)
+    machine = (torch.__version__, platform.machine(), torch.backends.cpu.get_cpu_capability())
+    config = json.dumps(model.config.to_dict(), sort_keys=True)
+    digest.update("\0".join((config, *machine, *facts)).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        contents = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(contents.view(torch.uint8).numpy().tobytes())
+    return f"{kind}-{model.config.name}-{model.config.input_size_px}-{digest.hexdigest()}"
+
+
+class EngineCache:
+    """Folders of files by key. A damaged one is rebuilt.
+
+    Args:
+        folder: where; None keeps nothing between runs.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="yolact_engines_")
+            folder = Path(self._temporary.name)
+        self._folder = folder
+
+    def get(self, key: str, build: Callable[[Path], None]) -> Path:
+        """The folder of ``key``; built if it is not there or its files are not what was written.
+
+        Args:
+            key: from :func:`engine_key`.
+            build: writes the files into the empty folder that it is given.
+        """
+        target = self._folder / key
+        if target.is_dir():
+            if self._is_intact(target):
+                return target
+            _logger.warning("the engine %s is damaged and is built again", target)
+            shutil.rmtree(target, ignore_errors=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".building-") as name:
+            building = Path(name) / key
+            building.mkdir()
+            build(building)
+            digests = {path.name: _digest(path) for path in sorted(building.iterdir())}
+            (building / MANIFEST).write_text(json.dumps(digests))
+            try:
+                os.replace(building, target)
+            except OSError:
+                # Another process was faster; both built the same.
+                if not self._is_intact(target):
+                    raise
+        return target
+
+    def contains(self, key: str) -> bool:
+        """Whether an intact engine is there."""
+        return self._is_intact(self._folder / key)
+
+    def discard(self, key: str) -> None:
+        """Remove an engine that is intact but cannot be used."""
+        shutil.rmtree(self._folder / key, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove what is not to be kept."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def _is_intact(self, target: Path) -> bool:
+        try:
+            digests = json.loads((target / MANIFEST).read_text())
+            return bool(digests) and all(
+                _digest(target / name) == digest for name, digest in digests.items()
+            )
+        except (OSError, ValueError, AttributeError):
+            return False
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()

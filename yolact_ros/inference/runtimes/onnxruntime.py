@@ -1,0 +1,197 @@
+"""ONNX Runtime: the network as an ONNX file, with TensorRT and CUDA where they are present."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from yolact_ros.dependencies import require
+from yolact_ros.errors import RuntimeUnavailableError, YolactError
+from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.engine_cache import EngineCache, engine_key
+from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
+from yolact_ros.inference.runtimes.precision import choose_precision, native_floats
+from yolact_ros.models import Yolact
+from yolact_ros.structures import NetworkOutput
+
+__all__ = ["OnnxRuntime", "export_onnx"]
+
+MODEL_FILE = "network.onnx"
+OPSET = 18
+OUTPUT_NAMES = ("box_offsets", "class_logits", "coefficients", "prototypes")
+# Best first.
+_PROVIDERS = {
+    "cuda": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
+    "cpu": ("CPUExecutionProvider",),
+}
+
+_logger = logging.getLogger(__name__)
+
+
+class OnnxRuntime(Runtime):
+    """The network in ONNX Runtime.
+
+    Args:
+        model: the network.
+        device: the CPU or a CUDA device that the installed onnxruntime supports.
+        precision: ``auto`` is fp32. fp16 needs the TensorRT provider.
+        cache_folder: keeps the exported network and TensorRT's engine; None exports every time.
+        reason: why this runtime.
+
+    Raises:
+        DependencyError: onnxruntime, onnx or onnxscript is not installed.
+        RuntimeUnavailableError: the installed onnxruntime does not support the device, no such
+            precision here, or the network cannot be exported.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(
+        self,
+        model: Yolact,
+        *,
+        device: torch.device,
+        precision: str = "auto",
+        cache_folder: Path | None = None,
+        reason: str = "",
+    ) -> None:
+        onnxruntime = require("onnxruntime", extra="onnx")
+        present = onnxruntime.get_available_providers()
+        providers = [name for name in _PROVIDERS.get(device.type, ()) if name in present]
+        if not providers:
+            raise RuntimeUnavailableError(
+                f"the installed onnxruntime has no provider for {device}, only "
+                f"{', '.join(present)}; install onnxruntime-gpu or set device to cpu"
+            )
+        has_tensorrt = "TensorrtExecutionProvider" in providers
+        offered = [name for name in native_floats(device) if name == "fp32" or has_tensorrt]
+        precision = choose_precision(
+            precision,
+            runtime=self.name,
+            device=device,
+            offered=[name for name in offered if name != "bf16"],
+            default="fp16" if "fp16" in offered else "fp32",
+        )
+        super().__init__(
+            input_size_px=model.config.input_size_px,
+            device=device,
+            precision=precision,
+            reason=reason,
+        )
+        self._cache = EngineCache(cache_folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        key = engine_key("onnx", model, f"opset {OPSET}")
+
+        def build(folder: Path) -> None:
+            export_onnx(model, folder / MODEL_FILE)
+
+        def open_session() -> Any:
+            folder = self._cache.get(key, build)
+            settings = [self._provider_options(name, cache_folder) for name in providers]
+            return onnxruntime.InferenceSession(
+                folder / MODEL_FILE, options, providers=list(zip(providers, settings, strict=True))
+            )
+
+        try:
+            self._session: Any = open_session()
+        except YolactError:
+            raise
+        except Exception as error:  # onnxruntime's own kinds
+            _logger.warning(
+                "onnxruntime cannot load the engine %s (%s); exporting again", key, error
+            )
+            self._cache.discard(key)
+            self._session = open_session()
+
+    def _provider_options(self, provider: str, cache_folder: Path | None) -> dict[str, Any]:
+        index = self.device.index or 0
+        if provider == "CUDAExecutionProvider":
+            return {"device_id": index, "use_tf32": 0 if self.precision == "fp32" else 1}
+        if provider == "TensorrtExecutionProvider":
+            options: dict[str, Any] = {
+                "device_id": index,
+                "trt_fp16_enable": self.precision == "fp16",
+            }
+            if cache_folder is not None:
+                engines = cache_folder / "tensorrt"
+                options |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engines)}
+            return options
+        return {}
+
+    def _run(self, images: Tensor) -> NetworkOutput:
+        if self._session is None:
+            raise self._closed()
+        if self.device.type == "cpu":
+            inputs = {"images": np.ascontiguousarray(images.numpy())}
+            results = self._session.run(OUTPUT_NAMES, inputs)
+            return InferenceNetwork.output(tuple(torch.from_numpy(result) for result in results))
+        return self._run_on_device(images.contiguous())
+
+    def _run_on_device(self, images: Tensor) -> NetworkOutput:
+        """Bind torch's own memory, so that nothing passes through the host."""
+        binding = self._session.io_binding()
+        index = self.device.index or 0
+        binding.bind_input(
+            "images", "cuda", index, np.float32, tuple(images.shape), images.data_ptr()
+        )
+        outputs = []
+        for node in self._session.get_outputs():
+            output = torch.empty(node.shape, dtype=torch.float32, device=self.device)
+            binding.bind_output(
+                node.name, "cuda", index, np.float32, tuple(output.shape), output.data_ptr()
+            )
+            outputs.append(output)
+        # onnxruntime has a stream of its own.
+        torch.cuda.current_stream(self.device).synchronize()
+        self._session.run_with_iobinding(binding)
+        return InferenceNetwork.output(tuple(outputs))
+
+    def close(self) -> None:
+        """Let go of the network."""
+        self._session = None
+        self._cache.close()
+
+
+def export_onnx(model: Yolact, path: str | os.PathLike[str]) -> None:
+    """Write a network as one ONNX file: ``images`` to box offsets, logits, coefficients, masks.
+
+    Args:
+        model: the network; its input size is fixed in the file.
+        path: of the file; overwritten.
+
+    Raises:
+        DependencyError: onnx or onnxscript is not installed.
+        RuntimeUnavailableError: the network cannot be exported.
+    """
+    require("onnx", extra="onnx")
+    require("onnxscript", extra="onnx")
+    network = prepare_network(
+        model, device=torch.device("cpu"), channels_last=False, plain_operators=True
+    )
+    side = model.config.input_size_px
+    try:
+        with torch.no_grad():
+            torch.onnx.export(
+                network,
+                (torch.zeros(1, 3, side, side),),
+                path,
+                input_names=["images"],
+                output_names=list(OUTPUT_NAMES),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises many kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RuntimeUnavailableError(
+            f"{model.config.name} cannot be exported to ONNX ({reason}); use another runtime"
+        ) from error

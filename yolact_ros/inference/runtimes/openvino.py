@@ -1,0 +1,186 @@
+"""OpenVINO, the fast runtime on CPUs; int8 by post-training quantisation."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from yolact_ros.dependencies import require
+from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.calibration import (
+    calibration_images,
+    images_digest,
+    network_inputs,
+)
+from yolact_ros.inference.runtimes.engine_cache import EngineCache, engine_key
+from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
+from yolact_ros.inference.runtimes.precision import (
+    choose_precision,
+    fastest_float,
+    native_floats,
+)
+from yolact_ros.models import Yolact
+from yolact_ros.structures import NetworkOutput
+
+__all__ = ["OpenVinoRuntime"]
+
+MODEL_FILE = "network.xml"
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+_logger = logging.getLogger(__name__)
+
+
+class OpenVinoRuntime(Runtime):
+    """The network converted to OpenVINO, on the CPU.
+
+    Args:
+        model: the network.
+        device: must be the CPU.
+        precision: ``auto`` is bf16 where the CPU has it natively, else fp32. ``int8`` quantises
+            weights and activations; layers that stay floats run in bf16 where that is native.
+        cache_folder: keeps the converted network; None converts every time.
+        calibration_folder: images that int8 measures the range of activations on.
+        reason: why this runtime.
+
+    Raises:
+        DependencyError: openvino, or for int8 nncf, is not installed.
+        RuntimeUnavailableError: not a CPU, no such precision here, int8 without images, or
+            OpenVINO cannot convert the network.
+    """
+
+    name = "openvino"
+
+    def __init__(
+        self,
+        model: Yolact,
+        *,
+        device: torch.device,
+        precision: str = "auto",
+        cache_folder: Path | None = None,
+        calibration_folder: str | os.PathLike[str] | None = None,
+        reason: str = "",
+    ) -> None:
+        if device.type != "cpu":
+            raise RuntimeUnavailableError(
+                f"the runtime openvino runs on the CPU, the device is {device}; set device to "
+                "cpu or runtime to graph"
+            )
+        precision = choose_precision(
+            precision,
+            runtime=self.name,
+            device=device,
+            offered=(*native_floats(device), "int8"),
+            default=fastest_float(device),
+        )
+        super().__init__(
+            input_size_px=model.config.input_size_px,
+            device=device,
+            precision=precision,
+            reason=reason,
+        )
+        openvino = require("openvino", extra="openvino")
+        self._cache = EngineCache(cache_folder)
+        options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _HINTS[
+                fastest_float(device) if precision == "int8" else precision
+            ],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        core = openvino.Core()
+        converted = self._converted(core, openvino, model, calibration_folder)
+        compiled = core.compile_model(converted, "CPU", options)
+        self._request: Any = compiled.create_infer_request()
+
+    def _converted(
+        self,
+        core: Any,
+        openvino: Any,
+        model: Yolact,
+        calibration_folder: str | os.PathLike[str] | None,
+    ) -> Any:
+        """The network as OpenVINO reads it, from the cache if it was converted before."""
+        version = f"openvino {openvino.__version__}"
+        float_key = engine_key("openvino-float", model, version)
+
+        def convert(folder: Path) -> None:
+            openvino.save_model(
+                _convert(openvino, model), folder / MODEL_FILE, compress_to_fp16=False
+            )
+
+        if self.precision != "int8":
+            return self._read(core, float_key, convert)
+        if calibration_folder is None:
+            raise RuntimeUnavailableError(
+                "precision int8 needs images to calibrate on; name a folder with some hundred "
+                "images like those of the camera"
+            )
+        nncf = require("nncf", extra="openvino")
+        images = calibration_images(calibration_folder)
+        key = engine_key(
+            "openvino-int8", model, version, f"nncf {nncf.__version__}", images_digest(images)
+        )
+
+        def quantize(folder: Path) -> None:
+            _logger.info("quantising to int8 with %d images; this takes minutes", len(images))
+            quantized = _quantize(nncf, self._read(core, float_key, convert), model, images)
+            openvino.save_model(quantized, folder / MODEL_FILE, compress_to_fp16=False)
+
+        return self._read(core, key, quantize)
+
+    def _read(self, core: Any, key: str, build: Any) -> Any:
+        try:
+            return core.read_model(self._cache.get(key, build) / MODEL_FILE)
+        except RuntimeError as error:
+            # Whole, but not readable: another OpenVINO wrote it, or its reader changed.
+            _logger.warning("OpenVINO cannot read the engine %s (%s); building again", key, error)
+            self._cache.discard(key)
+            return core.read_model(self._cache.get(key, build) / MODEL_FILE)
+
+    def _run(self, images: Tensor) -> NetworkOutput:
+        if self._request is None:
+            raise self._closed()
+        contiguous = np.ascontiguousarray(images.numpy())
+        results = self._request.infer([contiguous], share_inputs=True, share_outputs=True)
+        return InferenceNetwork.output(
+            tuple(torch.from_numpy(results[index]) for index in range(4))
+        )
+
+    def close(self) -> None:
+        """Let go of the network."""
+        self._request = None
+        self._cache.close()
+
+
+def _convert(openvino: Any, model: Yolact) -> Any:
+    network = prepare_network(
+        model, device=torch.device("cpu"), channels_last=False, plain_operators=True
+    )
+    side = model.config.input_size_px
+    example = torch.zeros(1, 3, side, side)
+    try:
+        with torch.no_grad():
+            return openvino.convert_model(network, example_input=example, input=[1, 3, side, side])
+    except Exception as error:  # OpenVINO's frontends raise several kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RuntimeUnavailableError(
+            f"OpenVINO cannot convert {model.config.name} ({reason}); set runtime to compiled or "
+            "eager"
+        ) from error
+
+
+def _quantize(nncf: Any, converted: Any, model: Yolact, images: list[Path]) -> Any:
+    return nncf.quantize(
+        converted,
+        nncf.Dataset(network_inputs(images, model.config)),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(images),
+        fast_bias_correction=True,
+    )

@@ -1,0 +1,94 @@
+"""Which number formats a device computes in natively."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection
+
+import torch
+
+from yolact_ros.errors import RuntimeUnavailableError
+
+__all__ = ["PRECISIONS", "choose_precision", "fastest_float", "float_type", "native_floats"]
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+_FLOAT_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Half precision pays from NVIDIA's Volta on, bfloat16 from Ampere on.
+_FP16_CUDA_CAPABILITY = (7, 0)
+_BF16_CUDA_CAPABILITY = (8, 0)
+
+
+def float_type(precision: str) -> torch.dtype:
+    """torch's type of ``fp32``, ``bf16`` or ``fp16``."""
+    return _FLOAT_TYPES[precision]
+
+
+@functools.cache
+def _cpu_has_bf16() -> bool:
+    try:
+        capabilities = torch.cpu.get_capabilities()
+    except (AttributeError, RuntimeError):  # torch before 2.9
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def native_floats(device: torch.device) -> tuple[str, ...]:
+    """The floating-point precisions that pay on a device, the fastest first."""
+    if device.type == "cpu":
+        return ("bf16", "fp32") if _cpu_has_bf16() else ("fp32",)
+    if device.type != "cuda":
+        return ("fp32",)
+    capability = torch.cuda.get_device_capability(device)
+    if capability >= _BF16_CUDA_CAPABILITY:
+        return ("fp16", "bf16", "fp32")
+    return ("fp16", "fp32") if capability >= _FP16_CUDA_CAPABILITY else ("fp32",)
+
+
+def fastest_float(device: torch.device) -> str:
+    """The fastest floating-point precision that a device has."""
+    return native_floats(device)[0]
+
+
+def choose_precision(
+    requested: str,
+    *,
+    runtime: str,
+    device: torch.device,
+    offered: Collection[str],
+    default: str,
+) -> str:
+    """The precision to use.
+
+    Args:
+        requested: one of :data:`PRECISIONS`.
+        runtime: name of the runtime, for the message.
+        device: where it runs.
+        offered: precisions that the runtime has.
+        default: what ``auto`` means.
+
+    Raises:
+        RuntimeUnavailableError: unknown, not offered by the runtime, or not native to the device.
+    """
+    if requested == "auto":
+        return default
+    if requested not in PRECISIONS:
+        raise RuntimeUnavailableError(
+            f"precision is {requested!r}, expected one of {', '.join(PRECISIONS)}"
+        )
+    if requested not in offered:
+        cure = "runtime openvino has int8" if requested == "int8" else "choose one of these"
+        raise RuntimeUnavailableError(
+            f"the runtime {runtime} has no precision {requested} on {device.type}, only "
+            f"{', '.join(offered)}; {cure}"
+        )
+    native = native_floats(device)
+    if requested != "int8" and requested not in native:
+        lacks = {
+            "bf16": "AVX512-BF16 and AMX" if device.type == "cpu" else "bfloat16 units",
+            "fp16": "half-precision units",
+        }[requested]
+        raise RuntimeUnavailableError(
+            f"precision {requested} is not native to {device} (it lacks {lacks}) and would be "
+            f"slower than fp32; use {native[0]} or auto"
+        )
+    return requested
