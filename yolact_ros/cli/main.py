@@ -23,6 +23,7 @@ SUBCOMMANDS = {
     "demo": "play a clip through the ROS 2 node and keep the overlays",
     "doctor": "check environment, ROS, GPU, model and image topics",
     "evaluate": "box and mask AP, per class, and speed",
+    "export": "write an ONNX file, checked against torch",
     "predict": "find instances in images, folders, videos or a camera",
     "models": "list, fetch and verify trained models",
     "train": "train or fine-tune a network on COCO-format data",

@@ -1,0 +1,194 @@
+"""ONNX files: the bare network, or the network with Fast NMS, checked with ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from yolact_ros.dependencies import require
+from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.inference.runtimes.fold import prepare_network
+from yolact_ros.models import Yolact
+from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.ops.static_nms import static_fast_nms
+
+__all__ = [
+    "DETECTION_OUTPUTS",
+    "NETWORK_OUTPUTS",
+    "ExportedNms",
+    "NetworkWithNms",
+    "export_detector",
+    "export_network",
+    "largest_differences",
+]
+
+OPSET = 18
+INPUT_NAME = "images"
+NETWORK_OUTPUTS = ("box_offsets", "class_logits", "coefficients", "prototypes")
+DETECTION_OUTPUTS = (
+    "boxes_xyxy",
+    "scores",
+    "class_ids",
+    "detection_coefficients",
+    "counts",
+    "prototypes",
+)
+
+
+@dataclass(frozen=True)
+class ExportedNms:
+    """Settings that are fixed in the file.
+
+    Attributes:
+        score_threshold: a detection's score must be above it.
+        iou_threshold: overlap above which the lower score goes.
+        max_detections: rows of the outputs.
+    """
+
+    score_threshold: float = 0.05
+    iou_threshold: float = 0.5
+    max_detections: int = 100
+
+
+class NetworkWithNms(nn.Module):
+    """Images to detections with static shapes; masks are left to ``sigmoid(P C^T)`` afterwards.
+
+    Args:
+        model: the network; its input size is the module's.
+        settings: of Fast NMS.
+    """
+
+    priors_cxcywh: Tensor
+
+    def __init__(self, model: Yolact, settings: ExportedNms) -> None:
+        super().__init__()
+        self.network = _plain_network(model)
+        self.settings = settings
+        self.register_buffer("priors_cxcywh", model.priors.detach().clone())
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """``float32[B, 3, S, S]`` to what :data:`DETECTION_OUTPUTS` names."""
+        offsets, logits, coefficients, prototypes = self.network(images)
+        found = static_fast_nms(
+            decode_boxes(offsets, self.priors_cxcywh),
+            logits.softmax(dim=2)[:, :, 1:],
+            coefficients,
+            score_threshold=self.settings.score_threshold,
+            iou_threshold=self.settings.iou_threshold,
+            max_detections=self.settings.max_detections,
+        )
+        return (
+            found.boxes_xyxy,
+            found.scores,
+            found.class_ids,
+            found.coefficients,
+            found.counts,
+            prototypes,
+        )
+
+
+def export_network(model: Yolact, path: str | os.PathLike[str]) -> nn.Module:
+    """Write the network as one ONNX file with the outputs :data:`NETWORK_OUTPUTS`.
+
+    Args:
+        model: the network; its input size is fixed in the file.
+        path: of the file; overwritten.
+
+    Returns:
+        the module that was exported, to compare with.
+
+    Raises:
+        DependencyError: onnx or onnxscript is not installed.
+        RuntimeUnavailableError: the network cannot be exported.
+    """
+    return _export(_plain_network(model), model, path, NETWORK_OUTPUTS)
+
+
+def export_detector(
+    model: Yolact, path: str | os.PathLike[str], settings: ExportedNms
+) -> nn.Module:
+    """Write network, box decoding and Fast NMS as one ONNX file (:data:`DETECTION_OUTPUTS`).
+
+    Arguments, result and errors as :func:`export_network`; ``settings`` are fixed in the file.
+    """
+    return _export(NetworkWithNms(model, settings).eval(), model, path, DETECTION_OUTPUTS)
+
+
+@torch.inference_mode()
+def largest_differences(
+    path: str | os.PathLike[str], module: nn.Module, images: Tensor
+) -> dict[str, float]:
+    """Run a file in ONNX Runtime beside the module it was exported from.
+
+    Args:
+        path: of the ONNX file.
+        module: from the export.
+        images (Tensor[n, 3, S, S]): normalised, as the preprocessor makes them.
+
+    Returns:
+        for each output the largest absolute difference over all images.
+
+    Raises:
+        DependencyError: onnxruntime is not installed.
+    """
+    onnxruntime = require("onnxruntime", extra="onnx")
+    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    largest = dict.fromkeys(names, 0.0)
+    for image in images.split(1):
+        expected = module(image)
+        actual = session.run(names, {INPUT_NAME: image.numpy()})
+        for name, ours, theirs in zip(names, expected, actual, strict=True):
+            difference = np.abs(ours.numpy().astype(np.float64) - theirs)
+            largest[name] = max(largest[name], float(difference.max(initial=0.0)))
+    return largest
+
+
+def _plain_network(model: Yolact) -> nn.Module:
+    return prepare_network(
+        model, device=torch.device("cpu"), channels_last=False, plain_operators=True
+    )
+
+
+def _export(
+    module: nn.Module,
+    model: Yolact,
+    path: str | os.PathLike[str],
+    output_names: tuple[str, ...],
+) -> nn.Module:
+    require("onnx", extra="onnx")
+    opset = require("onnxscript", extra="onnx").opset18
+
+    def stable_sort(
+        values: Any, *, stable: bool = True, dim: int = -1, descending: bool = False
+    ) -> Any:
+        # torch's exporter knows no stable sort; ONNX breaks ties of TopK by the lower index.
+        size = opset.Shape(values, start=dim, end=dim + 1)
+        return opset.TopK(values, size, axis=dim, largest=int(descending), sorted=1)
+
+    side = model.config.input_size_px
+    try:
+        with torch.no_grad():
+            torch.onnx.export(
+                module,
+                (torch.zeros(1, 3, side, side),),
+                path,
+                input_names=[INPUT_NAME],
+                output_names=list(output_names),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                custom_translation_table={torch.ops.aten.sort.stable: stable_sort},
+            )
+    except Exception as error:  # the exporter raises many kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RuntimeUnavailableError(
+            f"{model.config.name} cannot be exported to ONNX ({reason}); use another runtime"
+        ) from error
+    return module
