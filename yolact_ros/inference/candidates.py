@@ -51,7 +51,8 @@ def find_candidates(
         class_ids: rising; columns of the result; None is all classes.
 
     Raises:
-        YolactError: a class score or a candidate's box is NaN. Infinite boxes are left out.
+        YolactError: a class score or a candidate's box offset is NaN. Boxes that become infinite
+            are left out.
     """
     columns = slice(1, None) if class_ids is None else [c + 1 for c in class_ids]
     margins = class_logits[:, columns].amax(dim=1).float() - class_logits[:, 0].float()
@@ -61,8 +62,9 @@ def find_candidates(
     rows = (margins > least_margin - MARGIN_TOLERANCE).nonzero()[:, 0]
     # The column of the background belongs to the softmax and not to the result.
     scores = class_logits[rows].float().softmax(dim=1)[:, columns]
-    boxes = decode_boxes(box_offsets[rows].float(), priors_cxcywh[rows])
-    if boxes.isnan().any():
+    offsets = box_offsets[rows].float()
+    if offsets.isnan().any():
         raise YolactError("the network produced NaN boxes: its weights are damaged")
+    boxes = decode_boxes(offsets, priors_cxcywh[rows])
     reported = (scores.amax(dim=1) > floor) & boxes.isfinite().all(dim=1)
     return Candidates(rows[reported].cpu(), boxes[reported].cpu(), scores[reported].cpu())

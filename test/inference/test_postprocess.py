@@ -1,0 +1,364 @@
+"""Raw network output to instances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import nms_twins as twins
+import numpy as np
+import pytest
+import torch
+from golden_networks import recorded_arrays
+from torch import Tensor
+
+from yolact_ros.config import variant
+from yolact_ros.errors import ConfigError, YolactError
+from yolact_ros.inference.candidates import find_candidates
+from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
+from yolact_ros.inference.rescoring import rescore
+from yolact_ros.models import Yolact
+from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.ops.masks import assemble_masks
+from yolact_ros.ops.packing import unpack_bits
+from yolact_ros.structures import Detections, NetworkOutput, Prediction
+
+EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=100)
+NUM_CLASSES = 6
+CONFIG = variant("yolact_light", class_names=tuple("abcdef"), num_prototypes=4)
+
+
+def made_up_output(seed: int = 0, images: int = 1, priors: int = 400) -> NetworkOutput:
+    """Output of a network that is sure of some boxes and not of most."""
+    random = torch.Generator().manual_seed(seed)
+    logits = torch.randn(images, priors, NUM_CLASSES + 1, generator=random) * 2
+    logits[:, :, 0] += 6
+    return NetworkOutput(
+        box_offsets=torch.randn(images, priors, 4, generator=random),
+        class_logits=logits,
+        coefficients=torch.randn(images, priors, 4, generator=random).tanh(),
+        prototypes=torch.randn(images, 70, 70, 4, generator=random).relu(),
+    )
+
+
+def made_up_priors(priors: int = 400) -> Tensor:
+    random = torch.Generator().manual_seed(1)
+    return torch.rand(priors, 4, generator=random) * 0.4 + 0.1
+
+
+def processor(**options: Any) -> Postprocessor:
+    return Postprocessor(CONFIG, made_up_priors(), **options)
+
+
+def rows_of(detections: Detections, image: int = 0) -> list[tuple[int, float]]:
+    """Class and score of each detection."""
+    count = int(detections.counts[image])
+    classes, scores = detections.class_ids[image, :count], detections.scores[image, :count]
+    return list(zip(classes.tolist(), scores.tolist(), strict=True))
+
+
+def full_masks(prediction: Prediction) -> np.ndarray:
+    size = (prediction.image_height_px, prediction.image_width_px)
+    masks = np.zeros((len(prediction.masks), *size), np.bool_)
+    for mask, crop in zip(masks, prediction.masks, strict=True):
+        rows = slice(crop.y_offset, crop.y_offset + crop.height)
+        bits = unpack_bits(crop.bits, crop.height, crop.width)
+        mask[rows, crop.x_offset : crop.x_offset + crop.width] = bits
+    return masks
+
+
+@pytest.mark.parametrize(
+    ("nms", "prefix", "top_k"),
+    [("fast", "fast", 100), ("cross-class", "cc", 200), ("standard", "trad", 100)],
+)
+def test_detections_of_the_golden_network_are_the_references(
+    r50_network: Yolact, r50_output: NetworkOutput, nms: Any, prefix: str, top_k: int
+) -> None:
+    recorded = recorded_arrays("r50_infer")
+    postprocess = Postprocessor(r50_network.config, r50_network.priors)
+    settings = PostprocessConfig(score_threshold=0.0, top_k=top_k, nms=nms)
+    found = postprocess.detect(r50_output, settings)
+    count = int(found.counts[0])
+    np.testing.assert_array_equal(found.class_ids[0, :count], recorded[f"{prefix}_class"])
+    for name, values in (
+        ("box", found.boxes_xyxy),
+        ("score", found.scores),
+        ("mask", found.coefficients),
+    ):
+        np.testing.assert_allclose(values[0, :count], recorded[f"{prefix}_{name}"], atol=1e-4)
+
+
+def test_masks_and_boxes_of_the_golden_network_are_the_references(
+    r50_network: Yolact, r50_output: NetworkOutput
+) -> None:
+    recorded = recorded_arrays("r50_infer")
+    postprocess = Postprocessor(r50_network.config, r50_network.priors)
+    found = postprocess.detect(r50_output, EVERYTHING)
+    prediction = postprocess.assemble(found, r50_output.prototypes, 480, 640)
+    expected = np.unpackbits(recorded["fast_post_mask_bits"], axis=1).reshape(-1, 480, 640) > 0
+    masks = full_masks(prediction)
+    assert (masks != expected).sum() <= 10
+    both, either = (masks & expected).sum(axis=(1, 2)), (masks | expected).sum(axis=(1, 2))
+    assert (both >= 0.999 * either).all()
+    np.testing.assert_array_equal(
+        np.trunc(prediction.boxes_xyxy).astype(np.int64), recorded["fast_post_box"]
+    )
+
+
+@pytest.mark.parametrize(("width_px", "height_px"), [(640, 480), (1280, 720)])
+def test_the_display_threshold_shows_as_many_masks_as_the_reference(
+    r50_network: Yolact, r50_output: NetworkOutput, width_px: int, height_px: int
+) -> None:
+    recorded = recorded_arrays("r50_infer")
+    size = "" if width_px == 640 else f"_{width_px}x{height_px}"
+    postprocess = Postprocessor(r50_network.config, r50_network.priors)
+    settings = PostprocessConfig(score_threshold=0.15, top_k=100)
+    found = postprocess.detect(r50_output, settings)
+    prediction = postprocess.assemble(found, r50_output.prototypes, height_px, width_px)
+    assert len(prediction) == recorded["fast_thr015_count"]
+    areas = full_masks(prediction).sum(axis=(1, 2))
+    np.testing.assert_allclose(areas, recorded[f"fast_thr015{size}_mask_area"], atol=2)
+
+
+@pytest.mark.parametrize("class_ids", [None, (0,), (1, 4), (5, 2, 0)])
+@pytest.mark.parametrize("score_threshold", [0.0, 0.02, 0.3])
+def test_detections_are_those_of_the_whole_softmax_one_by_one(
+    class_ids: tuple[int, ...] | None, score_threshold: float
+) -> None:
+    """A class filter decides which classes compete; the softmax is over all of them."""
+    output = made_up_output()
+    settings = PostprocessConfig(score_threshold, top_k=60, class_ids=class_ids)
+    found = processor().detect(output, settings)
+    scores = output.class_logits[0].softmax(dim=1)[:, 1:]
+    columns = sorted(class_ids or range(NUM_CLASSES))
+    boxes = decode_boxes(output.box_offsets[0], made_up_priors())
+    expected = twins.fast_nms_one_by_one(
+        boxes.numpy(),
+        scores[:, columns].contiguous().numpy(),
+        max_detections=60,
+        display_threshold=score_threshold,
+    )
+    assert expected
+    assert [row[0] for row in rows_of(found)] == [columns[row[1]] for row in expected]
+    np.testing.assert_allclose(
+        [row[1] for row in rows_of(found)], [row[2] for row in expected], rtol=1e-6
+    )
+    np.testing.assert_array_equal(
+        found.boxes_xyxy[0, : len(expected)], boxes[[row[0] for row in expected]]
+    )
+
+
+@pytest.mark.parametrize("floor", [0.05, 0.3, 0.9999, 1.0])
+def test_no_candidate_is_lost_before_the_softmax(floor: float) -> None:
+    """Also next to the floor: probabilities are spread closely around it."""
+    margin = float(np.log(floor / (1 - floor))) if floor < 1 else 30.0
+    logits = torch.zeros(2001, 3)
+    logits[:, 1] = margin + torch.linspace(-1e-3, 1e-3, 2001)
+    logits[:, 2] = -60
+    offsets = torch.zeros(2001, 4)
+    found = find_candidates(logits, offsets, made_up_priors(2001), floor)
+    expected = (logits.softmax(dim=1)[:, 1:].amax(dim=1) > floor).nonzero()[:, 0]
+    np.testing.assert_array_equal(found.rows, expected)
+
+
+def test_logits_in_half_precision_are_taken() -> None:
+    output = made_up_output()
+    half = NetworkOutput(*(value.bfloat16() for value in output[:4]))
+    single = NetworkOutput(*(value.float() for value in half[:4]))
+    found, expected = (processor().detect(o, EVERYTHING) for o in (half, single))
+    assert rows_of(found) == rows_of(expected)
+    prediction = processor().assemble(found, half.prototypes, 48, 64)
+    assert prediction.scores.dtype == np.float32
+
+
+def test_the_form_for_devices_detects_the_same() -> None:
+    """Run on the CPU here; on a device it is the only one."""
+    output = made_up_output(seed=3, images=2)
+    for settings in (
+        EVERYTHING,
+        PostprocessConfig(score_threshold=0.3, top_k=7),
+        PostprocessConfig(score_threshold=0.1, class_ids=(4, 1)),
+    ):
+        postprocess = processor()
+        on_host = postprocess.detect(output, settings)
+        ids = tuple(sorted(settings.class_ids)) if settings.class_ids else None
+        on_device = postprocess._detect_on_device(output, settings, ids, settings.top_k)
+        for image in range(2):
+            assert rows_of(on_host, image)
+            host_rows, device_rows = rows_of(on_host, image), rows_of(on_device, image)
+            assert [row[0] for row in host_rows] == [row[0] for row in device_rows]
+            np.testing.assert_allclose(
+                [row[1] for row in host_rows], [row[1] for row in device_rows], rtol=1e-5
+            )
+
+
+def test_every_image_of_a_batch_has_its_own_detections_and_masks() -> None:
+    output = made_up_output(seed=4, images=3)
+    postprocess = processor()
+    together = postprocess.detect(output, EVERYTHING)
+    for image in range(3):
+        own = NetworkOutput(*(value[image : image + 1] for value in output[:4]))
+        alone = postprocess.detect(own, EVERYTHING)
+        assert rows_of(together, image) == rows_of(alone)
+        first = postprocess.assemble(together, output.prototypes, 60, 80, image=image)
+        second = postprocess.assemble(alone, own.prototypes, 60, 80)
+        np.testing.assert_array_equal(full_masks(first), full_masks(second))
+
+
+def test_boxes_are_clipped_to_the_image_and_in_order() -> None:
+    detections = Detections(
+        boxes_xyxy=torch.tensor([[[-0.5, 0.25, 0.5, 2.0], [0.75, 0.5, 0.25, 0.0]]]),
+        scores=torch.tensor([[0.9, 0.8]]),
+        class_ids=torch.tensor([[1, 2]]),
+        coefficients=torch.zeros(1, 2, 4),
+        counts=torch.tensor([2]),
+    )
+    prediction = processor().assemble(detections, torch.zeros(1, 10, 10, 4), 80, 200)
+    assert prediction.boxes_xyxy.tolist() == [[0, 20, 100, 80], [50, 0, 150, 40]]
+    assert (prediction.image_height_px, prediction.image_width_px) == (80, 200)
+
+
+def test_fewer_instances_and_no_masks_can_be_asked_for() -> None:
+    output = made_up_output()
+    postprocess = processor()
+    found = postprocess.detect(output, EVERYTHING)
+    everything = postprocess.assemble(found, output.prototypes, 60, 80)
+    few = postprocess.assemble(found, output.prototypes, 60, 80, max_instances=2)
+    assert few.scores.tolist() == everything.scores[:2].tolist()
+    assert len(few.masks) == 2
+    boxes = postprocess.assemble(found, output.prototypes, 60, 80, masks=False)
+    assert boxes.masks == ()
+    np.testing.assert_array_equal(boxes.boxes_xyxy, everything.boxes_xyxy)
+
+
+def test_an_image_without_instances_gives_an_empty_prediction() -> None:
+    output = made_up_output()
+    output.class_logits[..., 0] = 50
+    postprocess = processor()
+    found = postprocess.detect(output, EVERYTHING)
+    prediction = postprocess.assemble(found, output.prototypes, 60, 80)
+    assert len(prediction) == 0
+    assert prediction.boxes_xyxy.shape == (0, 4)
+    assert prediction.masks == ()
+
+
+@pytest.mark.parametrize("field", ["box_offsets", "class_logits", "coefficients", "prototypes"])
+def test_nan_from_the_network_is_an_error_that_says_so(field: str) -> None:
+    output = made_up_output()
+    getattr(output, field)[:] = float("nan")
+    postprocess = processor()
+    with pytest.raises(YolactError, match="produced NaN"):
+        postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes, 60, 80)
+
+
+def test_a_single_nan_score_is_noticed_also_by_the_form_for_devices() -> None:
+    output = made_up_output(images=2)
+    output.class_logits[1, 17, 3] = float("nan")
+    postprocess = processor()
+    with pytest.raises(YolactError, match="NaN class scores"):
+        postprocess.detect(output, EVERYTHING)
+    found = postprocess._detect_on_device(output, EVERYTHING, None, 100)
+    assert found.counts[0] > 0
+    with pytest.raises(YolactError, match="NaN class scores"):
+        postprocess.assemble(found, output.prototypes, 60, 80, image=1)
+
+
+def test_infinite_boxes_are_left_out() -> None:
+    output = made_up_output()
+    best = int(processor().detect(output, EVERYTHING).counts[0])
+    output.box_offsets[0, :, 2] = 1e4
+    output.box_offsets[0, ::2, 2] = 0
+    found = processor().detect(output, EVERYTHING)
+    assert 0 < int(found.counts[0]) <= best
+    assert found.boxes_xyxy.isfinite().all()
+
+
+def test_rescoring_multiplies_scores_and_sorts_again() -> None:
+    output = made_up_output()
+    plain = processor().detect(output, EVERYTHING)
+    count = int(plain.counts[0])
+    quality = torch.rand(NUM_CLASSES, generator=torch.Generator().manual_seed(5))
+    seen: list[Tensor] = []
+
+    def network(masks: Tensor) -> Tensor:
+        seen.append(masks)
+        return quality.expand(len(masks), -1)
+
+    rescored = processor(mask_rescoring=network).detect(output, EVERYTHING)
+    assert int(rescored.counts[0]) == count
+    expected = plain.scores[0, :count] * quality[plain.class_ids[0, :count]]
+    order = expected.argsort(descending=True, stable=True)
+    torch.testing.assert_close(rescored.scores[0, :count], expected[order])
+    torch.testing.assert_close(
+        rescored.coefficients[0, :count], plain.coefficients[0, :count][order]
+    )
+    soft = assemble_masks(
+        output.prototypes[0], plain.coefficients[0, :count], plain.boxes_xyxy[0, :count]
+    )
+    torch.testing.assert_close(seen[0], soft[:, None])
+
+
+def test_rescoring_sees_more_than_top_k_since_it_changes_the_order() -> None:
+    output = made_up_output()
+
+    def network(masks: Tensor) -> Tensor:
+        return torch.arange(1.0, len(masks) + 1)[:, None].expand(-1, NUM_CLASSES)
+
+    everything = processor(mask_rescoring=network).detect(output, EVERYTHING)
+    best = processor(mask_rescoring=network).detect(output, replace(EVERYTHING, top_k=5))
+    assert rows_of(best) == rows_of(everything)[:5]
+
+
+def test_rescoring_an_image_without_instances_does_nothing() -> None:
+    empty = Detections(
+        torch.zeros(1, 5, 4),
+        torch.zeros(1, 5),
+        torch.zeros(1, 5, dtype=torch.int64),
+        torch.zeros(1, 5, 4),
+        torch.zeros(1, dtype=torch.int64),
+    )
+    rescored = rescore(empty, torch.zeros(1, 70, 70, 4), lambda masks: masks[1:])
+    assert not rescored.scores.any()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"score_threshold": 1.5}, "score_threshold is 1.5, expected 0..1"),
+        ({"nms_threshold": -0.1}, "nms_threshold is -0.1"),
+        ({"score_threshold": float("nan")}, "score_threshold is nan"),
+        ({"top_k": 0}, "top_k is 0, expected 1..200"),
+        ({"nms": "soft"}, "nms is 'soft', expected one of fast"),
+        ({"class_ids": ()}, "class_ids is ()"),
+        ({"class_ids": (1, 1)}, "twice"),
+    ],
+)
+def test_settings_out_of_range_are_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        PostprocessConfig(**values)
+    assert message in str(error.value)
+
+
+def test_a_class_that_the_network_does_not_have_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"class_ids has 6, but yolact_light has .* 0..5"):
+        processor().detect(made_up_output(), PostprocessConfig(class_ids=(1, 6)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_device_gives_the_predictions_of_the_host() -> None:
+    output = made_up_output(seed=6)
+    on_device = NetworkOutput(*(value.cuda() for value in output[:4]))
+    device_processor = Postprocessor(CONFIG, made_up_priors().cuda())
+    device_processor.detect(on_device, EVERYTHING)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = device_processor.detect(on_device, EVERYTHING)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    first = device_processor.assemble(found, on_device.prototypes, 60, 80)
+    second = processor().assemble(
+        processor().detect(output, EVERYTHING), output.prototypes, 60, 80
+    )
+    np.testing.assert_array_equal(first.class_ids, second.class_ids)
+    np.testing.assert_allclose(first.scores, second.scores, atol=1e-5)
+    assert (full_masks(first) != full_masks(second)).mean() < 1e-4

@@ -1,0 +1,222 @@
+"""The whole way of an image through a predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import golden_recipe
+import numpy as np
+import pytest
+import torch
+from golden_networks import recorded_arrays, smallest
+from torch import nn
+
+from yolact_ros.errors import (
+    CheckpointError,
+    ConfigError,
+    ImageError,
+    RuntimeUnavailableError,
+    YolactError,
+)
+from yolact_ros.inference.postprocess import PostprocessConfig
+from yolact_ros.inference.predictor import Predictor, choose_device
+from yolact_ros.models import Yolact, build_network
+from yolact_ros.models.checkpoint import save_checkpoint
+from yolact_ros.structures import Prediction
+
+EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=30)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The networks are tiny, and on a busy machine two threads mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def small_network() -> Yolact:
+    """An untrained network whose boxes pass the score floor."""
+    torch.manual_seed(3)
+    network = build_network(smallest("yolact_light", class_names=("cup", "dog")))
+    for module in network.prediction_layers[0].modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=0.2)
+    return network
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Iterator[Predictor]:
+    made = Predictor(small_network(), device="cpu", settings=EVERYTHING)
+    yield made
+    made.close()
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+def assert_same(first: Prediction, second: Prediction) -> None:
+    np.testing.assert_array_equal(first.class_ids, second.class_ids)
+    np.testing.assert_array_equal(first.scores, second.scores)
+    np.testing.assert_array_equal(first.boxes_xyxy, second.boxes_xyxy)
+    assert len(first.masks) == len(second.masks)
+    for ours, theirs in zip(first.masks, second.masks, strict=True):
+        np.testing.assert_array_equal(ours.bits, theirs.bits)
+
+
+def test_the_golden_image_gives_the_references_instances(r50_network: Yolact) -> None:
+    """From pixels on: the path with OpenCV's resize, which the reference recorded too."""
+    recorded = recorded_arrays("r50_infer")
+    settings = PostprocessConfig(score_threshold=0.0, top_k=100)
+    predictor = Predictor(r50_network, device="cpu", settings=settings)
+    prediction = predictor.predict(golden_recipe.image())
+    predictor.close()
+    np.testing.assert_array_equal(prediction.class_ids, recorded["cv2path_fast_class"])
+    np.testing.assert_allclose(prediction.scores, recorded["cv2path_fast_score"], atol=1e-4)
+    boxes = np.clip(recorded["cv2path_fast_box"] * (640, 480, 640, 480), 0, (640, 480, 640, 480))
+    np.testing.assert_allclose(prediction.boxes_xyxy, boxes, atol=0.05)
+    areas = [int(np.unpackbits(crop.bits).sum()) for crop in prediction.masks]
+    np.testing.assert_allclose(areas, recorded["fast_post_mask_area"], atol=30, rtol=1e-3)
+
+
+def test_scores_fall_and_all_arrays_belong_together(predictor: Predictor) -> None:
+    prediction = predictor.predict(picture())
+    count = len(prediction)
+    assert 0 < count <= EVERYTHING.top_k
+    assert (np.diff(prediction.scores) <= 0).all()
+    assert prediction.class_ids.dtype == np.int64
+    assert prediction.scores.dtype == prediction.boxes_xyxy.dtype == np.float32
+    assert prediction.boxes_xyxy.shape == (count, 4)
+    assert len(prediction.masks) == count
+    assert (prediction.image_height_px, prediction.image_width_px) == (48, 64)
+    assert predictor.class_names == ("cup", "dog")
+
+
+def test_the_same_image_gives_the_same_result(predictor: Predictor) -> None:
+    first = predictor.predict(picture(1))
+    predictor.predict(picture(2))
+    assert_same(first, predictor.predict(picture(1)))
+
+
+def test_a_prediction_stays_as_it_is_when_the_next_image_comes(predictor: Predictor) -> None:
+    first = predictor.predict(picture(1))
+    scores, bits = first.scores.copy(), [crop.bits.copy() for crop in first.masks]
+    predictor.predict(picture(2))
+    np.testing.assert_array_equal(first.scores, scores)
+    for crop, before in zip(first.masks, bits, strict=True):
+        np.testing.assert_array_equal(crop.bits, before)
+
+
+def test_the_stages_are_timed(predictor: Predictor) -> None:
+    prediction, times = predictor.predict_timed(picture())
+    assert_same(prediction, predictor.predict(picture()))
+    assert all(time_ms > 0 for time_ms in times)
+
+
+def test_settings_can_change_between_images() -> None:
+    predictor = Predictor(small_network(), device="cpu", settings=EVERYTHING)
+    everything = predictor.predict(picture())
+    predictor.settings = replace(EVERYTHING, top_k=2, masks=False)
+    few = predictor.predict(picture())
+    predictor.settings = replace(EVERYTHING, class_ids=(1,))
+    dogs = predictor.predict(picture())
+    predictor.close()
+    np.testing.assert_array_equal(few.scores, everything.scores[:2])
+    assert few.masks == ()
+    assert set(dogs.class_ids.tolist()) == {1}
+
+
+def test_a_caller_can_decide_about_masks_after_the_detections(predictor: Predictor) -> None:
+    whole = predictor.predict(picture())
+    frame = predictor.detect(picture())
+    few, times = predictor.finish(frame, max_instances=1)
+    assert len(few) == len(few.masks) == 1
+    np.testing.assert_array_equal(few.masks[0].bits, whole.masks[0].bits)
+    assert times.inference_ms == frame.times.inference_ms
+    assert times.postprocess_ms > frame.times.postprocess_ms
+    assert predictor.finish(frame, masks=False)[0].masks == ()
+    coarse, _ = predictor.finish(frame, mask_stride=4)
+    assert len(coarse.masks) == len(whole.masks)
+    assert_same(predictor.finish(frame)[0], whole)
+
+
+def test_warming_up_leaves_the_settings_alone() -> None:
+    settings = replace(EVERYTHING, class_ids=(7,))
+    predictor = Predictor(small_network(), device="cpu", settings=settings)
+    predictor.warm_up()
+    assert predictor.settings is settings
+    predictor.close()
+
+
+def test_a_closed_predictor_says_so() -> None:
+    predictor = Predictor(small_network(), device="cpu")
+    predictor.close()
+    predictor.close()
+    with pytest.raises(YolactError, match="closed"):
+        predictor.predict(picture())
+
+
+def test_a_model_file_can_be_used_by_its_path(tmp_path: Path, predictor: Predictor) -> None:
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(path, small_network())
+    loaded = Predictor.from_checkpoint(path, device="cpu", settings=EVERYTHING)
+    assert_same(loaded.predict(picture()), predictor.predict(picture()))
+    loaded.close()
+    larger = Predictor.from_checkpoint(path, device="cpu", input_size_px=96)
+    assert larger.detect(picture()).prototypes.shape[1] == 24
+    larger.close()
+    with pytest.raises(CheckpointError, match="16 prototypes"):
+        Predictor.from_checkpoint(path, num_prototypes=32)
+    with pytest.raises(CheckpointError):
+        Predictor.from_checkpoint(tmp_path / "none.safetensors")
+
+
+def test_damaged_weights_are_reported_on_every_image_and_not_as_a_result() -> None:
+    network = small_network()
+    with torch.no_grad():
+        next(network.prediction_layers[0].parameters())[0] = float("nan")
+    predictor = Predictor(network, device="cpu", settings=EVERYTHING)
+    for _ in range(2):
+        with pytest.raises(YolactError, match="NaN"):
+            predictor.predict(picture())
+    predictor.close()
+
+
+def test_after_a_bad_image_the_next_one_is_processed(predictor: Predictor) -> None:
+    expected = predictor.predict(picture())
+    with pytest.raises(ImageError):
+        predictor.predict(picture()[..., :2])
+    predictor.settings = replace(EVERYTHING, class_ids=(5,))
+    with pytest.raises(ConfigError, match="class_ids has 5"):
+        predictor.predict(picture())
+    predictor.settings = EVERYTHING
+    assert_same(predictor.predict(picture()), expected)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "xpu:5"])
+def test_a_device_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(RuntimeUnavailableError, match=name):
+        choose_device(name)
+
+
+def test_auto_takes_the_gpu_only_where_there_is_one() -> None:
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert choose_device("auto").type == expected
+
+
+def test_rescoring_networks_give_falling_scores_below_those_of_the_boxes() -> None:
+    torch.manual_seed(5)
+    config = smallest("yolact_plus_resnet50", input_size_px=256, class_names=("cup", "dog"))
+    network = build_network(config)
+    for module in network.prediction_layers[0].modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=0.2)
+    predictor = Predictor(network, device="cpu", settings=replace(EVERYTHING, masks=False))
+    with_rescoring = predictor.predict(picture())
+    predictor.close()
+    assert len(with_rescoring) > 0
+    assert (np.diff(with_rescoring.scores) <= 0).all()
