@@ -101,7 +101,7 @@ def start_node(context: LaunchContext) -> list[Node]:
         value = text if isinstance(spec.default, str) else yaml.safe_load(text)
         checked = check_value(spec, value)
         # launch cannot pass an empty list; the node takes [""] for one.
-        parameters[spec.name] = (list(checked) or [""]) if isinstance(checked, tuple) else checked
+        parameters[spec.name] = list(checked) or [""] if isinstance(checked, tuple) else checked
     return [
         Node(
             package="yolact_ros",

@@ -50,7 +50,8 @@ def ros_environment(domain_id: int, *, profile: bool = True) -> dict[str, str]:
         ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
         RCUTILS_COLORIZED_OUTPUT="0",
         PYTHONUNBUFFERED="1",
-        OMP_NUM_THREADS="2",
+        # Two threads wait for each other at every layer, which on a busy machine takes seconds.
+        OMP_NUM_THREADS="1",
     )
     return environment
 

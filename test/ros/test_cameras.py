@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 import rclpy
+import torch
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from ros_client import RosClient
@@ -21,6 +22,7 @@ from ros_processes import start_node
 from sensor_msgs.msg import CompressedImage, Image
 from yolact_ros.msg import InstanceArray
 
+from yolact_ros.inference.predictor import Predictor
 from yolact_ros.ros.node import YolactNode
 
 SIZE_PX = (64, 48)
@@ -130,33 +132,35 @@ class NodeInThread:
 
 @pytest.fixture
 def reached(domain_id: int, tiny_model: Path) -> Iterator[NodeInThread]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the other processes of these tests have
     running = NodeInThread(
         domain_id, {"model": str(tiny_model), "score_threshold": 0.0, "device": "cpu"}
     )
     yield running
     running.close()
+    torch.set_num_threads(threads)
     assert not [t for t in threading.enumerate() if t.name.startswith("yolact ")]
 
 
 def test_an_exception_in_the_network_costs_one_frame(
     client: RosClient, reached: NodeInThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = reached.node._pipeline.engine  # type: ignore[union-attr]
-    predict = engine.predict
-    failures = []
+    detect = Predictor.detect
+    failures: list[Exception] = [RuntimeError("bug"), torch.OutOfMemoryError("full")]
 
-    def fail_twice(*arguments: Any) -> Any:
-        if len(failures) < 2:
-            failures.append(1)
-            raise RuntimeError("CUDA out of memory")
-        return predict(*arguments)
+    def fail_twice(predictor: Predictor, image_bgr: np.ndarray) -> Any:
+        if failures:
+            raise failures.pop(0)
+        return detect(predictor, image_bgr)
 
-    monkeypatch.setattr(engine, "predict", fail_twice)
+    monkeypatch.setattr(Predictor, "detect", fail_twice)
     publisher = client.node.create_publisher(Image, "/image", 1)
     messages, _ = client.collect(InstanceArray, "/reached/instances")
     publish_until(client, lambda: publisher.publish(image("eye")), lambda: messages)
     values = client.diagnostics("reached")
-    assert values["errors network"] == values["dropped failed"] == "2"
+    assert (values["errors network"], values["errors memory"]) == ("1", "1")
+    assert values["dropped failed"] == "2"
     assert messages[0].header.frame_id == "eye"
 
 

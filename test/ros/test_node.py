@@ -177,6 +177,35 @@ def test_masks_come_as_bits_as_runs_or_not_at_all(camera: Camera) -> None:
         assert without.score == with_bits.score
 
 
+def test_under_a_tight_budget_quality_is_given_up_and_said_so(camera: Camera) -> None:
+    client = camera.client
+    assert client.set_parameter(NODE, "input_size", [128, 64]).successful
+    client.wait_for_diagnostics(NODE, lambda v: v["input sizes ready (px)"] == "128, 64", "node")
+    whole = camera.segment(image_message(52)).report
+    assert (whole.input_size, whole.degradation) == (128, FrameReport.DEGRADE_NONE)
+    before = client.diagnostics(NODE)
+
+    assert client.set_parameter(NODE, "frame_budget_ms", 0.5).successful
+    cheap = FrameReport.DEGRADE_INPUT | FrameReport.DEGRADE_BOXES
+
+    def cheapest() -> InstanceArray | None:
+        message = camera.segment(image_message(53))
+        return message if message.report.degradation & cheap == cheap else None
+
+    message = client.spin_until(cheapest, "the cheapest rung")
+    assert message.report.input_size == 64
+    assert not message.report.deadline_met
+    assert all(instance.mask == InstanceMask() for instance in message.instances)
+    assert int(client.diagnostics(NODE)["degraded"]) > int(before["degraded"])
+
+    assert client.set_parameter(NODE, "frame_budget_ms", 0.0).successful
+    again = camera.segment(image_message(54)).report
+    assert (again.input_size, again.degradation) == (128, FrameReport.DEGRADE_NONE)
+    assert client.set_parameter(NODE, "input_size", [0]).successful
+    client.wait_for_diagnostics(NODE, lambda v: v["input sizes ready (px)"] == "64", "node")
+    assert camera.segment(image_message(55)).report.input_size == TINY_INPUT_SIZE_PX
+
+
 def test_results_that_are_late_can_be_dropped(camera: Camera) -> None:
     client = camera.client
     before = client.diagnostics(NODE)
@@ -217,6 +246,8 @@ def test_stale_images_can_be_dropped(camera: Camera) -> None:
         ("mask_encoding", "png", "expected one of bits, rle, none"),
         ("classes", ["persn"], "no class 'persn'; did you mean 'person'?"),
         ("frame_budget_ms", -1.0, "out of range"),
+        ("input_size", [32], "input_size has 32, expected 0 or 64..2048 px"),
+        ("input_size", [64, 128], "every other one cheaper"),
         ("model", "other.pth", "fixed while the node is configured; deactivate and clean up"),
         ("autostart", False, "read-only"),
     ],

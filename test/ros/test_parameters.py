@@ -48,13 +48,16 @@ def test_every_way_to_say_no_classes_is_an_empty_list(value: object) -> None:
         ("score_threshold", True, "score_threshold is True, expected a number"),
         ("top_k", 0, "top_k is 0, expected 1..200 instances"),
         ("top_k", 15.0, "top_k is 15.0, expected a whole number"),
-        ("frame_budget_ms", -1.0, r"frame_budget_ms is -1.0, expected 0..60000 ms"),
+        ("frame_budget_ms", -1.0, "frame_budget_ms is -1.0, expected 0..60000 ms"),
         ("frame_budget_ms", float("inf"), "frame_budget_ms is inf"),
         ("mask_encoding", "png", "mask_encoding is 'png', expected one of bits, rle, none"),
         ("classes", "person", "classes is 'person', expected a list of strings"),
         ("classes", ["person", "person"], "expected every name once"),
         ("cameras", ["front camera"], "'front camera' cannot be part of a topic name"),
         ("cameras", ["1st"], "'1st' cannot be part of a topic name"),
+        ("input_size", [], "input_size is [], expected a list of whole numbers"),
+        ("input_size", [320.0], "expected a list of whole numbers"),
+        ("input_size", [320, 32], "input_size has 32, expected 0 or 64..2048 px"),
         ("autostart", 1, "autostart is 1, expected true or false"),
         ("model", None, "model is None, expected a string"),
     ],
@@ -62,7 +65,7 @@ def test_every_way_to_say_no_classes_is_an_empty_list(value: object) -> None:
 def test_a_value_that_cannot_be_used_is_refused_with_the_reason(
     name: str, value: object, reason: str
 ) -> None:
-    with pytest.raises(ConfigError, match=re.escape(reason) if "(" in reason else reason):
+    with pytest.raises(ConfigError, match=re.escape(reason)):
         checked(name, value)
 
 

@@ -15,21 +15,22 @@ def test_every_received_frame_is_accounted_for() -> None:
         statistics.count_finished(
             float(latency_ms), deadline_met=latency_ms <= 90, published=latency_ms <= 95
         )
-    for cause in ("replaced", "stale", "failed", "discarded"):
+    for cause in ("replaced", "gave way", "stale", "failed", "discarded"):
         statistics.count_received()
         statistics.count_dropped(cause)
     now_s = 104.0
     snapshot = statistics.snapshot()
-    assert snapshot.received == 104 == snapshot.published + sum(snapshot.dropped.values())
+    assert snapshot.received == 105 == snapshot.published + sum(snapshot.dropped.values())
     assert snapshot.dropped == {
         "replaced": 1,
+        "gave way": 1,
         "stale": 1,
         "late": 5,
         "failed": 1,
         "discarded": 1,
     }
     assert snapshot.deadline_misses == 10
-    assert (snapshot.received_hz, snapshot.published_hz) == (26.0, 23.75)
+    assert (snapshot.received_hz, snapshot.published_hz) == (26.25, 23.75)
     assert snapshot.latency_p50_ms == pytest.approx(50.5)
     assert snapshot.latency_p95_ms == pytest.approx(95.05)
     assert snapshot.latency_p99_ms == pytest.approx(99.01)

@@ -69,6 +69,10 @@ class FrameSlots(Generic[Key, Item]):
             waiting.replaced += 1
             return True
 
+    def __len__(self) -> int:
+        """How many keys have an item waiting."""
+        return len(self._waiting)
+
     def take(self, timeout_s: float) -> TakenItem[Key, Item] | None:
         """The item with the earliest deadline; waits for one at most ``timeout_s`` seconds.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rclpy.lifecycle import LifecycleNode
 
+from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.inference.slots import FrameSlots
 from yolact_ros.msg import InstanceArray
 from yolact_ros.ros.faults import FaultLog
@@ -127,10 +128,25 @@ class Camera:
             self.statistics.count_dropped("replaced", frames)
             self.frames_dropped_since_message += frames
 
+    def count_gave_way(self) -> None:
+        """A frame made room for the next one, which is due at once."""
+        self.statistics.count_dropped("gave way")
+        self.frames_dropped_since_message += 1
+
     def fail(self, cause: str, message: str) -> None:
         """A frame could not be processed."""
         self.statistics.count_dropped("failed")
         self.faults.report(cause, f"{self.topic}: {message}")
+
+    def age_ms(self, header: MessageHeader, frame: ReceivedFrame) -> float:
+        """Reception minus stamp in milliseconds; a stamp that cannot be right is reported."""
+        reading = self.stamps.read(header.stamp_ns, frame.received_clock_ns)
+        if reading.problem:
+            self.warnings.report(
+                reading.problem,
+                f"{self.topic}: {reading.problem}, {header.stamp_ns / 1e9:.3f} s",
+            )
+        return reading.age_ms
 
     def tick(self) -> None:
         """Look after the subscription once a second; executor thread only."""

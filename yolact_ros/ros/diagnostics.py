@@ -108,6 +108,7 @@ def camera_status(report: CameraReport, name: str) -> DiagnosticStatus:
         ("received", now.received),
         ("published", now.published),
         ("deadline misses", now.deadline_misses),
+        ("degraded", now.degraded),
         ("lost in transport", now.lost),
     ]
     values += [(f"dropped {cause}", count) for cause, count in now.dropped.items()]

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from yolact_ros.errors import FrameFault
+from yolact_ros.inference.budgeted import BudgetedPrediction, BudgetedPredictor
 from yolact_ros.inference.cdr import (
     CompressedImageMessage,
     ImageMessage,
@@ -18,8 +20,8 @@ from yolact_ros.inference.cdr import (
     read_image,
 )
 from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
-from yolact_ros.inference.postprocess import PostprocessConfig
-from yolact_ros.inference.predictor import StageTimes
+from yolact_ros.inference.frame_plan import FramePlan
+from yolact_ros.inference.ladder import Degradation
 from yolact_ros.inference.slots import TakenItem
 from yolact_ros.msg import FrameReport
 from yolact_ros.ros.camera import Camera, ReceivedFrame
@@ -27,11 +29,11 @@ from yolact_ros.ros.conversions import to_instance_array
 from yolact_ros.ros.engine import Engine
 from yolact_ros.ros.parameters import LiveParameters
 from yolact_ros.ros.views import ViewFrame
-from yolact_ros.structures import Prediction
 
 __all__ = ["FrameProcessor"]
 
 NS_PER_MS = 1e6
+OUT_OF_MEMORY_PAUSE_MS = 10_000.0
 
 
 @dataclass(frozen=True)
@@ -42,23 +44,24 @@ class _DecodedFrame:
         header: of the message.
         image_bgr (uint8[H, W, 3]): its pixels.
         age_ms: reception minus stamp.
-        received_ns, begun_ns, decoded_ns: monotonic clock.
+        received_ns: monotonic clock.
+        decode_ms: what reading the message took.
     """
 
     header: MessageHeader
     image_bgr: NDArray[np.uint8]
     age_ms: float
     received_ns: int
-    begun_ns: int
-    decoded_ns: int
+    decode_ms: float
 
 
 class FrameProcessor:
     """Works on one frame at a time, in the worker's thread.
 
     Args:
-        engine: the loaded network.
+        engine: the loaded networks.
         live: the parameters of this moment.
+        queued: number of cameras whose frames wait.
         show: receives processed frames of cameras whose views are wanted.
     """
 
@@ -66,108 +69,129 @@ class FrameProcessor:
         self,
         engine: Engine,
         live: Callable[[], LiveParameters],
+        queued: Callable[[], int],
         show: Callable[[Camera, ViewFrame], object],
     ) -> None:
         self._engine = engine
         self._live = live
+        self._queued = queued
         self._show = show
-        self._settings_key: tuple[LiveParameters, bool] | None = None
-        self._settings = PostprocessConfig()
 
     def process(self, taken: TakenItem[Camera, ReceivedFrame]) -> None:
         """Decode, predict and publish; what is wrong with the frame is counted and reported."""
-        camera = taken.key
+        camera, received = taken.key, taken.item
         camera.count_replaced(taken.replaced)
         live = self._live()
-        try:
-            frame = self._decode(camera, taken.item, live)
-        except FrameFault as fault:
-            camera.fail(fault.cause, str(fault))
-            return
-        if frame is None:
-            camera.statistics.count_dropped("stale")
-            return
         views_wanted = camera.views.wanted()
-        masks = views_wanted or live.mask_encoding != "none"
-        try:
-            prediction, times = self._engine.predict(frame.image_bgr, self._use(live, masks))
-        except Exception as error:
-            # A bug, or a device that ran out of memory: the next frame may work.
-            camera.fail("network", f"the network failed with {type(error).__name__}: {error}")
+        predictor = self._engine.ready(live, masks=views_wanted or live.mask_encoding != "none")
+        plan = predictor.begin(
+            received.received_ns / NS_PER_MS,
+            source=camera.name,
+            queued=self._queued(),
+            replaced=taken.replaced,
+        )
+        if not plan.run:
+            camera.count_gave_way()
             return
-        published = self._publish(camera, frame, prediction, times, live)
+        frame = self._decode(camera, received, live)
+        result = None if frame is None else self._predict(camera, frame, predictor, plan)
+        if frame is None or result is None:
+            predictor.abandon()
+            return
+        published = self._publish(camera, frame, predictor, plan, result, live)
         if views_wanted and published:
-            names = self._engine.class_names
             view = ViewFrame(
-                frame.header, frame.image_bgr, prediction, names, live.overlay_palette
+                frame.header,
+                frame.image_bgr,
+                result.prediction,
+                self._engine.class_names,
+                live.overlay_palette,
             )
             self._show(camera, view)
 
     def _decode(
         self, camera: Camera, received: ReceivedFrame, live: LiveParameters
     ) -> _DecodedFrame | None:
+        """The image, or None if it was dropped and counted."""
         begun_ns = time.monotonic_ns()
-        message: ImageMessage | CompressedImageMessage = (
-            read_compressed_image(received.data)
-            if camera.compressed
-            else read_image(received.data)
-        )
-        header = message.header
-        stamp = camera.stamps.read(header.stamp_ns, received.received_clock_ns)
-        if stamp.problem:
-            camera.warnings.report(
-                stamp.problem,
-                f"{camera.topic}: {stamp.problem}, {header.stamp_ns / 1e9:.3f} s",
+        try:
+            message: ImageMessage | CompressedImageMessage = (
+                read_compressed_image(received.data)
+                if camera.compressed
+                else read_image(received.data)
             )
-        if 0 < live.max_image_age_ms < stamp.age_ms:
+            header = message.header
+            age_ms = camera.age_ms(header, received)
+            if 0 < live.max_image_age_ms < age_ms:
+                camera.statistics.count_dropped("stale")
+                return None
+            image_bgr = (
+                image_to_bgr(message)
+                if isinstance(message, ImageMessage)
+                else compressed_to_bgr(message)
+            )
+        except FrameFault as fault:
+            camera.fail(fault.cause, str(fault))
             return None
-        image_bgr = (
-            image_to_bgr(message)
-            if isinstance(message, ImageMessage)
-            else compressed_to_bgr(message)
-        )
-        return _DecodedFrame(
-            header, image_bgr, stamp.age_ms, received.received_ns, begun_ns, time.monotonic_ns()
-        )
+        decode_ms = (time.monotonic_ns() - begun_ns) / NS_PER_MS
+        return _DecodedFrame(header, image_bgr, age_ms, received.received_ns, decode_ms)
 
-    def _use(self, live: LiveParameters, masks: bool) -> PostprocessConfig:
-        if self._settings_key != (live, masks):
-            self._settings = self._engine.settings(live, masks=masks)
-            self._settings_key = (live, masks)
-        return self._settings
+    def _predict(
+        self, camera: Camera, frame: _DecodedFrame, predictor: BudgetedPredictor, plan: FramePlan
+    ) -> BudgetedPrediction | None:
+        """The instances, or None if the frame was dropped and counted."""
+        try:
+            result = predictor.predict(plan, frame.image_bgr)
+        except torch.OutOfMemoryError as error:
+            predictor.abandon(bar_input_for_ms=OUT_OF_MEMORY_PAUSE_MS)
+            torch.cuda.empty_cache()
+            size_px = plan.rung.input_size_px
+            camera.fail("memory", f"no device memory for an input of {size_px} px: {error}")
+            return None
+        except Exception as error:
+            # A bug or bad weights; the next frame may work.
+            camera.fail("network", f"the network failed with {type(error).__name__}: {error}")
+            return None
+        if result is None:
+            late_ms = (time.monotonic_ns() - frame.received_ns) / NS_PER_MS
+            camera.statistics.count_finished(late_ms, deadline_met=False, published=False)
+        return result
 
     def _publish(
         self,
         camera: Camera,
         frame: _DecodedFrame,
-        prediction: Prediction,
-        times: StageTimes,
+        predictor: BudgetedPredictor,
+        plan: FramePlan,
+        result: BudgetedPrediction,
         live: LiveParameters,
     ) -> bool:
-        predicted_ns = time.monotonic_ns()
+        begun_ns = time.monotonic_ns()
         message = to_instance_array(
-            frame.header, prediction, self._engine.class_names, live.mask_encoding
+            frame.header, result.prediction, self._engine.class_names, live.mask_encoding
         )
-        now_ns = time.monotonic_ns()
-        total_ms = (now_ns - frame.received_ns) / NS_PER_MS
-        deadline_met = live.frame_budget_ms == 0 or total_ms <= live.frame_budget_ms
-        decode_ms = (frame.decoded_ns - frame.begun_ns) / NS_PER_MS
+        encode_ms = (time.monotonic_ns() - begun_ns) / NS_PER_MS
+        outcome = predictor.finish()
         # float() because a message ends the process over anything but a Python float.
         message.report = FrameReport(
-            budget_ms=float(live.frame_budget_ms),
+            budget_ms=float(outcome.budget_ms),
             image_age_ms=float(frame.age_ms),
-            wait_ms=float((frame.begun_ns - frame.received_ns) / NS_PER_MS),
-            preprocess_ms=float(decode_ms + times.preprocess_ms),
-            inference_ms=float(times.inference_ms),
-            postprocess_ms=float(times.postprocess_ms + (now_ns - predicted_ns) / NS_PER_MS),
-            total_ms=float(total_ms),
+            wait_ms=float(plan.wait_ms),
+            preprocess_ms=float(frame.decode_ms + result.times.preprocess_ms),
+            inference_ms=float(result.times.inference_ms),
+            postprocess_ms=float(result.times.postprocess_ms + encode_ms),
+            total_ms=float(outcome.total_ms),
             frames_dropped=camera.frames_dropped_since_message,
-            deadline_met=deadline_met,
-            input_size=self._engine.description.input_size_px,
-            degradation=FrameReport.DEGRADE_NONE,
+            deadline_met=outcome.deadline_met,
+            input_size=plan.rung.input_size_px,
+            degradation=int(outcome.degradation),
         )
-        published = deadline_met or live.overrun_policy == "publish"
-        if published:
+        if outcome.publish:
             camera.publish(message)
-        camera.statistics.count_finished(total_ms, deadline_met=deadline_met, published=published)
-        return published
+        camera.statistics.count_finished(
+            outcome.total_ms,
+            deadline_met=outcome.deadline_met,
+            published=outcome.publish,
+            degraded=outcome.degradation != Degradation.NONE,
+        )
+        return outcome.publish

@@ -20,7 +20,7 @@ from yolact_ros.ros.diagnostics import CameraReport, NodeReport, camera_status, 
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.memory import device_memory_bytes, resident_memory_bytes, tune_malloc
 from yolact_ros.ros.parameter_server import ParameterServer
-from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
+from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.pipeline import Pipeline
 from yolact_ros.ros.qos import result_qos, shared_memory_segment_bytes
 from yolact_ros.ros.spinning import spin
@@ -91,11 +91,12 @@ class YolactNode(LifecycleNode):
             return self._fail(f"cannot configure: {type(error).__name__}: {error}")
         self._problem = ""
         self.state = "inactive"
-        model = self._pipeline.engine.description
+        engine = self._pipeline.engine
+        config, sizes = engine.description.config, ", ".join(map(str, engine.input_sizes_px))
         self.get_logger().info(
-            f"model {model.name}: {model.variant}, {model.input_size_px} px, "
-            f"k={model.num_prototypes}, {model.num_classes} classes, on "
-            f"{self._pipeline.engine.device}, ready in {time.monotonic() - begun_s:.1f} s"
+            f"model {fixed.model}: {config.name}, {sizes} px, "
+            f"k={config.num_prototypes}, {config.num_classes} classes, on "
+            f"{engine.description.device}, ready in {time.monotonic() - begun_s:.1f} s"
         )
         return TransitionCallbackReturn.SUCCESS
 
@@ -157,10 +158,12 @@ class YolactNode(LifecycleNode):
 
     def _check_parameters(self, values: Mapping[str, Any]) -> None:
         if self._pipeline is not None:
-            class_ids_of(values["classes"], self._pipeline.engine.class_names)
+            self._pipeline.check(LiveParameters.from_values(values))
 
     def _read_live_parameters(self) -> None:
         self._live = LiveParameters.from_values(self._parameter_server.values())
+        if self._pipeline is not None:
+            self._pipeline.prepare(self._live)
 
     def _report_refusal(self, reason: str) -> None:
         self._node_faults.report("parameter", f"parameter refused: {reason}")
@@ -209,12 +212,13 @@ class YolactNode(LifecycleNode):
             values += [
                 ("model", model.name),
                 ("model file", model.path),
-                ("network", model.variant),
-                ("input size (px)", model.input_size_px),
-                ("prototypes", model.num_prototypes),
-                ("classes", model.num_classes),
-                ("device", engine.device),
-                ("device memory (MiB)", device_memory_bytes(engine.device) // MEBIBYTE),
+                ("network", model.config.name),
+                ("input size (px)", engine.input_size_px),
+                ("input sizes ready (px)", ", ".join(map(str, engine.input_sizes_px))),
+                ("prototypes", model.config.num_prototypes),
+                ("classes", model.config.num_classes),
+                ("device", model.device),
+                ("device memory (MiB)", device_memory_bytes(model.device) // MEBIBYTE),
             ]
         segment_bytes = shared_memory_segment_bytes()
         values += [

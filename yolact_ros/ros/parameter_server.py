@@ -9,7 +9,6 @@ from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
     ParameterDescriptor,
-    ParameterType,
     SetParametersResult,
 )
 from rclpy.node import Node
@@ -26,7 +25,6 @@ _TYPES = {
     int: Parameter.Type.INTEGER,
     float: Parameter.Type.DOUBLE,
     str: Parameter.Type.STRING,
-    tuple: Parameter.Type.STRING_ARRAY,
 }
 _CHANGE_NOTES = {
     "live": "",
@@ -137,7 +135,13 @@ class ParameterServer:
 def _parameter(spec: ParameterSpec, value: object) -> Parameter:
     if isinstance(value, tuple):
         value = list(value)
-    return Parameter(spec.name, _TYPES[type(spec.default)], value)
+    return Parameter(spec.name, _type_of(spec), value)
+
+
+def _type_of(spec: ParameterSpec) -> Parameter.Type:
+    if isinstance(spec.default, tuple):
+        return Parameter.Type.INTEGER_ARRAY if spec.default else Parameter.Type.STRING_ARRAY
+    return _TYPES[type(spec.default)]
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
@@ -147,9 +151,9 @@ def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
         read_only=spec.change == "start",
         # rclpy refuses a value of another type before our validation can name the cure.
         dynamic_typing=True,
-        type=_PARAMETER_TYPES[type(spec.default)],
+        type=_type_of(spec).value,
     )
-    if spec.low is not None and spec.high is not None:
+    if spec.low is not None and spec.high is not None and not isinstance(spec.default, tuple):
         if isinstance(spec.default, int):
             descriptor.integer_range = [
                 IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)
@@ -159,12 +163,3 @@ def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
                 FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high))
             ]
     return descriptor
-
-
-_PARAMETER_TYPES = {
-    bool: ParameterType.PARAMETER_BOOL,
-    int: ParameterType.PARAMETER_INTEGER,
-    float: ParameterType.PARAMETER_DOUBLE,
-    str: ParameterType.PARAMETER_STRING,
-    tuple: ParameterType.PARAMETER_STRING_ARRAY,
-}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 from yolact_ros.errors import ConfigError
 
-__all__ = ["ParameterSpec", "check_value"]
+__all__ = ["ParameterSpec", "ParameterValue", "check_value"]
+
+ParameterValue = bool | int | float | str | tuple[str, ...] | tuple[int, ...]
 
 CAMERA_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 
@@ -17,7 +20,8 @@ class ParameterSpec:
 
     Attributes:
         name: as in ``ros2 param set``.
-        default: its value, of the parameter's type; a tuple stands for a list of strings.
+        default: its value, of the parameter's type; a tuple stands for a list, of whole numbers
+            if it holds one, else of strings.
         description: what it does, one sentence.
         change: "live" acts at the next frame, "configure" can change while the node is
             unconfigured, "start" only when the process starts.
@@ -27,7 +31,7 @@ class ParameterSpec:
     """
 
     name: str
-    default: bool | int | float | str | tuple[str, ...]
+    default: ParameterValue
     description: str
     change: str = "live"
     unit: str = ""
@@ -45,7 +49,7 @@ class ParameterSpec:
         return f"{self.low:g}..{self.high:g}{' ' + self.unit if self.unit else ''}"
 
 
-def check_value(spec: ParameterSpec, value: object) -> bool | int | float | str | tuple[str, ...]:
+def check_value(spec: ParameterSpec, value: object) -> ParameterValue:
     """The value in the parameter's type: whole numbers serve as real ones, None as empty list.
 
     Raises:
@@ -53,7 +57,7 @@ def check_value(spec: ParameterSpec, value: object) -> bool | int | float | str 
     """
     default = spec.default
     if isinstance(default, tuple):
-        return _check_names(spec, value)
+        return _check_numbers(spec, value) if default else _check_names(spec, value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not type(default):
@@ -77,6 +81,17 @@ _TYPE_NAMES = {
     float: "a number",
     str: "a string",
 }
+
+
+def _check_numbers(spec: ParameterSpec, value: object) -> tuple[int, ...]:
+    numbers = tuple(value) if isinstance(value, (list, tuple, array)) else ()
+    if not numbers or any(type(number) is not int for number in numbers):
+        raise ConfigError(f"{spec.name} is {value!r}, expected a list of whole numbers")
+    if spec.low is not None and spec.high is not None:
+        for number in numbers:
+            if number != 0 and not spec.low <= number <= spec.high:
+                raise ConfigError(f"{spec.name} has {number}, expected 0 or {spec.constraints}")
+    return numbers
 
 
 def _check_names(spec: ParameterSpec, value: object) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from yolact_ros.config import MAX_INPUT_SIZE_PX, MIN_INPUT_SIZE_PX
 from yolact_ros.errors import ConfigError
 from yolact_ros.palette import PALETTES, PaletteName
 from yolact_ros.ros.parameter_spec import ParameterSpec
@@ -34,6 +35,7 @@ class LiveParameters:
     max_image_age_ms: float = 0.0
     mask_encoding: str = "bits"
     overlay_palette: PaletteName = "vivid"
+    input_size: tuple[int, ...] = (0,)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> LiveParameters:
@@ -124,6 +126,15 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         _LIVE.overlay_palette,
         "Colours of the classes in the overlay; okabe-ito is safe for colour-blind people.",
         choices=PALETTES,
+    ),
+    ParameterSpec(
+        "input_size",
+        _LIVE.input_size,
+        "Sides of the network input, the largest first: the budget uses the smaller ones when "
+        "time is short; 0 is the model's own. Other sizes are warmed up first, then switched to.",
+        unit="px",
+        low=MIN_INPUT_SIZE_PX,
+        high=MAX_INPUT_SIZE_PX,
     ),
     ParameterSpec(
         "model",

@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
 
+from yolact_ros.errors import YolactError
 from yolact_ros.inference.slots import TakenItem
 from yolact_ros.inference.worker import SlotWorker
 from yolact_ros.ros.camera import Camera, ReceivedFrame
 from yolact_ros.ros.engine import Engine
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.frame_processor import FrameProcessor
-from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
+from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.views import ViewFrame
 
 __all__ = ["Pipeline"]
@@ -23,7 +24,8 @@ __all__ = ["Pipeline"]
 class Pipeline:
     """Exists while the node is configured; works between :meth:`start` and :meth:`stop`.
 
-    One thread works on frames, another draws the views, so that drawing never delays a result.
+    One thread works on frames, another draws the views, so that drawing never delays a result,
+    and a third warms up other input sizes.
     All methods are for the executor's thread.
 
     Args:
@@ -44,10 +46,12 @@ class Pipeline:
         faults: FaultLog,
     ) -> None:
         self._live = live
+        self._context = node.context
         self._faults = faults
         self._running: tuple[_FrameWorker, _ViewWorker] | None = None
-        self.engine = Engine.load(fixed)
-        class_ids_of(live().classes, self.engine.class_names)
+        self.engine = Engine(fixed, live())
+        self._builder: _Builder = SlotWorker("yolact input sizes", self._build, self._report)
+        self._builder.start()
         self.cameras = tuple(
             Camera(
                 node,
@@ -61,13 +65,14 @@ class Pipeline:
 
     def start(self, *, subscribed: bool) -> None:
         """Start the threads, and subscribe to the cameras unless switched off."""
-        views: _ViewWorker = SlotWorker("yolact views", _show, self._report_view)
+        views: _ViewWorker = SlotWorker("yolact views", _show, self._report)
         processor = FrameProcessor(
             self.engine,
             self._live,
+            queued=lambda: len(frames.slots),
             show=lambda camera, frame: views.slots.put(camera, frame, time.monotonic()),
         )
-        frames: _FrameWorker = SlotWorker("yolact frames", processor.process, self._report_frame)
+        frames: _FrameWorker = SlotWorker("yolact frames", processor.process, self._report)
         frames.start()
         views.start()
         self._running = (frames, views)
@@ -95,22 +100,43 @@ class Pipeline:
             left.key.statistics.count_dropped("discarded")
         views.stop()
 
+    def check(self, live: LiveParameters) -> None:
+        """Whether the model can work with these parameters.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        self.engine.check(live)
+
+    def prepare(self, live: LiveParameters) -> None:
+        """Begin to warm up the input sizes of these parameters, if they are other ones."""
+        self._builder.slots.put("input size", live, time.monotonic())
+
     def close(self) -> None:
         """Stop, and free publishers, network and device memory."""
         self.stop()
+        self._builder.stop()
         for camera in self.cameras:
             camera.destroy()
         self.engine.close()
 
-    def _report_frame(self, error: Exception) -> None:
+    def _build(self, taken: TakenItem[str, LiveParameters]) -> None:
+        try:
+            self.engine.build(taken.item)
+        except YolactError as error:
+            sizes = ", ".join(map(str, self.engine.input_sizes_px))
+            self._faults.report("input size", f"input_size stays at {sizes}: {error}")
+
+    def _report(self, error: Exception) -> None:
+        if not self._context.ok():
+            return  # a signal ended ROS while this thread was publishing
         name = threading.current_thread().name
         self._faults.report("internal", f"{name}: {type(error).__name__}: {error}")
-
-    _report_view = _report_frame
 
 
 _FrameWorker = SlotWorker[Camera, ReceivedFrame]
 _ViewWorker = SlotWorker[Camera, ViewFrame]
+_Builder = SlotWorker[str, LiveParameters]
 
 
 def _show(taken: TakenItem[Camera, ViewFrame]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 __all__ = ["DROP_CAUSES", "CameraStatistics", "StatisticsSnapshot"]
 
 RECENT_FRAMES = 300
-DROP_CAUSES = ("replaced", "stale", "late", "failed", "discarded")
+DROP_CAUSES = ("replaced", "gave way", "stale", "late", "failed", "discarded")
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,12 @@ class StatisticsSnapshot:
         received: images that reached the node.
         published: instance messages sent.
         dropped: images that did not become a message, by :data:`DROP_CAUSES`: "replaced" by a
-            newer one while waiting, "stale" on arrival, "late" under the policy ``drop``,
+            newer one while waiting, "gave way" to the next because it had waited too long to be in
+            time, "stale" on arrival, "late" under the policy ``drop``,
             "failed", "discarded" because the node was deactivated.
         lost: images that the transport says it lost before they reached the node.
         deadline_misses: messages, and late drops, over the frame budget.
+        degraded: messages that gave up quality for their deadline.
         received_hz, published_hz: since the previous snapshot.
         latency_p50_ms, latency_p95_ms, latency_p99_ms: from reception to publication over the
             last frames; 0 before the first.
@@ -39,6 +41,7 @@ class StatisticsSnapshot:
     dropped: Mapping[str, int]
     lost: int
     deadline_misses: int
+    degraded: int
     received_hz: float
     published_hz: float
     latency_p50_ms: float
@@ -61,7 +64,7 @@ class CameraStatistics:
         self._published = 0
         self._dropped: Counter[str] = Counter()
         self._lost = 0
-        self._deadline_misses = 0
+        self._deadline_misses = self._degraded = 0
         self._latencies_ms: deque[float] = deque(maxlen=RECENT_FRAMES)
         self._last_received_s = self._last_snapshot_s = clock()
         self._received_before = self._published_before = 0
@@ -90,13 +93,16 @@ class CameraStatistics:
         with self._lock:
             self._dropped[cause] += frames
 
-    def count_finished(self, latency_ms: float, *, deadline_met: bool, published: bool) -> None:
+    def count_finished(
+        self, latency_ms: float, *, deadline_met: bool, published: bool, degraded: bool = False
+    ) -> None:
         """Work on a frame reached its end; one that is not published is a late drop."""
         with self._lock:
             self._latencies_ms.append(latency_ms)
             self._deadline_misses += not deadline_met
             if published:
                 self._published += 1
+                self._degraded += degraded
             else:
                 self._dropped["late"] += 1
 
@@ -113,6 +119,7 @@ class CameraStatistics:
                 dropped={cause: self._dropped[cause] for cause in DROP_CAUSES},
                 lost=self._lost,
                 deadline_misses=self._deadline_misses,
+                degraded=self._degraded,
                 received_hz=(self._received - self._received_before) / elapsed_s,
                 published_hz=(self._published - self._published_before) / elapsed_s,
                 latency_p50_ms=float(percentiles[0]),
