@@ -91,11 +91,11 @@ def test_a_file_that_differs_from_torch_is_not_called_good(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(
-        "yolact_ros.inference.onnx_export.largest_differences",
+        "yolact_ros.inference.runtimes.onnx_export.largest_differences",
         lambda *_: {"class_logits": 0.5},
     )
     monkeypatch.setattr(
-        "yolact_ros.inference.onnx_export.export_network",
+        "yolact_ros.inference.runtimes.onnx_export.export_network",
         lambda _model, path: Path(path).write_bytes(b"onnx"),
     )
     file = tmp_path / "network.onnx"

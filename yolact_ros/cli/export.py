@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: the model, the images or the output cannot be used.
     """
-    from yolact_ros.inference.onnx_export import (
+    from yolact_ros.inference.runtimes.onnx_export import (
         ExportedNms,
         export_detector,
         export_network,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,15 @@ from yolact_ros.dependencies import require
 from yolact_ros.errors import RuntimeUnavailableError, YolactError
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.engine_cache import EngineCache, engine_key
-from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
+from yolact_ros.inference.runtimes.fold import InferenceNetwork
+from yolact_ros.inference.runtimes.onnx_export import NETWORK_OUTPUTS, OPSET, export_network
 from yolact_ros.inference.runtimes.precision import choose_precision, native_floats
 from yolact_ros.models import Yolact
 from yolact_ros.structures import NetworkOutput
 
-__all__ = ["OnnxRuntime", "export_onnx"]
+__all__ = ["OnnxRuntime"]
 
 MODEL_FILE = "network.onnx"
-OPSET = 18
-OUTPUT_NAMES = ("box_offsets", "class_logits", "coefficients", "prototypes")
 # Best first.
 _PROVIDERS = {
     "cuda": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
@@ -91,7 +89,7 @@ class OnnxRuntime(Runtime):
         key = engine_key("onnx", model, f"opset {OPSET}")
 
         def build(folder: Path) -> None:
-            export_onnx(model, folder / MODEL_FILE)
+            export_network(model, folder / MODEL_FILE)
 
         def open_session() -> Any:
             folder = self._cache.get(key, build)
@@ -131,7 +129,7 @@ class OnnxRuntime(Runtime):
             raise self._closed()
         if self.device.type == "cpu":
             inputs = {"images": np.ascontiguousarray(images.numpy())}
-            results = self._session.run(OUTPUT_NAMES, inputs)
+            results = self._session.run(NETWORK_OUTPUTS, inputs)
             return InferenceNetwork.output(tuple(torch.from_numpy(result) for result in results))
         return self._run_on_device(images.contiguous())
 
@@ -158,40 +156,3 @@ class OnnxRuntime(Runtime):
         """Let go of the network."""
         self._session = None
         self._cache.close()
-
-
-def export_onnx(model: Yolact, path: str | os.PathLike[str]) -> None:
-    """Write a network as one ONNX file: ``images`` to box offsets, logits, coefficients, masks.
-
-    Args:
-        model: the network; its input size is fixed in the file.
-        path: of the file; overwritten.
-
-    Raises:
-        DependencyError: onnx or onnxscript is not installed.
-        RuntimeUnavailableError: the network cannot be exported.
-    """
-    require("onnx", extra="onnx")
-    require("onnxscript", extra="onnx")
-    network = prepare_network(
-        model, device=torch.device("cpu"), channels_last=False, plain_operators=True
-    )
-    side = model.config.input_size_px
-    try:
-        with torch.no_grad():
-            torch.onnx.export(
-                network,
-                (torch.zeros(1, 3, side, side),),
-                path,
-                input_names=["images"],
-                output_names=list(OUTPUT_NAMES),
-                opset_version=OPSET,
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-    except Exception as error:  # the exporter raises many kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RuntimeUnavailableError(
-            f"{model.config.name} cannot be exported to ONNX ({reason}); use another runtime"
-        ) from error

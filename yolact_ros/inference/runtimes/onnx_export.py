@@ -20,6 +20,7 @@ from yolact_ros.ops.static_nms import static_fast_nms
 __all__ = [
     "DETECTION_OUTPUTS",
     "NETWORK_OUTPUTS",
+    "OPSET",
     "ExportedNms",
     "NetworkWithNms",
     "export_detector",
