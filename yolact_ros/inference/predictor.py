@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolact_ros.errors import RuntimeUnavailableError, YolactError
+from yolact_ros.errors import ConfigError, RuntimeUnavailableError, YolactError
 from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
+from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
@@ -71,9 +72,12 @@ class Predictor:
         model: the network; put into eval mode and onto the device.
         device: "cpu", "cuda", "cuda:1", ...; "auto" takes CUDA where it is.
         settings: what to report; assign to :attr:`settings` to change it.
+        runtime: runs the network in the model's place, opened for its input size and for this
+            device; closed with the predictor. None runs the model itself.
 
     Raises:
-        RuntimeUnavailableError: no such device here.
+        RuntimeUnavailableError: no such device here, or the runtime is for another one.
+        ConfigError: the runtime is for another input size.
 
     Attributes:
         device: where the network runs.
@@ -86,8 +90,12 @@ class Predictor:
         *,
         device: str | torch.device = "auto",
         settings: PostprocessConfig | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         self.device = choose_device(device)
+        if runtime is not None:
+            _check_runtime(runtime, model.config.input_size_px, self.device)
+        self._runtime = runtime
         self.settings = settings or PostprocessConfig()
         self._model: Yolact | None = model.eval().to(self.device)
         self._config = model.config
@@ -165,7 +173,8 @@ class Predictor:
         images = self._preprocessor(image_bgr)
         self._wait_for_device()
         preprocessed_s = time.perf_counter()
-        output: NetworkOutput = self._model(images)
+        run = self._model if self._runtime is None else self._runtime.run
+        output: NetworkOutput = run(images)
         self._wait_for_device()
         inferred_s = time.perf_counter()
         detections = self._postprocessor.detect(output, self.settings)
@@ -229,6 +238,8 @@ class Predictor:
     def close(self) -> None:
         """Let go of the network and end the helper thread. Calling it again does nothing."""
         self._model = None
+        if self._runtime is not None:
+            self._runtime.close()
         if self._helper is not None:
             self._helper.shutdown()
 
@@ -236,6 +247,19 @@ class Predictor:
         """So that the stage times are those of the stages."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def _check_runtime(runtime: Runtime, input_size_px: int, device: torch.device) -> None:
+    if runtime.input_size_px != input_size_px:
+        raise ConfigError(
+            f"the runtime is opened for an input of {runtime.input_size_px} px, the model has "
+            f"{input_size_px} px; open it for this model"
+        )
+    if runtime.device.type != device.type:
+        raise RuntimeUnavailableError(
+            f"the runtime runs on {runtime.device}, the predictor on {device}; open both for the "
+            "same device"
+        )
 
 
 def choose_device(name: str | torch.device) -> torch.device:
