@@ -29,8 +29,9 @@ LAYERS = (
     {"config", "structures"},
     {"ops"},
     {"models"},
-    {"inference", "training", "visualization", "masks", "palette"},
+    {"inference", "visualization", "masks", "palette"},
     {"evaluation"},
+    {"training"},
     {"cli", "ros"},
 )
 
