@@ -263,6 +263,15 @@ def test_a_single_nan_score_is_noticed_also_by_the_form_for_devices() -> None:
         postprocess.assemble(found, output.prototypes, 60, 80, image=1)
 
 
+def test_nan_from_the_rescoring_network_is_an_error_too() -> None:
+    output = made_up_output()
+    postprocess = processor(
+        mask_rescoring=lambda masks: torch.full((len(masks), NUM_CLASSES), float("nan"))
+    )
+    with pytest.raises(YolactError, match="NaN scores"):
+        postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes, 60, 80)
+
+
 def test_infinite_boxes_are_left_out() -> None:
     output = made_up_output()
     best = int(processor().detect(output, EVERYTHING).counts[0])
