@@ -83,7 +83,7 @@ def convert_sbd(
 
 def _read_instances(path: Path) -> tuple[NDArray[np.int64], list[int]]:
     """Instance number of every pixel (0 background) and the category of each instance."""
-    scipy_io = require("scipy.io", extra="train")
+    scipy_io = require("scipy.io", extra="pascal")
     try:
         instances = scipy_io.loadmat(path, struct_as_record=False, squeeze_me=True)["GTinst"]
         segmentation = np.asarray(instances.Segmentation, dtype=np.int64)
