@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from yolact_ros.ops import crops as crops_module
 from yolact_ros.ops.crops import BLOCK_COLUMNS, MIN_PARALLEL_PIXELS
 from yolact_ros.ops.masks import (
     assemble_mask_crops,
@@ -236,6 +238,38 @@ def test_two_threads_give_the_masks_of_one_in_the_same_order(
     assert len(helped) == count
     for first, second in zip(alone, helped, strict=True):
         np.testing.assert_array_equal(first.bits, second.bits)
+
+
+def test_a_helper_that_never_runs_is_not_waited_for() -> None:
+    prototypes, coefficients, _ = scene(6, 40, size=100)
+    boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (40, 1))
+    release = threading.Event()
+    with ThreadPoolExecutor(1) as busy:
+        busy.submit(release.wait)
+        masks = assemble_mask_crops(prototypes, coefficients, boxes, 120, 160, executor=busy)
+        release.set()
+    assert len(masks) == 40
+
+
+def test_an_error_in_the_helper_is_raised(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = threading.get_ident()
+    helped = threading.Event()
+    original = crops_module._assemble
+
+    def assemble(*arguments: object) -> object:
+        if threading.get_ident() == main:
+            assert helped.wait(30)
+            return original(*arguments)  # type: ignore[arg-type]
+        helped.set()
+        raise MemoryError
+
+    monkeypatch.setattr(crops_module, "_assemble", assemble)
+    prototypes, coefficients, _ = scene(6, 40, size=100)
+    boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (40, 1))
+    with pytest.raises(MemoryError):
+        assemble_mask_crops(prototypes, coefficients, boxes, 120, 160, executor=executor)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (49, 63), (1, 2)])

@@ -44,7 +44,7 @@ class Postprocessor:
         priors_cxcywh (Tensor[N, 4]): of the network, on the device of its output.
         mask_rescoring: YOLACT++'s ``[n, 1, h, w] -> [n, C]``: its value for an instance's class
             multiplies the score.
-        executor: takes half of the mask assembly where there is enough of it.
+        executor: helps with the masks where there are many.
     """
 
     def __init__(

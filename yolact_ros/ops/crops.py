@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,8 +23,10 @@ MASK_THRESHOLD = 0.5
 # these blocks; half and twice the size were slower.
 BLOCK_COLUMNS = 96
 BLOCK_ROWS = 32
-# With fewer prototype pixels in all crops, handing half to another thread saves nothing.
+# With fewer prototype pixels in all crops, a second thread saves nothing.
 MIN_PARALLEL_PIXELS = 100_000
+# Instances that a thread takes at a time when two share the work.
+PORTION = 8
 
 
 def assemble_mask_crops(
@@ -47,7 +51,7 @@ def assemble_mask_crops(
         boxes_xyxy (float32[n, 4]): finite, relative to the image, corners in either order.
         image_height_px, image_width_px: size of the source image.
         stride: masks change only every so many pixels, which costs less; 1 is full detail.
-        executor: takes half of the instances when there is enough work for two threads.
+        executor: helps where there is enough work for two threads.
 
     Returns:
         n masks.
@@ -68,11 +72,7 @@ def assemble_mask_crops(
     )
     if executor is None or sum(item.size for item in work) < MIN_PARALLEL_PIXELS:
         return _assemble(target, work)
-    masks = [MaskCrop(0, 0, 0, 0, np.zeros(0, np.uint8))] * len(work)
-    odd = executor.submit(_assemble, target, work[1::2])
-    masks[::2] = _assemble(target, work[::2])
-    masks[1::2] = odd.result()
-    return masks
+    return _assemble_with_help(target, work, executor)
 
 
 class _Interpolation(NamedTuple):
@@ -162,6 +162,29 @@ def _reaches(
 def _assemble(target: _Target, instances: list[_Instance]) -> list[MaskCrop]:
     soft = _soft_crops(target.prototypes, instances)
     return [_enlarge(target, *pair) for pair in zip(instances, soft, strict=True)]
+
+
+def _assemble_with_help(
+    target: _Target, instances: list[_Instance], executor: Executor
+) -> list[MaskCrop]:
+    """:func:`_assemble` on two threads, which take portions until none is left.
+
+    So a helper that other programs keep from running delays nothing: this thread does its share.
+    """
+    masks: dict[int, list[MaskCrop]] = {}
+    begins = deque(range(0, len(instances), PORTION))
+
+    def take_portions() -> None:
+        while begins:
+            with suppress(IndexError):  # the other thread may have taken the last one just now
+                begin = begins.popleft()
+                masks[begin] = _assemble(target, instances[begin : begin + PORTION])
+
+    helper = executor.submit(take_portions)
+    take_portions()
+    if not helper.cancel():
+        helper.result()
+    return [mask for begin in sorted(masks) for mask in masks[begin]]
 
 
 def _soft_crops(
