@@ -14,7 +14,8 @@ body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; 
   background: #f4f6f8; margin: 0; }
 main { max-width: 1180px; margin: 0 auto; padding: 20px 24px 60px; }
 h1 { font-size: 26px; margin: 12px 0 2px; } h2 { font-size: 19px; margin: 34px 0 10px; }
-h3 { font-size: 15px; margin: 0 0 6px; } p { margin: 6px 0; max-width: 78ch; }
+h3 { font-size: 15px; margin: 14px 0 6px; } .panel h3 { margin-top: 0; }
+p { margin: 6px 0; max-width: 78ch; }
 .sub { color: #5a6474; } .note { color: #5a6474; font-size: 13.5px; }
 .cards { display: flex; flex-wrap: wrap; gap: 12px; margin: 18px 0 8px; }
 .card { background: #fff; border: 1px solid #dde2e8; border-radius: 8px; padding: 10px 16px;
@@ -22,7 +23,8 @@ h3 { font-size: 15px; margin: 0 0 6px; } p { margin: 6px 0; max-width: 78ch; }
 .card .value { font-size: 25px; font-weight: 600; white-space: nowrap; }
 .card .name { color: #5a6474; font-size: 13px; }
 .card.bad { border-color: #d55e00; background: #fdf1e9; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 14px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(480px, 1fr)); gap: 14px;
+  align-items: start; }
 .panel { background: #fff; border: 1px solid #dde2e8; border-radius: 8px; padding: 12px 14px; }
 svg { width: 100%; height: auto; font-size: 12px; fill: #1c2330; display: block; }
 svg .grid { stroke: #e6eaee; } svg .tick { stroke: #8a94a3; } svg .axis { fill: #5a6474; }

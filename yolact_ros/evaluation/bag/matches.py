@@ -307,7 +307,7 @@ def accumulated(
     params.catIds = sorted(int(row["id"]) for row in categories)
     # Matching has already kept the 100 best of every image.
     params.maxDets = [ALL_DETECTIONS]
-    bits = np.arange(len(params.iouThrs))[:, None]
+    bits = (1 << np.arange(len(params.iouThrs), dtype=np.uint16))[:, None].astype(np.uint16)
     evaluator.evalImgs = [
         _verdict(tables[area], category_id, bits)
         for category_id in params.catIds
@@ -325,7 +325,7 @@ def _verdict(table: MatchTable, category_id: int, bits: NDArray[Any]) -> dict[st
         return None
     return {
         "dtScores": table.score[rows],
-        "dtMatches": (table.matched[rows] >> bits) & 1,
-        "dtIgnore": ((table.ignored[rows] >> bits) & 1).astype(bool),
+        "dtMatches": table.matched[rows] & bits > 0,
+        "dtIgnore": table.ignored[rows] & bits > 0,
         "gtIgnore": np.zeros(count),
     }

@@ -214,13 +214,13 @@ def _over_time(report: ReportInput) -> str:
     frames = report.frames
     times_s = frames["time_s"]
     panels = []
-    counts = [Series("found", times_s, frames["num_instances"], step=True)]
+    counts = [_series("found", frames, "num_instances", step=True)]
     if frames.present("num_truth").size:
         counts.append(Series("truth", times_s, frames["num_truth"], step=True, dashed=True))
     panels.append(("Instances", line_chart(counts, x_label="time, s", y_label="instances")))
     if frames.present("quality").size:
         chart = line_chart(
-            [Series("quality", times_s, frames["quality"])],
+            [_series("quality", frames, "quality")],
             x_label="time, s",
             y_label="quality",
             y_range=(0.0, 1.0),
@@ -228,7 +228,7 @@ def _over_time(report: ReportInput) -> str:
         panels.append(("Quality of each frame: ΣIoU / (TP + FP/2 + FN/2)", chart))
     if frames.present("steadiness").size:
         chart = line_chart(
-            [Series("steadiness", times_s, frames["steadiness"])],
+            [_series("steadiness", frames, "steadiness")],
             x_label="time, s",
             y_label="steadiness",
             y_range=(0.0, 1.0),
@@ -257,7 +257,7 @@ def _deadlines(report: ReportInput) -> str:
     frames = report.frames
     times_s = frames["time_s"]
     budget_ms = float(report.metrics.get("budget_ms", 0.0))
-    lines = [Series("reception to publication", times_s, frames["total_ms"])]
+    lines = [_series("reception to publication", frames, "total_ms")]
     if budget_ms:
         limit = np.full(len(frames), budget_ms)
         lines.append(Series(f"budget {budget_ms:g} ms", times_s, limit, dashed=True))
@@ -265,14 +265,12 @@ def _deadlines(report: ReportInput) -> str:
         ("Latency", line_chart(lines, x_label="time, s", y_label="ms")),
         (
             "Age of the image when its result was published",
-            line_chart(
-                [Series("age", times_s, frames["image_age_ms"])], x_label="time, s", y_label="ms"
-            ),
+            line_chart([_series("age", frames, "image_age_ms")], x_label="time, s", y_label="ms"),
         ),
         (
             "Network input",
             line_chart(
-                [Series("input", times_s, frames["input_size_px"], step=True)],
+                [_series("input", frames, "input_size_px", step=True)],
                 x_label="time, s",
                 y_label="pixels",
             ),
@@ -291,6 +289,13 @@ def _deadlines(report: ReportInput) -> str:
         [f"input {size} px", "", percent(share)] for size, share in deadline["input_sizes"].items()
     ]
     return section("Deadlines", table(["", "frames", "share"], rows), _grid(panels))
+
+
+def _series(label: str, frames: FrameTable, column: str, *, step: bool = False) -> Series:
+    """A column over time; frames that have no number are passed over."""
+    values = frames[column]
+    present = ~np.isnan(values)
+    return Series(label, frames["time_s"][present], values[present], step=step)
 
 
 def _rates(frames: FrameTable) -> str:

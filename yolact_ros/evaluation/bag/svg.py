@@ -15,7 +15,7 @@ __all__ = ["PALETTE", "Series", "bar_chart", "histogram", "line_chart"]
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 WIDTH_PX, HEIGHT_PX = 560, 250
-LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 54, 12, 14, 44
+LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 54, 12, 24, 44
 MAX_POINTS = 700
 
 Values = NDArray[np.float64]
@@ -178,14 +178,17 @@ class _Axes:
                 continue
             place = f"{self.x(x_value):.1f},{self.y(y_value):.1f}"
             if pen_up:
-                path.append(f"M{place}")
+                path.append(f"M{place}h.1")  # so that a point alone is seen
             elif step:
                 path.append(f"L{self.x(x_value):.1f},{last_y:.1f}L{place}")
             else:
                 path.append(f"L{place}")
             pen_up, last_y = False, self.y(y_value)
         dash = ' stroke-dasharray="5 4"' if dashed else ""
-        return f'<path d="{"".join(path)}" fill="none" stroke="{color}" stroke-width="1.5"{dash}/>'
+        return (
+            f'<path d="{"".join(path)}" fill="none" stroke="{color}" stroke-width="1.5" '
+            f'stroke-linecap="round"{dash}/>'
+        )
 
     def area(self, x: Values, low: Values, high: Values, color: str) -> str:
         upper = [f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in zip(x, high, strict=True)]
