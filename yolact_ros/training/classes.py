@@ -62,4 +62,4 @@ def lower_scores(network: Yolact, by_class: Mapping[str, float]) -> None:
 
 def _per_prior(values: Tensor, priors_per_cell: int) -> Tensor:
     """Output channels of the class layer as [priors of a cell, classes + 1, ...]."""
-    return values.unflatten(0, (priors_per_cell, -1))
+    return values.reshape(priors_per_cell, -1, *values.shape[1:])
