@@ -14,8 +14,10 @@ from yolact_ros.inference.budget import FrameBudget
 from yolact_ros.inference.budgeted import BudgetedPredictor
 from yolact_ros.inference.frame_plan import OverrunPolicy
 from yolact_ros.inference.ladder import QualityLadder
-from yolact_ros.inference.predictor import Predictor
+from yolact_ros.inference.predictor import Predictor, choose_device
+from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
 from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
@@ -94,8 +96,9 @@ class Engine:
         self._fixed = fixed
         path = find_model(fixed.model)
         own = load_network(path, num_prototypes=fixed.num_prototypes)
-        predictor = Predictor(own, device=fixed.device)
-        self.description = ModelDescription(fixed.model, path, own.config, predictor.device)
+        device = choose_device(fixed.device)
+        predictor = self._predictor(own, device)
+        self.description = ModelDescription(fixed.model, path, own.config, device)
         self.class_names = own.config.class_names
         self.check(live)
         self._rungs = self._warm(
@@ -170,9 +173,19 @@ class Engine:
     ) -> dict[int, Predictor]:
         def load(size_px: int) -> Predictor:
             model = load_network(self.description.path, input_size_px=size_px)
-            return Predictor(model, device=self.description.device)
+            return self._predictor(model, self.description.device)
 
         return {size: loaded.get(size) or load(size) for size in self._sizes_px(live)}
+
+    def _predictor(self, model: Yolact, device: torch.device) -> Predictor:
+        runtime = open_runtime(
+            self._fixed.runtime,
+            model,
+            device=device,
+            precision=self._fixed.precision,
+            cache_folder=default_engine_folder(),
+        )
+        return Predictor(model, device=device, runtime=runtime)
 
     def _warm(self, predictors: Mapping[int, Predictor], live: LiveParameters) -> _Rungs:
         rungs = _Rungs(predictors, live, masks=live.mask_encoding != "none")

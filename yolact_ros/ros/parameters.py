@@ -10,6 +10,8 @@ from typing import Any
 
 from yolact_ros.config import MAX_INPUT_SIZE_PX, MIN_INPUT_SIZE_PX
 from yolact_ros.errors import ConfigError
+from yolact_ros.inference.runtimes.precision import PRECISIONS
+from yolact_ros.inference.runtimes.selection import RUNTIMES
 from yolact_ros.palette import PALETTES, PaletteName
 from yolact_ros.ros.parameter_spec import ParameterSpec
 
@@ -50,6 +52,8 @@ class FixedParameters:
     model: str = "bundled"
     num_prototypes: int = 0
     device: str = "auto"
+    runtime: str = "eager"
+    precision: str = "auto"
     image_transport: str = "raw"
     reliability: str = "auto"
     cameras: tuple[str, ...] = ()
@@ -155,6 +159,22 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         _FIXED.device,
         "Where the network runs: auto (a GPU if there is one), cpu, cuda or cuda:N.",
         change="configure",
+    ),
+    ParameterSpec(
+        "runtime",
+        _FIXED.runtime,
+        "What runs the network (docs/runtimes.md); auto measures those that are installed, which "
+        "takes minutes the first time, and keeps the fastest.",
+        change="configure",
+        choices=RUNTIMES,
+    ),
+    ParameterSpec(
+        "precision",
+        _FIXED.precision,
+        "What the runtime computes in; auto is fp32 for eager and the device's fastest float for "
+        "the others.",
+        change="configure",
+        choices=("auto", *(name for name in PRECISIONS if name not in ("auto", "int8"))),
     ),
     ParameterSpec(
         "image_transport",
