@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ros_camera import HandCamera
     from ros_client import RosClient
     from ros_processes import Process
 
@@ -16,6 +17,7 @@ __all__ = [
     "NODE",
     "TINY_CLASSES",
     "TINY_INPUT_SIZE_PX",
+    "camera",
     "client",
     "domain_id",
     "ros_env",
@@ -94,11 +96,11 @@ def client(domain_id: int) -> Iterator[RosClient]:
     ros_client.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running_node(
     tiny_model: Path, ros_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Process]:
-    """An active node named :data:`NODE` on the topic /image, shared by the tests of a file."""
+    """An active node named :data:`NODE` on /image, shared by tests that leave it as it was."""
     from ros_processes import start_node
 
     folder = tmp_path_factory.mktemp("node")
@@ -113,3 +115,11 @@ def running_node(
         yield node
         assert node.stop() == 0, node.output
         assert "Traceback" not in node.output
+
+
+@pytest.fixture(scope="session")
+def camera(running_node: Process, client: RosClient) -> HandCamera:
+    """A camera of this process on the topic of :func:`running_node`."""
+    from ros_camera import HandCamera
+
+    return HandCamera(client)

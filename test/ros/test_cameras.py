@@ -110,7 +110,12 @@ class NodeInThread:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain_id)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = YolactNode("reached", context=self.context, parameter_overrides=overrides)
+        self.node = YolactNode(
+            "reached",
+            context=self.context,
+            parameter_overrides=overrides,
+            cli_args=["--ros-args", "-r", "image:=/reached_image"],
+        )
         self.node.start_up()
         self._stopping = threading.Event()
         self._executor = SingleThreadedExecutor(context=self.context)
@@ -155,7 +160,7 @@ def test_an_exception_in_the_network_costs_one_frame(
         return detect(predictor, image_bgr)
 
     monkeypatch.setattr(Predictor, "detect", fail_twice)
-    publisher = client.node.create_publisher(Image, "/image", 1)
+    publisher = client.node.create_publisher(Image, "/reached_image", 1)
     messages, _ = client.collect(InstanceArray, "/reached/instances")
     publish_until(client, lambda: publisher.publish(image("eye")), lambda: messages)
     values = client.diagnostics("reached")
@@ -171,7 +176,7 @@ def test_an_error_in_a_view_does_not_touch_the_results(
         raise RuntimeError("cannot draw")
 
     monkeypatch.setattr("yolact_ros.ros.views.draw_overlay", fail)
-    publisher = client.node.create_publisher(Image, "/image", 1)
+    publisher = client.node.create_publisher(Image, "/reached_image", 1)
     messages, _ = client.collect(InstanceArray, "/reached/instances")
     _, overlay = client.collect(Image, "/reached/overlay")
     publish_until(

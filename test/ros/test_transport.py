@@ -11,7 +11,6 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from ros_client import RosClient
-from ros_fixtures import NODE
 from ros_processes import CameraProcess, Process, ros_environment, start_node
 from yolact_ros.msg import InstanceArray
 
@@ -67,10 +66,22 @@ def share_received(
     return best
 
 
+@pytest.fixture(scope="module")
+def tuned_node(
+    tiny_model: Path, ros_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Process]:
+    """A node with the shipped Fast DDS profile."""
+    folder = tmp_path_factory.mktemp("tuned")
+    parameters = {"model": str(tiny_model), "score_threshold": 0.0}
+    with start_node("tuned", folder, ros_env, parameters, {"image": "/tuned"}) as node:
+        node.wait_for_text("active on /tuned")
+        yield node
+
+
 @pytest.mark.parametrize("reliability", ["best_effort", "reliable"])
 @pytest.mark.parametrize("size_px", RESOLUTIONS, ids=lambda size: "x".join(map(str, size)))
 def test_with_the_shipped_profile_every_image_arrives(
-    running_node: Process,
+    tuned_node: Process,
     client: RosClient,
     ros_env: dict[str, str],
     tmp_path: Path,
@@ -78,7 +89,7 @@ def test_with_the_shipped_profile_every_image_arrives(
     reliability: str,
 ) -> None:
     share = share_received(
-        client, running_node, NODE, "/image", reliability, size_px, tmp_path, ros_env
+        client, tuned_node, "tuned", "/tuned", reliability, size_px, tmp_path, ros_env
     )
     assert share >= LEAST_SHARE
 
@@ -122,14 +133,14 @@ def test_a_camera_that_loses_images_is_reported_with_the_cure(
 
 
 def test_best_effort_that_loses_images_gives_way_to_reliable_delivery(
-    running_node: Process, client: RosClient, domain_id: int, tmp_path: Path
+    tuned_node: Process, client: RosClient, domain_id: int, tmp_path: Path
 ) -> None:
     """The node has the large segment, the camera's process has not."""
     environment = ros_environment(domain_id, profile=False)
-    arguments = ("--topic", "/image", "--reliability", "reliable", "--size", 1280, 720)
+    arguments = ("--topic", "/tuned", "--reliability", "reliable", "--size", 1280, 720)
     with CameraProcess(tmp_path, environment, *arguments, "--count", 90) as camera:
-        running_node.wait_for_text("/image: reliable delivery, because best effort lost frames")
-        values = client.wait_for_diagnostics(NODE, lambda v: int(v["lost in transport"]) > 0)
+        tuned_node.wait_for_text("/tuned: reliable delivery, because best effort lost frames")
+        values = client.wait_for_diagnostics("tuned", lambda v: int(v["lost in transport"]) > 0)
         client.spin_until(lambda: camera.published, "the camera to end")
         camera.finish()
     assert values["delivery"].startswith("reliable: best effort lost frames")
