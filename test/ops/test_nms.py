@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from yolact_ros.ops.boxes import decode_boxes, pairwise_iou
 from yolact_ros.ops.nms import cross_class_fast_nms, fast_nms, standard_nms
 from yolact_ros.ops.static_nms import static_fast_nms
-from yolact_ros.ops.suppression import MAX_FIRST_BOXES, select_fast_nms
+from yolact_ros.ops.suppression import FIRST_PAIRS, select_fast_nms
 from yolact_ros.structures import Detections
 
 DATA = Path(__file__).parents[1] / "data"
@@ -156,7 +156,7 @@ def test_fast_nms_is_the_one_by_one_algorithm_also_where_scores_and_boxes_are_eq
 @pytest.mark.parametrize("num_objects", [2, 400])
 def test_more_boxes_than_are_tried_first_give_the_same_result(num_objects: int) -> None:
     """The dense algorithm as tensor operations, since one by one takes minutes here."""
-    boxes, scores = twins.crowded_boxes(7, 2 * MAX_FIRST_BOXES, 6, num_objects)
+    boxes, scores = twins.crowded_boxes(7, 2000, 6, num_objects)
     found = run(fast_nms, boxes, scores, static=False)
     values, rows = torch.from_numpy(scores.T.copy()).sort(dim=1, descending=True, stable=True)
     values, rows = values[:, :200], rows[:, :200]

@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 __all__ = ["Selection", "select_fast_nms"]
 
-# A pair's overlaps are first looked for among the best few of its class, which removes most pairs
-# for the price of a few rows; the rest is checked in full, in this many pairs at a time, until
-# enough have survived.
+# Pairs of box and class that are tried first: enough for 100 detections in most scenes, and cheap
+# to rank. Where they are not enough, this many times more are.
+FIRST_PAIRS = 2048
+GROWTH = 16
+SAMPLED_BOXES = 64
+# Pairs are checked in portions of this many, from the best downwards, until enough have survived.
+PORTION = 192
+# Before the second portion, all are looked at beside the best few boxes of their class, which
+# removes most of a crowd for the price of a few portions.
 NUM_LEADERS = 4
-CHUNK_PAIRS = 160
-# With more candidate boxes than this, those with the best scores are tried alone first.
-MAX_FIRST_BOXES = 1024
-GROWTH = 4
 
 _ROW_BITS = np.uint64(32)
 _ROW_MASK = np.uint64(0xFFFFFFFF)
@@ -60,36 +62,39 @@ def select_fast_nms(
         class_scores (float32[n, C]): finite, 0..1, no background.
         display_threshold: a pair needs a higher score than this to be selected.
     """
-    num_boxes = len(boxes_xyxy)
     best = class_scores.max(axis=1, initial=0.0)
-    size = MAX_FIRST_BOXES
-    while num_boxes > 1.25 * size:
-        # Every pair above the best score of the boxes left out belongs to one that is in.
-        floor = np.partition(best, num_boxes - size - 1)[num_boxes - size - 1]
-        if floor <= display_threshold:
-            break
+    for floor in _floors(class_scores, display_threshold):
         rows = np.flatnonzero(best > floor)
         selection = _select(
             boxes_xyxy[rows],
             class_scores[rows],
-            float(floor),
+            floor,
             iou_threshold,
             max_candidates_per_class,
             max_detections,
         )
         if len(selection.rows) >= max_detections:
-            return selection._replace(rows=rows[selection.rows])
-        size *= GROWTH
-    rows = np.flatnonzero(best > display_threshold)
-    selection = _select(
-        boxes_xyxy[rows],
-        class_scores[rows],
-        display_threshold,
-        iou_threshold,
-        max_candidates_per_class,
-        max_detections,
-    )
+            break
     return selection._replace(rows=rows[selection.rows])
+
+
+def _floors(class_scores: NDArray[np.float32], display_threshold: float) -> list[float]:
+    """Falling scores above which to look for detections; the last is the display threshold.
+
+    Estimated from a few boxes. An estimate that is off costs time; any floor is exact.
+    """
+    sample = class_scores[:: max(1, len(class_scores) // SAMPLED_BOXES)].ravel()
+    floors = []
+    num_pairs = FIRST_PAIRS
+    # Trying a quarter or more of all pairs first costs about as much as trying all.
+    while num_pairs < class_scores.size / 4:
+        place = sample.size - 1 - sample.size * num_pairs // class_scores.size
+        floor = float(np.partition(sample, place)[place])
+        if floor <= display_threshold:
+            break
+        floors.append(floor)
+        num_pairs *= GROWTH
+    return [*floors, display_threshold]
 
 
 class _Ranking(NamedTuple):
@@ -119,21 +124,21 @@ def _select(
     """The selection among the pairs with a score above ``floor``."""
     ranking = _rank(boxes_xyxy, class_scores, floor, max_candidates_per_class)
     num_ranks = ranking.rows.shape[1]
-    candidates = np.flatnonzero(
-        (ranking.scores >= 0) & ~_overlapped_by_leaders(ranking, iou_threshold)
-    )
+    places = np.flatnonzero(ranking.scores >= 0)
     # One sortable number a pair: falling score, then class and rank, which is the order of ties.
-    keys = _inverted_bits(ranking.scores.ravel()[candidates]) | candidates.astype(np.uint64)
+    keys = _inverted_bits(ranking.scores.ravel()[places]) | places.astype(np.uint64)
     chosen: list[NDArray[np.int64]] = []
     missing = max_detections
     while len(keys) and missing > 0:
-        if len(keys) > CHUNK_PAIRS:
-            keys = np.partition(keys, CHUNK_PAIRS - 1)
-        pairs = (np.sort(keys[:CHUNK_PAIRS]) & _ROW_MASK).astype(np.int64)
-        keys = keys[CHUNK_PAIRS:]
-        kept = pairs[~_overlapped(ranking, pairs, iou_threshold)][:missing]
-        missing -= len(kept)
-        chosen.append(kept)
+        if len(chosen) == 1:
+            screened = ~_overlapped_by_leaders(ranking, iou_threshold).ravel()
+            keys = keys[screened[(keys & _ROW_MASK).astype(np.int64)]]
+        if len(keys) > PORTION:
+            keys = np.partition(keys, PORTION - 1)
+        pairs = (np.sort(keys[:PORTION]) & _ROW_MASK).astype(np.int64)
+        keys = keys[PORTION:]
+        chosen.append(pairs[~_overlapped(ranking, pairs, iou_threshold)][:missing])
+        missing -= len(chosen[-1])
     pairs = np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
     return Selection(
         ranking.rows.ravel()[pairs],
@@ -152,10 +157,11 @@ def _rank(
     num_boxes = by_class.shape[1]
     above = by_class > floor
     counts = np.count_nonzero(above, axis=1)
-    if num_boxes > max_candidates_per_class and counts.max(initial=0) > max_candidates_per_class:
+    crowded = np.flatnonzero(counts > max_candidates_per_class)
+    if len(crowded):
         place = num_boxes - max_candidates_per_class
-        limits = np.partition(by_class, place, axis=1)[:, place]
-        above &= by_class >= limits[:, None]
+        limits = np.partition(by_class[crowded], place, axis=1)[:, place]
+        above[crowded] &= by_class[crowded] >= limits[:, None]
         counts = np.count_nonzero(above, axis=1)
     class_ids = np.flatnonzero(counts)
     counts = counts[class_ids]
@@ -184,21 +190,19 @@ def _inverted_bits(scores: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 
 def _overlapped_by_leaders(ranking: _Ranking, iou_threshold: float) -> NDArray[np.bool_]:
-    """Which boxes (bool[c, r]) one of the first few of their class overlaps and precedes."""
+    """Which boxes (bool[c, r]) one of the best few of their class overlaps and precedes."""
     leaders = ranking.edges[:, :, :NUM_LEADERS, None]
     near = _iou_exceeds(leaders, ranking.edges[:, :, None, :], iou_threshold)
-    ranks = np.arange(near.shape[2])
-    near &= ranks > np.arange(near.shape[1])[:, None]
+    near &= np.arange(near.shape[2]) > np.arange(near.shape[1])[:, None]
     return np.asarray(near.any(axis=1))
 
 
 def _overlapped(
     ranking: _Ranking, pairs: NDArray[np.int64], iou_threshold: float
 ) -> NDArray[np.bool_]:
-    """Which of the pairs (flat index in the ranking) any better box of their class overlaps."""
-    num_ranks = ranking.rows.shape[1]
-    classes, ranks = np.divmod(pairs, num_ranks)
-    better = max(int(ranks.max(initial=0)), 1)
+    """Which pairs (flat places in the ranking) any better box of their class overlaps."""
+    classes, ranks = np.divmod(pairs, ranking.rows.shape[1])
+    better = int(ranks.max(initial=0))
     near = _iou_exceeds(
         ranking.edges.reshape(5, -1)[:, pairs, None],
         ranking.edges[:, classes, :better],
