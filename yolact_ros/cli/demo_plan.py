@@ -102,7 +102,12 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
 def _node_command(args: argparse.Namespace, topic: str) -> tuple[str, ...]:
     # As YAML strings: a path may hold what YAML reads otherwise.
     model = str(Path(args.model).absolute()) if Path(args.model).is_file() else args.model
-    parameters = [f"model:={json.dumps(model)}", f"device:={json.dumps(args.device)}"]
+    # The fastest runtime here; the node's default starts at once, a demo shows what can be had.
+    parameters = [
+        f"model:={json.dumps(model)}",
+        f"device:={json.dumps(args.device)}",
+        "runtime:=auto",
+    ]
     for text in args.param:
         if ":=" not in text:
             raise ConfigError(f"--param {text}: expected NAME:=VALUE")

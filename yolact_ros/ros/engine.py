@@ -15,6 +15,7 @@ from yolact_ros.inference.budgeted import BudgetedPredictor
 from yolact_ros.inference.frame_plan import OverrunPolicy
 from yolact_ros.inference.ladder import QualityLadder
 from yolact_ros.inference.predictor import Predictor, choose_device
+from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
 from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.models import Yolact
@@ -34,12 +35,14 @@ class ModelDescription:
         path: its file.
         config: of the network, with the model's own input size.
         device: where it runs.
+        runtime: what runs it, in which precision, and why where it was chosen.
     """
 
     name: str
     path: Path
     config: YolactConfig
     device: torch.device
+    runtime: str
 
 
 class _Rungs:
@@ -97,8 +100,11 @@ class Engine:
         path = find_model(fixed.model)
         own = load_network(path, num_prototypes=fixed.num_prototypes)
         device = choose_device(fixed.device)
-        predictor = self._predictor(own, device)
-        self.description = ModelDescription(fixed.model, path, own.config, device)
+        runtime = self._open_runtime(own, device)
+        predictor = Predictor(own, device=device, runtime=runtime)
+        self.description = ModelDescription(
+            fixed.model, path, own.config, device, _in_words(runtime)
+        )
         self.class_names = own.config.class_names
         self.check(live)
         self._rungs = self._warm(
@@ -173,19 +179,19 @@ class Engine:
     ) -> dict[int, Predictor]:
         def load(size_px: int) -> Predictor:
             model = load_network(self.description.path, input_size_px=size_px)
-            return self._predictor(model, self.description.device)
+            device = self.description.device
+            return Predictor(model, device=device, runtime=self._open_runtime(model, device))
 
         return {size: loaded.get(size) or load(size) for size in self._sizes_px(live)}
 
-    def _predictor(self, model: Yolact, device: torch.device) -> Predictor:
-        runtime = open_runtime(
+    def _open_runtime(self, model: Yolact, device: torch.device) -> Runtime:
+        return open_runtime(
             self._fixed.runtime,
             model,
             device=device,
             precision=self._fixed.precision,
             cache_folder=default_engine_folder(),
         )
-        return Predictor(model, device=device, runtime=runtime)
 
     def _warm(self, predictors: Mapping[int, Predictor], live: LiveParameters) -> _Rungs:
         rungs = _Rungs(predictors, live, masks=live.mask_encoding != "none")
@@ -196,3 +202,8 @@ class Engine:
 def _close(rungs: _Rungs) -> None:
     rungs.budgeted.close()
     rungs.predictors.clear()
+
+
+def _in_words(runtime: Runtime) -> str:
+    reason = f" ({runtime.reason})" if runtime.reason else ""
+    return f"{runtime.name} {runtime.precision}{reason}"

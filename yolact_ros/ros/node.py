@@ -96,7 +96,8 @@ class YolactNode(LifecycleNode):
         self.get_logger().info(
             f"model {fixed.model}: {config.name}, {sizes} px, "
             f"k={config.num_prototypes}, {config.num_classes} classes, on "
-            f"{engine.description.device}, ready in {time.monotonic() - begun_s:.1f} s"
+            f"{engine.description.device}, {engine.description.runtime}, "
+            f"ready in {time.monotonic() - begun_s:.1f} s"
         )
         return TransitionCallbackReturn.SUCCESS
 
