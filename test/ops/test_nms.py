@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from yolact_ros.ops.boxes import decode_boxes, pairwise_iou
 from yolact_ros.ops.nms import cross_class_fast_nms, fast_nms, standard_nms
 from yolact_ros.ops.static_nms import static_fast_nms
-from yolact_ros.ops.suppression import FIRST_PAIRS, select_fast_nms
+from yolact_ros.ops.suppression import select_fast_nms
 from yolact_ros.structures import Detections
 
 DATA = Path(__file__).parents[1] / "data"
