@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from array import array
 from pathlib import Path
 
 import numpy as np
 from ros_client import RosClient
+from ros_processes import Process
 from sensor_msgs.msg import CameraInfo, Image
 from yolact_ros.msg import Instance, InstanceArray, InstanceMask
 
@@ -32,33 +32,21 @@ def cup_at_two_metres() -> tuple[CameraInfo, Image, InstanceArray]:
 
 
 def test_the_example_prints_where_the_masked_object_is(
-    client: RosClient, ros_env: dict[str, str]
+    client: RosClient, ros_env: dict[str, str], tmp_path: Path
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, str(EXAMPLE)],
-        env=ros_env,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        messages = dict(
-            zip(("camera_info", "depth", "instances"), cup_at_two_metres(), strict=True)
-        )
-        publishers = {
-            topic: client.node.create_publisher(type(message), topic, 5)
-            for topic, message in messages.items()
-        }
-        client.spin_until(
-            lambda: all(p.get_subscription_count() for p in publishers.values()),
-            "the example's subscriptions",
-        )
-        for topic in ("camera_info", "depth"):
-            publishers[topic].publish(messages[topic])
-        # The three topics are not ordered among each other.
-        client.spin_for(1.0)
-        publishers["instances"].publish(messages["instances"])
-        assert process.stdout is not None
-        assert process.stdout.readline() == "cup at x 0.80 y 0.00 z 2.00 m\n"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    messages = dict(zip(("camera_info", "depth", "instances"), cup_at_two_metres(), strict=True))
+    publishers = {
+        topic: client.node.create_publisher(type(message), topic, 5)
+        for topic, message in messages.items()
+    }
+
+    def publish_and_look() -> str:
+        # The depth image is taken best effort and the topics are not ordered among each other.
+        for topic, message in messages.items():
+            publishers[topic].publish(message)
+            client.spin_for(0.1)
+        return process.output
+
+    with Process([sys.executable, str(EXAMPLE)], ros_env, tmp_path / "example.log") as process:
+        output = client.spin_until(publish_and_look, "a line of the example")
+    assert output.splitlines()[0] == "cup at x 0.80 y 0.00 z 2.00 m"
