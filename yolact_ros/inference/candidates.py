@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.errors import YolactError
@@ -21,14 +23,14 @@ class Candidates(NamedTuple):
     """Boxes that can be reported, on the host, in the order of the priors.
 
     Attributes:
-        rows (Tensor[n]): int64, index among the priors.
-        boxes_xyxy (Tensor[n, 4]): float32, relative to the image.
-        class_scores (Tensor[n, C]): float32 probabilities of the asked classes.
+        rows (int64[n]): index among the priors.
+        boxes_xyxy (float32[n, 4]): relative to the image, finite.
+        class_scores (float32[n, C]): probabilities of the asked classes.
     """
 
-    rows: Tensor
-    boxes_xyxy: Tensor
-    class_scores: Tensor
+    rows: NDArray[np.int64]
+    boxes_xyxy: NDArray[np.float32]
+    class_scores: NDArray[np.float32]
 
 
 def find_candidates(
@@ -40,9 +42,12 @@ def find_candidates(
 ) -> Candidates:
     """The boxes of one image whose best class has a probability above ``floor``.
 
-    A class of probability p or more has a logit that exceeds the background's by log(p / (1 - p))
-    or more. So one maximum per row finds the candidates, and softmax and box decoding run on them
-    alone: 0.5 ms instead of 2.1 ms for 19248 boxes of 81 classes on one core.
+    The logit of a class with probability p exceeds the background's by at least log(p / (1 - p)).
+    So one comparison per logit finds the candidates, and softmax and box decoding run on them
+    alone: 0.8 ms instead of 2.1 ms for 19248 boxes of 81 classes on one core.
+
+    In NumPy, which keeps to one core: torch's two threads take 0.3 ms less on a quiet machine,
+    but wait for each other for 10 ms and more where other programs want the cores.
 
     Args:
         class_logits (Tensor[N, C + 1]): column 0 is background.
@@ -55,25 +60,39 @@ def find_candidates(
         YolactError: a class score or a candidate's box offset is NaN. Boxes that become infinite
             are left out.
     """
-    columns = slice(1, None) if class_ids is None else [c + 1 for c in class_ids]
-    margins = _row_maxima(class_logits[:, columns]).float() - class_logits[:, 0].float()
-    if margins.amax().isnan():  # a maximum hands NaN on
+    logits: NDArray[np.float32] = class_logits.float().cpu().numpy()
+    if np.isnan(logits.max()):  # a maximum hands NaN on
         raise YolactError("the network produced NaN class scores: its weights are damaged")
-    least_margin = math.log(floor / (1 - floor)) if floor < 1 else math.inf
-    rows = (margins > least_margin - MARGIN_TOLERANCE).nonzero()[:, 0]
-    # The column of the background belongs to the softmax and not to the result.
-    scores = class_logits[rows].float().softmax(dim=1)[:, columns]
-    offsets = box_offsets[rows].float()
+    rows = _promising_rows(logits, floor, class_ids)
+    offsets = box_offsets[torch.from_numpy(rows).to(box_offsets.device)].float().cpu()
     if offsets.isnan().any():
         raise YolactError("the network produced NaN boxes: its weights are damaged")
-    boxes = decode_boxes(offsets, priors_cxcywh[rows])
-    reported = (scores.amax(dim=1) > floor) & boxes.isfinite().all(dim=1)
-    return Candidates(rows[reported].cpu(), boxes[reported].cpu(), scores[reported].cpu())
+    scores = _softmax(logits[rows])[:, 1:]
+    if class_ids is not None:
+        scores = scores[:, class_ids]
+    boxes = decode_boxes(offsets, priors_cxcywh.cpu()[rows]).numpy()
+    reported = (scores.max(axis=1, initial=0.0) > floor) & np.isfinite(boxes).all(axis=1)
+    return Candidates(rows[reported], boxes[reported], scores[reported])
 
 
-def _row_maxima(values: Tensor) -> Tensor:
-    """``values.amax(dim=1)``; a first step between halves takes a third less time."""
-    half = values.shape[1] // 2
-    if values.shape[1] == 2 * half:
-        values = torch.maximum(values[:, :half], values[:, half:])
-    return values.amax(dim=1)
+def _promising_rows(
+    logits: NDArray[np.float32], floor: float, class_ids: tuple[int, ...] | None
+) -> NDArray[np.int64]:
+    """Rows in which a logit of the classes is far enough above the background's."""
+    if floor >= 1:
+        return np.zeros(0, np.int64)
+    limits = logits[:, :1] + np.float32(math.log(floor / (1 - floor)) - MARGIN_TOLERANCE)
+    if class_ids is None:
+        # Whole rows, because a slice of columns takes half as long again.
+        promising = logits > limits
+        promising[:, 0] = False
+    else:
+        promising = logits[:, [class_id + 1 for class_id in class_ids]] > limits
+    rows = np.flatnonzero(promising) // promising.shape[1]
+    return rows[np.diff(rows, prepend=-1) > 0]
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    exponentials: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exponentials /= exponentials.sum(axis=1, keepdims=True)
+    return exponentials

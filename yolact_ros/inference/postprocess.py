@@ -209,11 +209,12 @@ class Postprocessor:
             output.class_logits, output.box_offsets, output.coefficients, strict=True
         ):
             found = find_candidates(logits, offsets, self._priors_cxcywh, floor, class_ids)
-            boxes.append(found.boxes_xyxy)
-            coefficients.append(vectors[found.rows].float().cpu())
             selection = self._select(
-                found.boxes_xyxy.numpy(), found.class_scores.numpy(), settings, max_detections
+                found.boxes_xyxy, found.class_scores, settings, max_detections
             )
+            boxes.append(torch.from_numpy(found.boxes_xyxy[selection.rows]))
+            rows = torch.from_numpy(found.rows[selection.rows]).to(vectors.device)
+            coefficients.append(vectors[rows].float().cpu())
             if class_ids is not None:
                 names = np.array(class_ids, np.int64)
                 selection = selection._replace(class_ids=names[selection.class_ids])

@@ -207,8 +207,8 @@ def pad_detections(
 
     Args:
         selections: of each image, at most K rows.
-        boxes_xyxy: the Tensor[n, 4] that each selection's rows refer to.
-        coefficients: the Tensor[n, k] that they refer to.
+        boxes_xyxy: the Tensor[m, 4] of each selection.
+        coefficients: the Tensor[m, k] of each selection.
     """
     batch, width = len(selections), coefficients[0].shape[1]
     like, size = boxes_xyxy[0], max_detections
@@ -221,9 +221,8 @@ def pad_detections(
     )
     for image, selection in enumerate(selections):
         count = len(selection.rows)
-        rows = torch.from_numpy(selection.rows).to(like.device)
-        result.boxes_xyxy[image, :count] = boxes_xyxy[image][rows]
-        result.coefficients[image, :count] = coefficients[image][rows]
+        result.boxes_xyxy[image, :count] = boxes_xyxy[image]
+        result.coefficients[image, :count] = coefficients[image]
         result.scores[image, :count] = torch.from_numpy(selection.scores)
         result.class_ids[image, :count] = torch.from_numpy(selection.class_ids)
     return result
@@ -237,17 +236,21 @@ def _select_on_host(
     max_detections: int,
     select: Callable[[NDArray[np.float32], NDArray[np.float32]], Selection],
 ) -> Detections:
-    selections = []
-    for boxes, scores in zip(boxes_xyxy.float(), class_scores.float(), strict=True):
-        # amax hands NaN on, and NaN is not above anything.
-        passing = (scores.amax(dim=1) > score_threshold) & boxes.isfinite().all(dim=1)
-        candidates = passing.nonzero()[:, 0].cpu()
-        selection = select(
-            boxes.cpu()[candidates].numpy(),
-            scores.cpu()[candidates].numpy(),
-        )
-        selections.append(selection._replace(rows=candidates.numpy()[selection.rows]))
-    return pad_detections(selections, list(boxes_xyxy), list(coefficients), max_detections)
+    selections, boxes, vectors = [], [], []
+    for image_boxes, image_scores, image_vectors in zip(
+        boxes_xyxy, class_scores, coefficients, strict=True
+    ):
+        host_boxes = image_boxes.float().cpu().numpy()
+        host_scores = image_scores.float().cpu().numpy()
+        # max hands NaN on, and NaN is not above anything.
+        passing = host_scores.max(axis=1, initial=0.0) > score_threshold
+        candidates = np.flatnonzero(passing & np.isfinite(host_boxes).all(axis=1))
+        selection = select(host_boxes[candidates], host_scores[candidates])
+        rows = torch.from_numpy(candidates[selection.rows]).to(image_boxes.device)
+        selections.append(selection)
+        boxes.append(image_boxes[rows])
+        vectors.append(image_vectors[rows])
+    return pad_detections(selections, boxes, vectors, max_detections)
 
 
 def _suppress_greedily(
