@@ -89,7 +89,7 @@ def _promising_rows(
     else:
         promising = logits[:, [class_id + 1 for class_id in class_ids]] > limits
     rows = np.flatnonzero(promising) // promising.shape[1]
-    return rows[np.diff(rows, prepend=-1) > 0]
+    return np.asarray(rows[np.diff(rows, prepend=-1) > 0])
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
