@@ -21,7 +21,10 @@ def test_kept_classes_have_the_logits_they_had(network: Yolact) -> None:
     images = torch.randn(1, 3, 64, 64)
     before = network(images)
     after = keep_classes(network, ["box"])(images)
-    assert torch.equal(after.class_logits, before.class_logits[..., [0, 2]])
+    # Another number of output channels may take another kernel, which rounds differently.
+    torch.testing.assert_close(
+        after.class_logits, before.class_logits[..., [0, 2]], rtol=0, atol=1e-6
+    )
     assert torch.equal(after.coefficients, before.coefficients)
 
 

@@ -16,6 +16,9 @@ from yolact_ros.training.loader import step_parts
 from yolact_ros.training.processes import Processes
 from yolact_ros.training.step import StepResult
 
+# Of float32 sums in another order, for buffers that learn nothing: the statistics of dead channels.
+ROUNDING = 1e-7
+
 
 def assert_same_training(
     config: YolactConfig,
@@ -28,7 +31,7 @@ def assert_same_training(
     for key, value in a[0].items():
         learnt = value.double() - start[key].double()
         difference = value.double() - b[0][key].double()
-        assert float(difference.norm()) <= 0.01 * float(learnt.norm()), key
+        assert float(difference.norm()) <= 0.01 * float(learnt.norm()) + ROUNDING, key
 
 
 def test_steps_lower_the_loss_of_their_images(
