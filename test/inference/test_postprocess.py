@@ -143,8 +143,8 @@ def test_detections_are_those_of_the_whole_softmax_one_by_one(
     np.testing.assert_allclose(
         [row[1] for row in rows_of(found)], [row[2] for row in expected], rtol=1e-6
     )
-    np.testing.assert_array_equal(
-        found.boxes_xyxy[0, : len(expected)], boxes[[row[0] for row in expected]]
+    np.testing.assert_allclose(
+        found.boxes_xyxy[0, : len(expected)], boxes[[row[0] for row in expected]], atol=1e-6
     )
 
 

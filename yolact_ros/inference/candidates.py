@@ -6,12 +6,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.errors import YolactError
-from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.ops.boxes import CENTER_VARIANCE, SIZE_VARIANCE
 
 __all__ = ["Candidates", "find_candidates"]
 
@@ -64,13 +63,13 @@ def find_candidates(
     if np.isnan(logits.max()):  # a maximum hands NaN on
         raise YolactError("the network produced NaN class scores: its weights are damaged")
     rows = _promising_rows(logits, floor, class_ids)
-    offsets = box_offsets[torch.from_numpy(rows).to(box_offsets.device)].float().cpu()
-    if offsets.isnan().any():
+    offsets = box_offsets.float().cpu().numpy()[rows]
+    if np.isnan(offsets).any():
         raise YolactError("the network produced NaN boxes: its weights are damaged")
     scores = _softmax(logits[rows])[:, 1:]
     if class_ids is not None:
         scores = scores[:, class_ids]
-    boxes = decode_boxes(offsets, priors_cxcywh.cpu()[rows]).numpy()
+    boxes = _decode(offsets, priors_cxcywh.cpu().numpy()[rows])
     reported = (scores.max(axis=1, initial=0.0) > floor) & np.isfinite(boxes).all(axis=1)
     return Candidates(rows[reported], boxes[reported], scores[reported])
 
@@ -90,6 +89,18 @@ def _promising_rows(
         promising = logits[:, [class_id + 1 for class_id in class_ids]] > limits
     rows = np.flatnonzero(promising) // promising.shape[1]
     return np.asarray(rows[np.diff(rows, prepend=-1) > 0])
+
+
+def _decode(
+    box_offsets: NDArray[np.float32], priors_cxcywh: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """:func:`yolact_ros.ops.boxes.decode_boxes` in NumPy: torch's exp wakes all its threads."""
+    centers, sizes = priors_cxcywh[:, :2], priors_cxcywh[:, 2:]
+    box_centers = centers + box_offsets[:, :2] * np.float32(CENTER_VARIANCE) * sizes
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite boxes are left out
+        box_sizes = sizes * np.exp(box_offsets[:, 2:] * np.float32(SIZE_VARIANCE))
+        top_left = box_centers - box_sizes / 2
+        return np.concatenate((top_left, top_left + box_sizes), axis=1)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

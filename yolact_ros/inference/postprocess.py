@@ -212,9 +212,10 @@ class Postprocessor:
             selection = self._select(
                 found.boxes_xyxy, found.class_scores, settings, max_detections
             )
+            # Rows are taken by NumPy: torch's indexing wakes all its threads for a hundred rows.
             boxes.append(torch.from_numpy(found.boxes_xyxy[selection.rows]))
-            rows = torch.from_numpy(found.rows[selection.rows]).to(vectors.device)
-            coefficients.append(vectors[rows].float().cpu())
+            rows = found.rows[selection.rows]
+            coefficients.append(torch.from_numpy(vectors.float().cpu().numpy()[rows]))
             if class_ids is not None:
                 names = np.array(class_ids, np.int64)
                 selection = selection._replace(class_ids=names[selection.class_ids])
