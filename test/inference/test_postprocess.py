@@ -9,7 +9,7 @@ import nms_twins as twins
 import numpy as np
 import pytest
 import torch
-from golden_networks import recorded_arrays
+from golden_networks import golden_input, golden_network, recorded_arrays
 from torch import Tensor
 
 from yolact_ros.config import variant
@@ -280,6 +280,18 @@ def test_infinite_boxes_are_left_out() -> None:
     found = processor().detect(output, EVERYTHING)
     assert 0 < int(found.counts[0]) <= best
     assert found.boxes_xyxy.isfinite().all()
+
+
+def test_rescored_scores_of_the_golden_network_are_the_references() -> None:
+    config = variant("yolact_plus_resnet50")
+    network = golden_network(config)
+    with torch.inference_mode():
+        output = network(golden_input(config))
+    postprocess = Postprocessor(config, network.priors, mask_rescoring=network.mask_rescoring)
+    found = postprocess.detect(output, EVERYTHING)
+    recorded = recorded_arrays("samples_all_configs")["yolact_plus_resnet50/maskiou_scores"]
+    # The reference lists them in the order before rescoring.
+    np.testing.assert_allclose(found.scores[0], np.sort(recorded)[::-1], atol=1e-4)
 
 
 def test_rescoring_multiplies_scores_and_sorts_again() -> None:
