@@ -119,19 +119,22 @@ def _check_topic(
         )
         return
     reliable = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
-    names = ", ".join(publisher.node_name for publisher in publishers)
     type_name = types.pop()
-    yield Finding(
-        Verdict.GOOD,
-        topic,
-        f"{type_name} of {names}, {'reliable' if reliable else 'best effort'}",
-    )
     heard = _Heard()
     subscription = node.create_subscription(
         IMAGE_TYPES[type_name], topic, heard.add, image_qos(reliable=reliable), raw=True
     )
     _spin(executor, listen_s)
     node.destroy_subscription(subscription)
+    # Asked again, since discovery tells the names of nodes last.
+    publishers = node.get_publishers_info_by_topic(topic) or publishers
+    names = sorted({publisher.node_name for publisher in publishers} - {UNKNOWN_NODE})
+    delivery = "reliable" if reliable else "best effort"
+    yield Finding(
+        Verdict.GOOD,
+        topic,
+        f"{type_name} of {', '.join(names) or 'an unnamed node'}, {delivery}",
+    )
     yield _judge_rate(topic, heard, listen_s, reliable=reliable)
     if heard.images:
         compressed = IMAGE_TYPES[type_name] is CompressedImage
