@@ -10,8 +10,7 @@ from typing import Any
 
 from yolact_ros.config import MAX_INPUT_SIZE_PX, MIN_INPUT_SIZE_PX
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.runtimes.precision import PRECISIONS
-from yolact_ros.inference.runtimes.selection import RUNTIMES
+from yolact_ros.inference.runtimes.names import PRECISIONS, RUNTIMES
 from yolact_ros.palette import PALETTES, PaletteName
 from yolact_ros.ros.parameter_spec import ParameterSpec
 

@@ -8,10 +8,10 @@ from collections.abc import Collection
 import torch
 
 from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.inference.runtimes.names import PRECISIONS
 
 __all__ = ["PRECISIONS", "choose_precision", "fastest_float", "float_type", "native_floats"]
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 _FLOAT_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Half precision pays from NVIDIA's Volta on, bfloat16 from Ampere on.
 _FP16_CUDA_CAPABILITY = (7, 0)

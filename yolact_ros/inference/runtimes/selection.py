@@ -18,6 +18,7 @@ from yolact_ros.inference.runtimes.compiled import CompiledRuntime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.engine_cache import engine_key
 from yolact_ros.inference.runtimes.graph import GraphRuntime
+from yolact_ros.inference.runtimes.names import RUNTIMES
 from yolact_ros.inference.runtimes.onnxruntime import OnnxRuntime
 from yolact_ros.inference.runtimes.openvino import OpenVinoRuntime
 from yolact_ros.inference.runtimes.precision import fastest_float
@@ -25,7 +26,6 @@ from yolact_ros.models import Yolact
 
 __all__ = ["RUNTIMES", "default_engine_folder", "measure_ms", "open_runtime"]
 
-RUNTIMES = ("auto", "eager", "compiled", "graph", "openvino", "onnxruntime")
 CHOICES_FILE = "auto.json"
 MEASURE_RUNS = 9
 MEASURE_MS = 3000.0
