@@ -8,15 +8,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription
+from launch.actions import ExecuteProcess, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
+from yolact_ros.ros.launching import Argument, declare
 
-IMAGE_TOPIC = "/image"  # what config/yolact.rviz shows
+IMAGE_TOPIC = "/image"
 HERE = Path(__file__).resolve().parent
-ARGUMENTS = (
+ARGUMENTS: tuple[Argument, ...] = (
     ("source", None, "A video, an image, a folder of images or a camera index."),
     ("rate", "30", "Images a second."),
     ("duration", "3600", "Seconds to play; a clip begins again until then."),
@@ -52,12 +53,4 @@ def generate_launch_description() -> LaunchDescription:
         ],
         output="screen",
     )
-    return LaunchDescription([*declared_arguments(), node, camera])
-
-
-def declared_arguments() -> list[DeclareLaunchArgument]:
-    """The launch arguments; without a default one must be given."""
-    return [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in ARGUMENTS
-    ]
+    return LaunchDescription([*declare(ARGUMENTS), node, camera])

@@ -5,11 +5,16 @@ They are no launch system: the tests with the real one are in the same file and 
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+LAUNCH = Path(__file__).parents[1] / "launch"
+SHARED = "yolact_ros.ros.launching"
 
 
 class Recorded:
@@ -32,6 +37,12 @@ class DeclareLaunchArgument(Recorded):
         return str(self.args[0])
 
 
+class IncludeLaunchDescription(Recorded):
+    @property
+    def path(self) -> Path:
+        return Path(self.args[0].args[0])
+
+
 class OpaqueFunction(Recorded):
     pass
 
@@ -40,7 +51,19 @@ class SetEnvironmentVariable(Recorded):
     pass
 
 
-class IfCondition(Recorded):
+class ExecuteProcess(Recorded):
+    @property
+    def command(self) -> list[str]:
+        return list(self.kwargs["cmd"])
+
+
+class Shutdown(Recorded):
+    @property
+    def reason(self) -> str:
+        return str(self.kwargs["reason"])
+
+
+class TimerAction(Recorded):
     pass
 
 
@@ -50,6 +73,8 @@ class Node(Recorded):
 
 class LaunchContext:
     """Values of the launch arguments."""
+
+    is_shutdown = False
 
     def __init__(self, values: dict[str, str]) -> None:
         self.values = values
@@ -62,14 +87,16 @@ class LaunchConfiguration(Recorded):
 
 MODULES = {
     "launch": {"LaunchContext": LaunchContext, "LaunchDescription": LaunchDescription},
+    "launch.launch_context": {"LaunchContext": LaunchContext},
     "launch.actions": {
         "DeclareLaunchArgument": DeclareLaunchArgument,
-        "IncludeLaunchDescription": Recorded,
+        "IncludeLaunchDescription": IncludeLaunchDescription,
         "OpaqueFunction": OpaqueFunction,
         "SetEnvironmentVariable": SetEnvironmentVariable,
-        "ExecuteProcess": Recorded,
+        "ExecuteProcess": ExecuteProcess,
+        "Shutdown": Shutdown,
+        "TimerAction": TimerAction,
     },
-    "launch.conditions": {"IfCondition": IfCondition},
     "launch.launch_description_sources": {"PythonLaunchDescriptionSource": Recorded},
     "launch.substitutions": {"LaunchConfiguration": LaunchConfiguration},
     "launch_ros": {},
@@ -79,8 +106,9 @@ MODULES = {
 
 @contextmanager
 def launch_stand_in() -> Iterator[None]:
-    """Within it, ``import launch`` gives the stand-ins."""
-    before = {name: sys.modules.get(name) for name in MODULES}
+    """Within it, ``import launch`` gives the stand-ins, also to what the launch files share."""
+    names = (*MODULES, SHARED)
+    before = {name: sys.modules.pop(name, None) for name in names}
     for name, members in MODULES.items():
         module = types.ModuleType(name)
         vars(module).update(members)
@@ -89,7 +117,62 @@ def launch_stand_in() -> Iterator[None]:
         yield
     finally:
         for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
+            sys.modules.pop(name, None)
+            if module is not None:
                 sys.modules[name] = module
+
+
+def load(path: Path) -> Any:
+    """A launch file as a module."""
+    spec = importlib.util.spec_from_file_location(path.name.replace(".", "_"), path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def launched(name: str, /, **arguments: str) -> tuple[list[Any], LaunchContext]:
+    """What a launch file starts, in its order, and the values of all arguments.
+
+    As in launch, an included file sees the values of the one that includes it.
+    """
+    context = LaunchContext(dict(arguments))
+    actions = list(_visit(_description(LAUNCH / name), context))
+    unknown = set(arguments) - set(declared(name))
+    assert not unknown, f"{name} and what it includes declare no {unknown}"
+    return actions, context
+
+
+def declared(name: str) -> dict[str, DeclareLaunchArgument]:
+    """The arguments of a launch file and of the files that it includes."""
+    found: dict[str, DeclareLaunchArgument] = {}
+    for file in (LAUNCH / name, LAUNCH / "yolact.launch.py"):
+        for entity in _description(file):
+            if isinstance(entity, DeclareLaunchArgument):
+                found.setdefault(entity.name, entity)
+    return found
+
+
+def _description(path: Path) -> list[Any]:
+    entities: list[Any] = load(path).generate_launch_description().entities
+    return entities
+
+
+def _visit(entities: Iterable[Any], context: LaunchContext) -> Iterator[Any]:
+    for entity in entities:
+        if isinstance(entity, DeclareLaunchArgument):
+            default = entity.kwargs["default_value"]
+            assert default is not None or entity.name in context.values, (
+                f"{entity.name} is missing"
+            )
+            context.values.setdefault(entity.name, default)
+        elif isinstance(entity, IncludeLaunchDescription):
+            for argument, value in entity.kwargs["launch_arguments"]:
+                given = isinstance(value, LaunchConfiguration)
+                context.values[argument] = value.perform(context) if given else value
+            yield from _visit(_description(entity.path), context)
+        elif isinstance(entity, OpaqueFunction):
+            yield from _visit(entity.kwargs["function"](context), context)
+        else:
+            yield entity

@@ -1,86 +1,88 @@
-"""The launch file: its arguments are the node's parameters, and what it starts."""
+"""The node's launch file: its arguments are the node's parameters, and what it starts."""
 
 from __future__ import annotations
 
-import importlib.util
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from launch_stand_in import LaunchContext, launch_stand_in
+import yaml
+from launch_stand_in import (
+    LAUNCH,
+    Node,
+    SetEnvironmentVariable,
+    declared,
+    launch_stand_in,
+    launched,
+)
 
 from yolact_ros.errors import ConfigError
 from yolact_ros.ros.parameters import PARAMETERS
 
 REPOSITORY = Path(__file__).parents[2]
-LAUNCH_FILE = REPOSITORY / "launch" / "yolact.launch.py"
+FILE = "yolact.launch.py"
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.name.replace(".", "_"), path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def launch_file() -> Iterator[ModuleType]:
+@pytest.fixture(autouse=True)
+def stand_in(request: pytest.FixtureRequest) -> Iterator[None]:
+    if "for_real" in request.node.name:
+        yield
+        return
     with launch_stand_in():
-        yield load(LAUNCH_FILE)
+        yield
 
 
-def arguments_of(launch_file: ModuleType) -> dict[str, Any]:
-    entities = launch_file.generate_launch_description().entities
-    return {
-        entity.name: entity for entity in entities if type(entity).__name__.startswith("Declare")
-    }
+@pytest.fixture(autouse=True)
+def no_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in PROFILE_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
 
 
-def start(launch_file: ModuleType, **given: str) -> Any:
-    """The node action for launch arguments, the rest at their defaults."""
-    values = {
-        name: argument.kwargs["default_value"]
-        for name, argument in arguments_of(launch_file).items()
-    }
-    assert set(given) <= set(values)
-    (node,) = launch_file.start_node(LaunchContext(values | given))
+def started(executable: str, **arguments: str) -> Any:
+    """What the one node of that executable was made with."""
+    actions, _ = launched(FILE, **arguments)
+    (node,) = (
+        action
+        for action in actions
+        if isinstance(action, Node) and action.kwargs["executable"] == executable
+    )
     return node.kwargs
 
 
-def test_every_parameter_of_the_node_is_an_argument_with_its_description(
-    launch_file: ModuleType,
-) -> None:
-    arguments = arguments_of(launch_file)
+def environment(**arguments: str) -> dict[str, str]:
+    actions, _ = launched(FILE, **arguments)
+    return dict(a.args for a in actions if isinstance(a, SetEnvironmentVariable))
+
+
+def test_every_parameter_of_the_node_is_an_argument_with_its_description() -> None:
+    arguments = declared(FILE)
     for spec in PARAMETERS:
         assert spec.description in arguments[spec.name].kwargs["description"]
 
 
-def test_without_arguments_the_yaml_file_decides(launch_file: ModuleType) -> None:
-    node = start(launch_file)
+def test_without_arguments_the_yaml_file_decides() -> None:
+    node = started("yolact_node")
     assert node["parameters"] == [
         str(REPOSITORY / "config" / "yolact.yaml"),
         {"use_sim_time": False},
     ]
     assert node["remappings"] == [("image", "image")]
-    assert (node["package"], node["executable"], node["name"]) == (
-        "yolact_ros",
+    assert (node["package"], node["name"], node["namespace"]) == ("yolact_ros", "yolact", "")
+
+
+def test_arguments_become_parameters_of_the_right_type() -> None:
+    node = started(
         "yolact_node",
-        "yolact",
-    )
-
-
-def test_arguments_become_parameters_of_the_right_type(launch_file: ModuleType) -> None:
-    node = start(
-        launch_file,
         image="/camera/image_raw",
         score_threshold="1",
         top_k="20",
         classes="[person, cup]",
         cameras="[]",
+        input_size="[320, 256]",
         model="123.pth",
         autostart="false",
         use_sim_time="true",
@@ -92,6 +94,7 @@ def test_arguments_become_parameters_of_the_right_type(launch_file: ModuleType) 
         "top_k": 20,
         "classes": ["person", "cup"],
         "cameras": [""],
+        "input_size": [320, 256],
         "model": "123.pth",
         "autostart": False,
     }
@@ -100,39 +103,135 @@ def test_arguments_become_parameters_of_the_right_type(launch_file: ModuleType) 
     assert node["respawn"] is True
 
 
-def test_a_bad_argument_ends_the_launch_with_the_reason(launch_file: ModuleType) -> None:
+def test_names_are_a_list_with_or_without_brackets() -> None:
+    for text in ("[dining table, cup]", "dining table,cup", " dining table , cup "):
+        assert started("yolact_node", classes=text)["parameters"][1]["classes"] == [
+            "dining table",
+            "cup",
+        ]
+
+
+def test_a_bad_argument_ends_the_launch_with_the_reason() -> None:
     with pytest.raises(ConfigError, match="top_k is 'many', expected a whole number"):
-        start(launch_file, top_k="many")
+        launched(FILE, top_k="many")
 
 
-def test_the_transport_profile_is_set_unless_the_user_has_one(
-    launch_file: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    profile = arguments_of(launch_file)["fastdds_profile"].kwargs["default_value"]
+def test_every_camera_has_the_topic_at_its_place() -> None:
+    node = started("yolact_node", cameras="front,rear", image="/a/image_raw,/b/image_raw")
+    assert node["remappings"] == [("front/image", "/a/image_raw"), ("rear/image", "/b/image_raw")]
+    assert node["parameters"][1]["cameras"] == ["front", "rear"]
+
+
+def test_cameras_without_topics_have_their_own_names() -> None:
+    node = started("yolact_node", cameras="front,rear")
+    assert node["remappings"] == [("front/image", "front/image"), ("rear/image", "rear/image")]
+
+
+@pytest.mark.parametrize(
+    ("cameras", "image"), [("front,rear", "/a"), ("front", "/a,/b"), ("", "/a,/b")]
+)
+def test_another_number_of_topics_than_of_cameras_is_refused(cameras: str, image: str) -> None:
+    with pytest.raises(ConfigError, match=r"image has \d topics .* expected a topic for every"):
+        launched(FILE, cameras=cameras, image=image)
+
+
+def test_the_transport_profile_is_set_before_anything_starts() -> None:
+    profile = declared(FILE)["fastdds_profile"].kwargs["default_value"]
     assert Path(profile).is_file()
-    for variable in launch_file.PROFILE_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    actions = launch_file.set_transport(LaunchContext({"fastdds_profile": profile}))
-    assert [action.args for action in actions] == [
-        (variable, profile) for variable in launch_file.PROFILE_VARIABLES
+    actions, _ = launched(FILE)
+    assert [action.args for action in actions[:2]] == [
+        (variable, profile) for variable in PROFILE_VARIABLES
     ]
-    assert launch_file.set_transport(LaunchContext({"fastdds_profile": ""})) == []
-    monkeypatch.setenv(launch_file.PROFILE_VARIABLES[0], "/own/profile.xml")
-    assert launch_file.set_transport(LaunchContext({"fastdds_profile": profile})) == []
 
 
-def test_rviz_shows_topics_that_the_node_has() -> None:
+def test_a_profile_of_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment(fastdds_profile="") == {}
+    monkeypatch.setenv(PROFILE_VARIABLES[0], "/own/profile.xml")
+    assert environment() == {}
+
+
+def topics_of(file: str) -> set[str]:
+    found: set[str] = set()
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            if "Topic" in value:
+                found.add(value["Topic"]["Value"])
+            for item in value.values():
+                look(item)
+        elif isinstance(value, list):
+            for item in value:
+                look(item)
+
+    look(yaml.safe_load(Path(file).read_text()))
+    return found
+
+
+def rviz_topics(**arguments: str) -> set[str]:
+    node = started("rviz2", rviz="true", **arguments)
+    file = node["arguments"][1]
+    try:
+        return topics_of(file)
+    finally:
+        Path(file).unlink()
+
+
+def test_rviz_is_started_only_on_request() -> None:
+    actions, _ = launched(FILE)
+    assert [a.kwargs["executable"] for a in actions if isinstance(a, Node)] == ["yolact_node"]
+
+
+def test_rviz_shows_the_topics_of_this_node_and_camera() -> None:
+    topics = rviz_topics(image="/camera/image_raw", name="eyes", namespace="robot")
+    assert {"/camera/image_raw", "/robot/eyes/overlay"} <= topics
+    assert all(t == "/camera/image_raw" or t.startswith("/robot/eyes/") for t in topics)
+
+
+def test_rviz_shows_every_camera() -> None:
+    topics = rviz_topics(cameras="left,right,rear", image="/l/image,/r/image,back/image")
+    assert topics == {"/l/image", "/r/image", "/back/image"} | {
+        f"/yolact/{camera}/{view}"
+        for camera in ("left", "right", "rear")
+        for view in ("overlay", "markers")
+    }
+
+
+def test_a_file_and_a_frame_of_the_user_are_passed_to_rviz() -> None:
+    node = started("rviz2", rviz="true", rviz_config="/my.rviz", rviz_frame="camera_optical")
+    assert node["arguments"] == ["-d", "/my.rviz", "-f", "camera_optical"]
+
+
+def test_the_files_of_rviz_show_topics_that_the_node_has() -> None:
     pytest.importorskip("rclpy", reason="ROS 2 is not here")
-    import yaml
-
+    from yolact_ros.ros.launching import RESULT_TOPICS
     from yolact_ros.ros.views import VIEWS
 
-    displays = yaml.safe_load((REPOSITORY / "config" / "yolact.rviz").read_text())[
-        "Visualization Manager"
-    ]["Displays"]
-    topics = {display["Topic"]["Value"] for display in displays}
-    own = {f"/yolact/{view.topic}" for view in VIEWS}
-    assert topics - {"/image"} <= own
+    assert {view.topic for view in VIEWS} <= set(RESULT_TOPICS)
+    one = topics_of(str(REPOSITORY / "config" / "yolact.rviz"))
+    assert one - {"/image"} <= {f"/yolact/{topic}" for topic in RESULT_TOPICS}
+    several = topics_of(str(REPOSITORY / "config" / "multi_camera.rviz"))
+    assert several - {"/front/image_raw", "/rear/image_raw"} <= {
+        f"/yolact/{camera}/{topic}" for camera in ("front", "rear") for topic in RESULT_TOPICS
+    }
+
+
+def test_launch_files_need_no_torch() -> None:
+    # `ros2 launch` runs on the system's Python; torch may be in the user's virtual environment.
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "import launch_stand_in\n"
+        "with launch_stand_in.launch_stand_in():\n"
+        "    for path in sorted(launch_stand_in.LAUNCH.glob('*.launch.py')):\n"
+        "        launch_stand_in.load(path).generate_launch_description()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'test'}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_launched_for_real_the_node_becomes_active(
@@ -150,7 +249,7 @@ def test_launched_for_real_the_node_becomes_active(
     service = LaunchService()
     service.include_launch_description(
         IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(str(LAUNCH_FILE)),
+            PythonLaunchDescriptionSource(str(LAUNCH / FILE)),
             launch_arguments=[("model", str(tiny_model)), ("name", "launched")],
         )
     )
