@@ -1,0 +1,97 @@
+"""docs/diagnostics.md explains all that the node publishes about itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ros_client import RosClient
+from ros_fixtures import NODE
+from ros_processes import Process
+
+from yolact_ros.ros.statistics import DROP_CAUSES
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGE = REPOSITORY / "yolact_ros"
+FAULT_CALLS = {"report", "fail", "FrameFault"}
+
+
+def explained() -> set[str]:
+    """What stands in the first column of the page's tables, in backquotes."""
+    lines = (REPOSITORY / "docs" / "diagnostics.md").read_text().splitlines()
+    cells = [line.split("|")[1] for line in lines if line.startswith("|")]
+    return {key for cell in cells for key in re.findall(r"`([^`]+)`", cell)}
+
+
+def nodes_of(path: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(path.read_text()))
+
+
+def text_of(node: ast.AST) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def values_in(path: Path) -> set[str]:
+    """Keys of the ("key", value) pairs in a file."""
+    return {
+        text_of(node.elts[0])
+        for node in nodes_of(path)
+        if isinstance(node, ast.Tuple) and len(node.elts) == 2
+    } - {""}
+
+
+def faults_in(folder: Path) -> set[str]:
+    """First arguments of the calls that count a fault by its cause."""
+    found = set()
+    for path in folder.rglob("*.py"):
+        for node in nodes_of(path):
+            if isinstance(node, ast.Call) and node.args:
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if name in FAULT_CALLS:
+                    found.add(text_of(node.args[0]))
+    return found - {""}
+
+
+def test_every_value_is_explained() -> None:
+    keys = values_in(PACKAGE / "ros" / "diagnostics.py") | values_in(PACKAGE / "ros" / "node.py")
+    assert {"state", "model", "received (Hz)", "process memory (MiB)"} <= keys
+    assert keys <= explained()
+
+
+def test_every_cause_of_a_drop_is_explained() -> None:
+    assert {f"dropped {cause}" for cause in DROP_CAUSES} <= explained()
+
+
+def test_every_cause_of_an_error_or_warning_is_explained() -> None:
+    causes = faults_in(PACKAGE / "ros") | faults_in(PACKAGE / "inference")
+    assert {"encoding", "network", "no publisher", "parameter"} <= causes
+    known = {key.partition(" ")[2] for key in explained() if key.startswith(("errors", "warn"))}
+    assert causes <= known
+
+
+def test_every_problem_of_a_stamp_is_explained() -> None:
+    from yolact_ros.ros.stamps import StampMonitor
+
+    monitor = StampMonitor()
+    problems = {monitor.read(stamp_ns, 0).problem for stamp_ns in (0, 5, 3)} - {""}
+    assert {f"warnings {problem}" for problem in problems} <= explained()
+
+
+def test_every_field_of_the_frame_report_is_explained() -> None:
+    pytest.importorskip("yolact_ros.msg", reason="needs the package built by colcon (./dev test)")
+    from yolact_ros.msg import FrameReport
+
+    constants = {name for name in dir(FrameReport) if name.startswith("DEGRADE_")}
+    assert set(FrameReport.get_fields_and_field_types()) | constants <= explained()
+
+
+def test_all_that_a_running_node_publishes_is_explained(
+    running_node: Process, client: RosClient
+) -> None:
+    for part in ("node", "image"):
+        published = set(client.diagnostics(NODE, part)) - {"level", "message"}
+        assert published
+        assert published <= explained()
