@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from yolact_ros.cli.doctor_checks import (
     Finding,
     Verdict,
+    check_cpu,
     check_device,
+    check_discovery,
     check_model,
     check_packages,
+    check_runtimes,
     check_shm,
 )
 from yolact_ros.models.zoo import BUNDLED
@@ -28,10 +33,18 @@ def add_parser(subparsers: Any) -> None:
         "doctor",
         help="check environment, ROS, GPU, model and image topics",
         description="Checks what the node needs and prints a line for each, with the cure where "
-        "something is wrong. Exit code 1 if anything is.",
+        "something is wrong. Nodes that run are examined, and the image topics of their cameras. "
+        "Exit code: 0 nothing is wrong (notes do not count), 1 something is, 2 the command line.",
     )
     parser.add_argument(
         "topics", nargs="*", metavar="TOPIC", help="image topics to listen to, raw or compressed"
+    )
+    parser.add_argument(
+        "--node",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a running node, such as /yolact (default: every one that is found)",
     )
     parser.add_argument("--model", default=BUNDLED, help="name or path (default: %(default)s)")
     parser.add_argument(
@@ -41,36 +54,60 @@ def add_parser(subparsers: Any) -> None:
         metavar="S",
         help="seconds to listen to each topic (default: %(default)g)",
     )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object: wrong (a number), findings"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a line a finding; 1 if anything is wrong, else 0."""
-    wrong = 0
+    findings = []
     for finding in _findings(args):
-        print(f"{finding.verdict.value:>5}  {finding.subject}: {finding.detail}", flush=True)
-        if finding.cure:
-            print(f"       -> {finding.cure}", flush=True)
-        wrong += finding.verdict is Verdict.WRONG
-    print("nothing is wrong" if wrong == 0 else f"{wrong} thing(s) to cure")
+        findings.append(finding)
+        if not args.json:
+            print(f"{finding.verdict.value:>5}  {finding.subject}: {finding.detail}", flush=True)
+            if finding.cure:
+                print(f"       -> {finding.cure}", flush=True)
+    wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
+    if args.json:
+        rows = [asdict(finding) | {"verdict": finding.verdict.value} for finding in findings]
+        print(json.dumps({"wrong": wrong, "findings": rows}, indent=2))
+    else:
+        print("nothing is wrong" if wrong == 0 else f"{wrong} thing(s) to cure")
     return int(wrong > 0)
 
 
 def _findings(args: argparse.Namespace) -> Iterator[Finding]:
     yield from check_packages()
     yield check_device()
+    yield from check_cpu()
+    yield check_runtimes()
     yield check_model(args.model)
+    asked = bool(args.topics or args.node)
     if importlib.util.find_spec("rclpy") is None:
         yield Finding(
-            Verdict.WRONG if args.topics else Verdict.NOTICE,
+            Verdict.WRONG if asked else Verdict.NOTICE,
             "ROS 2",
             "rclpy is not importable",
             "source /opt/ros/<distribution>/setup.bash, or work through ./dev shell",
         )
         return
     yield check_shm()
-    from yolact_ros.ros.doctor import check_ros, check_topics
-
+    discovery = check_discovery()
+    yield discovery
+    if discovery.verdict is Verdict.WRONG:
+        return
+    try:
+        from yolact_ros.ros.doctor import check_graph, check_ros
+    except (ImportError, RuntimeError) as error:
+        # A middleware that is named and not installed shows here.
+        yield Finding(
+            Verdict.WRONG,
+            "ROS 2",
+            f"rclpy cannot be loaded: {error}",
+            "install the package of RMW_IMPLEMENTATION, or unset it",
+        )
+        return
     yield from check_ros()
-    if args.topics:
-        yield from check_topics(args.topics, args.listen)
+    yield from check_graph(args.topics, args.node, args.listen)

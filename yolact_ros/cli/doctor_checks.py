@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from yolact_ros.errors import YolactError
 
-__all__ = ["Finding", "Verdict", "check_device", "check_model", "check_packages", "check_shm"]
+__all__ = [
+    "Finding",
+    "Verdict",
+    "check_cpu",
+    "check_device",
+    "check_discovery",
+    "check_model",
+    "check_packages",
+    "check_runtimes",
+    "check_shm",
+]
 
 SHARED_MEMORY = Path("/dev/shm")
 # Fast DDS names its segments so; a port is a few KB, a segment of our profile 16 MB.
 SEGMENT_PATTERN = "fastrtps_*"
+# A process holds a lock on this file beside each segment of its own for as long as it lives.
+LOCK_SUFFIX = "_el"
+PORT_PREFIX = "fastrtps_port"
 LEAST_FREE_SHM_MB = 64
+CPU_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+# Above it DDS's ports reach into those that Linux hands out to clients, above 232 there are none.
+LAST_SAFE_DOMAIN = 101
+LAST_DOMAIN = 232
+DISCOVERY_RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 MB = 1e6
 
 
@@ -84,6 +104,72 @@ def check_device() -> Finding:
     )
 
 
+def check_cpu(governor: Path = CPU_GOVERNOR) -> Iterator[Finding]:
+    """Whether the CPU may run at full speed; nothing where the system does not say."""
+    try:
+        name = governor.read_text().strip()
+    except OSError:
+        return
+    if name == "powersave":
+        yield Finding(
+            Verdict.NOTICE,
+            "cpu",
+            "the frequency governor is powersave, so that times are long and vary",
+            "sudo cpupower frequency-set -g performance",
+        )
+    else:
+        yield Finding(Verdict.GOOD, "cpu", f"frequency governor {name}")
+
+
+def check_runtimes() -> Finding:
+    """What the parameter ``runtime`` can choose from here."""
+    there = ["eager"]
+    if shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++"):
+        there.append("compiled")
+    there += [name for name in ("openvino", "onnxruntime") if importlib.util.find_spec(name)]
+    return Finding(Verdict.GOOD, "runtimes", ", ".join(there))
+
+
+def check_discovery(environment: Mapping[str, str] = os.environ) -> Finding:
+    """Which other ROS processes this one can see."""
+    domain = environment.get("ROS_DOMAIN_ID", "") or "0"
+    reach = environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "") or "SUBNET"
+    if environment.get("ROS_LOCALHOST_ONLY") == "1":
+        reach = "LOCALHOST"
+    subject, detail = "discovery", f"domain {domain}, range {reach}"
+    if not domain.isdecimal() or int(domain) > LAST_DOMAIN:
+        return Finding(
+            Verdict.WRONG,
+            subject,
+            f"ROS_DOMAIN_ID is {domain!r}",
+            f"a whole number of 0 to {LAST_SAFE_DOMAIN}, the same in all terminals",
+        )
+    if reach not in DISCOVERY_RANGES:
+        return Finding(
+            Verdict.WRONG,
+            subject,
+            f"ROS_AUTOMATIC_DISCOVERY_RANGE is {reach!r}",
+            f"one of {', '.join(DISCOVERY_RANGES)}",
+        )
+    if int(domain) > LAST_SAFE_DOMAIN:
+        return Finding(
+            Verdict.NOTICE,
+            subject,
+            f"{detail}: its ports may be taken by other programs",
+            f"a ROS_DOMAIN_ID of 0 to {LAST_SAFE_DOMAIN}",
+        )
+    if reach in ("LOCALHOST", "OFF"):
+        return Finding(
+            Verdict.NOTICE,
+            subject,
+            f"{detail}: {'no other process is' if reach == 'OFF' else 'other computers are not'} "
+            "seen",
+            "unset ROS_LOCALHOST_ONLY, export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET, if a camera "
+            "is elsewhere",
+        )
+    return Finding(Verdict.GOOD, subject, detail)
+
+
 def check_model(name_or_path: str) -> Finding:
     """Whether the model is there and loads."""
     from yolact_ros.models.checkpoint import load_network
@@ -110,7 +196,9 @@ def check_shm(folder: Path = SHARED_MEMORY) -> Finding:
     subject = f"shared memory {folder}"
     try:
         free_mb = shutil.disk_usage(folder).free / MB
-        left_mb = sum(p.stat().st_size for p in folder.glob(SEGMENT_PATTERN)) / MB
+        used_mb = sum(p.stat().st_size for p in folder.glob(SEGMENT_PATTERN)) / MB
+        left = [segment for segment in _segments(folder) if _is_left(segment)]
+        left_mb = sum(segment.stat().st_size for segment in left) / MB
     except OSError as error:
         return Finding(
             Verdict.NOTICE,
@@ -118,7 +206,7 @@ def check_shm(folder: Path = SHARED_MEMORY) -> Finding:
             f"cannot be read: {error.strerror}",
             "in a container: --ipc=host",
         )
-    detail = f"{free_mb:.0f} MB free, {left_mb:.0f} MB in Fast DDS segments"
+    detail = f"{free_mb:.0f} MB free, {used_mb:.0f} MB in Fast DDS segments"
     if free_mb < LEAST_FREE_SHM_MB:
         return Finding(
             Verdict.WRONG,
@@ -127,4 +215,28 @@ def check_shm(folder: Path = SHARED_MEMORY) -> Finding:
             "fastdds shm clean removes segments of killed processes; in a container: --ipc=host "
             "or --shm-size=256m",
         )
+    if left:
+        return Finding(
+            Verdict.NOTICE,
+            subject,
+            f"{detail}, {left_mb:.0f} of them in {len(left)} left by killed processes",
+            "fastdds shm clean",
+        )
     return Finding(Verdict.GOOD, subject, detail)
+
+
+def _segments(folder: Path) -> Iterator[Path]:
+    """Segments with images and other data, without the small ones of ports and the locks."""
+    for path in folder.glob(SEGMENT_PATTERN):
+        if not path.name.endswith(LOCK_SUFFIX) and not path.name.startswith(PORT_PREFIX):
+            yield path
+
+
+def _is_left(segment: Path) -> bool:
+    """Whether the process that made the segment is gone: nobody holds its lock."""
+    try:
+        with segment.with_name(segment.name + LOCK_SUFFIX).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -19,16 +19,17 @@ from yolact_ros.cli.doctor_checks import Finding, Verdict
 from yolact_ros.errors import ImageError
 from yolact_ros.inference.cdr import read_compressed_image, read_image
 from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+from yolact_ros.ros.doctor_node import UNKNOWN_NODE, examine_node, running_nodes
 from yolact_ros.ros.qos import LARGE_SEGMENT_BYTES, image_qos, shared_memory_segment_bytes
 
-__all__ = ["check_ros", "check_topics"]
+__all__ = ["check_graph", "check_ros"]
 
 IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 # Slower than this and a robot's view of the world is history.
 LEAST_RATE_HZ = 1.0
 OLDEST_STAMP_S = 1.0
 NS_PER_S = 1e9
-UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
+COMPRESSED = "/compressed"
 
 
 def check_ros() -> Iterator[Finding]:
@@ -61,16 +62,28 @@ def check_ros() -> Iterator[Finding]:
     )
 
 
-def check_topics(topics: Sequence[str], listen_s: float) -> Iterator[Finding]:
-    """Publishers, quality of service, rate, size, encoding and stamps of image topics."""
+def check_graph(topics: Sequence[str], nodes: Sequence[str], listen_s: float) -> Iterator[Finding]:
+    """Running nodes, and publishers, rate, size, encoding and stamps of image topics.
+
+    Args:
+        topics: image topics; those of the nodes' cameras are added.
+        nodes: names of nodes; empty takes those that are found.
+        listen_s: how long to listen to each, in seconds.
+    """
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("yolact_doctor", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
-        for topic in topics:
-            yield from _check_topic(node, executor, node.resolve_topic_name(topic), listen_s)
+        listened = [node.resolve_topic_name(topic) for topic in topics]
+        named = [node.resolve_topic_name(name) for name in nodes]
+        for name in named or running_nodes(node, executor, listen_s):
+            health = examine_node(node, executor, name, listen_s)
+            yield from health.findings
+            listened += health.topics
+        for topic in dict.fromkeys(listened):
+            yield from _check_topic(node, executor, topic, listen_s)
     finally:
         executor.shutdown()
         node.destroy_node()
@@ -96,18 +109,7 @@ def _check_topic(
 ) -> Iterator[Finding]:
     publishers = _wait_for_publishers(node, executor, topic, listen_s)
     if not publishers:
-        known = [
-            name
-            for name, types in node.get_topic_names_and_types()
-            if set(types) & set(IMAGE_TYPES)
-        ]
-        yield Finding(
-            Verdict.WRONG,
-            topic,
-            "nobody publishes here",
-            f"image topics that exist: {', '.join(sorted(known)) or 'none'}; also check that "
-            "ROS_DOMAIN_ID is the same in both terminals",
-        )
+        yield _nobody(node, topic)
         return
     types = {publisher.topic_type for publisher in publishers}
     if len(types) > 1 or not types <= set(IMAGE_TYPES):
@@ -139,6 +141,31 @@ def _check_topic(
     if heard.images:
         compressed = IMAGE_TYPES[type_name] is CompressedImage
         yield _judge_image(topic, heard, compressed=compressed)
+
+
+def _nobody(node: Node, topic: str) -> Finding:
+    base = topic.removesuffix(COMPRESSED)
+    if base != topic and node.count_publishers(base):
+        return Finding(
+            Verdict.WRONG,
+            topic,
+            f"nobody publishes here, only on {base}",
+            "install ros-$ROS_DISTRO-image-transport-plugins where the camera driver runs, or "
+            "set the parameter image_transport to raw",
+        )
+    # Images that are somebody's subscription only are not there.
+    known = [
+        name
+        for name, types in node.get_topic_names_and_types()
+        if set(types) & set(IMAGE_TYPES) and node.count_publishers(name)
+    ]
+    return Finding(
+        Verdict.WRONG,
+        topic,
+        "nobody publishes here",
+        f"image topics that exist: {', '.join(sorted(known)) or 'none'}; also check that "
+        "ROS_DOMAIN_ID is the same in both terminals",
+    )
 
 
 def _wait_for_publishers(
