@@ -1,9 +1,9 @@
 // Decoders for the masks of yolact_ros messages; header only, C++17, no dependency but the messages.
 //
 //   find_package(yolact_ros REQUIRED)
-//   target_link_libraries(my_node yolact_ros::yolact_ros__rosidl_generator_cpp)
+//   target_link_libraries(my_node rclcpp::rclcpp yolact_ros::yolact_ros__rosidl_typesupport_cpp)
 //
-// The Python counterpart is yolact_ros/masks.py.
+// (yolact_ros::yolact_ros__rosidl_generator_cpp is enough for a program without ROS.) The Python counterpart is yolact_ros/masks.py.
 
 #ifndef YOLACT_ROS__MASKS_HPP_
 #define YOLACT_ROS__MASKS_HPP_
