@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 
 from yolact_ros.errors import DataError
 from yolact_ros.masks import (
@@ -152,6 +155,24 @@ def test_coco_results_have_boxes_as_corner_and_size() -> None:
     assert result["category_id"] == 44
     assert result["bbox"] == [1.0, 2.0, 3.0, 6.0]
     assert result["segmentation"] == to_coco_rle(message.instances[0].mask, 20, 30)
+
+
+@pytest.mark.parametrize("encode", [bits_message, rle_message])
+def test_pycocotools_reads_the_results_file(
+    encode: Callable[..., SimpleNamespace], tmp_path: Path
+) -> None:
+    message = instance_array(instance(encode(RING, 2, 3), 0.75, class_id=1))
+    results = to_coco_results(message, image_id=np.int64(9), category_ids=np.array([1, 44]))
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    truth = COCO()
+    truth.dataset = {"images": [{"id": 9}], "categories": [{"id": 44}], "annotations": []}
+    truth.createIndex()
+    (annotation,) = truth.loadRes(str(tmp_path / "results.json")).anns.values()
+    np.testing.assert_array_equal(
+        coco_mask.decode(annotation["segmentation"]).astype(bool),
+        mask_to_full(message.instances[0].mask, 20, 30),
+    )
+    assert (annotation["category_id"], annotation["score"]) == (44, 0.75)
 
 
 def test_an_unknown_class_id_is_named() -> None:

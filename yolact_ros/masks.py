@@ -188,8 +188,8 @@ def to_coco_results(
                 f"category id; {len(category_ids)} were given"
             )
         result = {
-            "image_id": image_id,
-            "category_id": category_ids[instance.class_id],
+            "image_id": int(image_id),
+            "category_id": int(category_ids[instance.class_id]),
             "score": float(instance.score),
             "bbox": [
                 float(instance.x_min),

@@ -92,7 +92,11 @@ class ObjectDistance(Node):
         depth = self._depth.get((message.header.stamp.sec, message.header.stamp.nanosec))
         if depth is None or self._camera_matrix is None:
             return
-        depth_m = depth_in_m(depth)
+        try:
+            depth_m = depth_in_m(depth)
+        except DataError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            return
         if depth_m.shape != (message.image_height, message.image_width):
             self.get_logger().error(
                 f"the depth image is {depth_m.shape[1]} x {depth_m.shape[0]}, the colour image "

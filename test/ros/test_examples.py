@@ -1,52 +1,145 @@
-"""The Python example consumer, in its own process over DDS."""
+"""The Python example consumers, each in its own process over DDS."""
 
 from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ros_client import RosClient
 from ros_processes import Process
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from yolact_ros.msg import Instance, InstanceArray, InstanceMask
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "python" / "object_distance.py"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
+HEIGHT_PX, WIDTH_PX = 120, 160
 
 
-def cup_at_two_metres() -> tuple[CameraInfo, Image, InstanceArray]:
-    """A square 40 px right of the optical axis, 2 m away, before a wall at 5 m."""
-    depth_mm = np.full((120, 160), 5000, np.uint16)
-    depth_mm[50:70, 110:130] = 2000
-    info = CameraInfo(height=120, width=160)
-    info.k = [100.0, 0.0, 79.5, 0.0, 100.0, 59.5, 0.0, 0.0, 1.0]
-    depth = Image(height=120, width=160, encoding="16UC1", step=320)
-    depth.data = array("B", depth_mm.tobytes())
+def cup_of_20_by_20() -> InstanceArray:
+    """One instance with its mask at rows 50 to 69 and columns 110 to 129."""
     mask = InstanceMask(encoding=InstanceMask.BITS, x_offset=110, y_offset=50, width=20, height=20)
     mask.data = array("B", np.packbits(np.ones((20, 20), np.bool_)).tobytes())
-    instances = InstanceArray(image_height=120, image_width=160)
+    instances = InstanceArray(image_height=HEIGHT_PX, image_width=WIDTH_PX)
     instances.instances = [Instance(class_name="cup", score=0.9, mask=mask)]
-    depth.header.stamp.sec = instances.header.stamp.sec = 7
-    return info, depth, instances
+    instances.header.stamp.sec = 7
+    return instances
 
 
-def test_the_example_prints_where_the_masked_object_is(
+class Feed:
+    """Publishes messages to an example until it answers.
+
+    The inputs are taken best effort and the topics are not ordered among each other.
+    """
+
+    def __init__(self, client: RosClient, messages: Mapping[str, Any]) -> None:
+        self._client = client
+        self._messages = messages
+        self._publishers = {
+            topic: client.node.create_publisher(type(message), topic, 5)
+            for topic, message in messages.items()
+        }
+
+    def publish(self) -> None:
+        for topic, message in self._messages.items():
+            self._publishers[topic].publish(message)
+            self._client.spin_for(0.1)
+
+    def close(self) -> None:
+        for publisher in self._publishers.values():
+            self._client.node.destroy_publisher(publisher)
+
+
+def test_object_distance_prints_where_the_masked_object_is(
     client: RosClient, ros_env: dict[str, str], tmp_path: Path
 ) -> None:
-    messages = dict(zip(("camera_info", "depth", "instances"), cup_at_two_metres(), strict=True))
-    publishers = {
-        topic: client.node.create_publisher(type(message), topic, 5)
-        for topic, message in messages.items()
-    }
+    # The cup is 40 px right of the optical axis, 2 m away, before a wall at 5 m.
+    depth_mm = np.full((HEIGHT_PX, WIDTH_PX), 5000, np.uint16)
+    depth_mm[50:70, 110:130] = 2000
+    info = CameraInfo(height=HEIGHT_PX, width=WIDTH_PX)
+    info.k = [100.0, 0.0, 79.5, 0.0, 100.0, 59.5, 0.0, 0.0, 1.0]
+    depth = Image(height=HEIGHT_PX, width=WIDTH_PX, encoding="16UC1", step=2 * WIDTH_PX)
+    depth.data = array("B", depth_mm.tobytes())
+    depth.header.stamp.sec = 7
+    feed = Feed(client, {"camera_info": info, "depth": depth, "instances": cup_of_20_by_20()})
 
     def publish_and_look() -> str:
-        # The depth image is taken best effort and the topics are not ordered among each other.
-        for topic, message in messages.items():
-            publishers[topic].publish(message)
-            client.spin_for(0.1)
+        feed.publish()
         return process.output
 
-    with Process([sys.executable, str(EXAMPLE)], ros_env, tmp_path / "example.log") as process:
+    command = [sys.executable, str(EXAMPLES / "object_distance.py")]
+    with Process(command, ros_env, tmp_path / "example.log") as process:
         output = client.spin_until(publish_and_look, "a line of the example")
+    feed.close()
     assert output.splitlines()[0] == "cup at x 0.80 y 0.00 z 2.00 m"
+
+
+def coloured_cloud() -> tuple[PointCloud2, np.ndarray]:
+    """An organised cloud with padded rows, and its points: x, y, z and a colour number."""
+    dtype = np.dtype({"names": ["x", "y", "z", "rgb"], "formats": ["<f4"] * 3 + ["<u4"]})
+    points = np.zeros((HEIGHT_PX, WIDTH_PX), dtype)
+    points["x"], points["y"] = np.meshgrid(np.arange(WIDTH_PX), np.arange(HEIGHT_PX))
+    points["z"] = 2.0
+    points["rgb"] = np.arange(points.size).reshape(points.shape)
+    # Two points of the cup that the camera did not see.
+    points["z"][50, 110:112] = np.nan
+    rows = points.view(np.uint8).reshape(HEIGHT_PX, -1)
+    rows = np.pad(rows, ((0, 0), (0, 8)))
+    cloud = PointCloud2(height=HEIGHT_PX, width=WIDTH_PX, point_step=16, row_step=rows.shape[1])
+    cloud.fields = [
+        PointField(name=name, offset=4 * place, datatype=kind, count=1)
+        for place, (name, kind) in enumerate(
+            [(axis, PointField.FLOAT32) for axis in "xyz"] + [("rgb", PointField.UINT32)]
+        )
+    ]
+    cloud.data = array("B", rows.tobytes())
+    cloud.header.stamp.sec = 7
+    cloud.header.frame_id = "camera_optical_frame"
+    return cloud, points
+
+
+def test_object_clouds_publishes_the_points_of_each_mask(
+    client: RosClient, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    cloud, points = coloured_cloud()
+    feed = Feed(client, {"points": cloud, "instances": cup_of_20_by_20()})
+    parts, first = client.collect(PointCloud2, "/object_clouds/object_0")
+    others, second = client.collect(PointCloud2, "/object_clouds/object_1")
+
+    def publish_and_look() -> bool:
+        feed.publish()
+        return bool(parts and others)
+
+    command = [sys.executable, str(EXAMPLES / "object_clouds.py")]
+    with Process(command, ros_env, tmp_path / "example.log") as process:
+        client.spin_until(publish_and_look, "the points of the cup")
+        assert "Traceback" not in process.output
+    feed.close()
+    for subscription in (first, second):
+        client.node.destroy_subscription(subscription)
+    cup = points[50:70, 110:130].ravel()[2:]
+    assert parts[0].header == cloud.header
+    assert (parts[0].height, parts[0].width, parts[0].row_step) == (1, 398, 398 * 16)
+    assert bytes(parts[0].data) == cup.tobytes()
+    assert parts[0].fields == cloud.fields
+    assert others[0].width == 0
+
+
+def test_object_clouds_names_the_cure_for_a_cloud_without_rows(
+    client: RosClient, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    cloud, _ = coloured_cloud()
+    cloud.height, cloud.width = 1, HEIGHT_PX * WIDTH_PX
+    feed = Feed(client, {"points": cloud, "instances": cup_of_20_by_20()})
+
+    def publish_and_look() -> bool:
+        feed.publish()
+        return "use an organised cloud" in process.output
+
+    command = [sys.executable, str(EXAMPLES / "object_clouds.py")]
+    with Process(command, ros_env, tmp_path / "example.log") as process:
+        client.spin_until(publish_and_look, "the reason")
+        assert "the cloud has 1 rows of 19200 points, the image is 160 x 120" in process.output
+    feed.close()
