@@ -234,8 +234,16 @@ def test_launch_files_need_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("file", "cameras"), [(FILE, []), ("multi_camera.launch.py", ["left", "right"])]
+)
 def test_launched_for_real_the_node_becomes_active(
-    tiny_model: Path, domain_id: int, client: Any, monkeypatch: pytest.MonkeyPatch
+    file: str,
+    cameras: list[str],
+    tiny_model: Path,
+    domain_id: int,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("launch_ros.actions", reason="launch is on real ROS installs only")
     import threading
@@ -246,20 +254,23 @@ def test_launched_for_real_the_node_becomes_active(
     from launch import LaunchService
 
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain_id))
+    name = f"launched_{len(cameras)}"
+    arguments = [("model", str(tiny_model)), ("name", name)]
+    arguments += [("cameras", ",".join(cameras))] if cameras else []
     service = LaunchService()
     service.include_launch_description(
         IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(str(LAUNCH / FILE)),
-            launch_arguments=[("model", str(tiny_model)), ("name", "launched")],
+            PythonLaunchDescriptionSource(str(LAUNCH / file)), launch_arguments=arguments
         )
     )
 
-    models = []
+    found = []
 
     def watch() -> None:
         try:
-            client.wait_for_state("launched", "active")
-            models.append(client.get_parameter("launched", "model"))
+            client.wait_for_state(name, "active")
+            found.append(client.get_parameter(name, "model"))
+            found.append(list(client.get_parameter(name, "cameras")))
         finally:
             service.shutdown()
 
@@ -267,4 +278,4 @@ def test_launched_for_real_the_node_becomes_active(
     watcher.start()
     assert service.run() == 0
     watcher.join()
-    assert models == [str(tiny_model)]
+    assert found == [str(tiny_model), cameras]
