@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launch.actions import IncludeLaunchDescription, OpaqueFunction
+from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
 
-from launch import LaunchContext, LaunchDescription
-from yolact_ros.errors import ConfigError
-from yolact_ros.ros.launching import Argument, argument, declare, read_list
+from launch import LaunchDescription
+from yolact_ros.ros.launching import Argument, declare
 
 HERE = Path(__file__).resolve().parent
 ARGUMENTS: tuple[Argument, ...] = (
@@ -26,22 +26,11 @@ ARGUMENTS: tuple[Argument, ...] = (
 
 def generate_launch_description() -> LaunchDescription:
     """The node on all cameras."""
-    return LaunchDescription([*declare(ARGUMENTS), OpaqueFunction(function=start)])
-
-
-def start(context: LaunchContext) -> list[IncludeLaunchDescription]:
-    """The node's launch file with the cameras and their topics.
-
-    Raises:
-        ConfigError: no camera is named.
-    """
-    names = read_list(argument(context, "cameras"))
-    if not names:
-        raise ConfigError("cameras is empty, expected names such as front,rear")
-    topics = argument(context, "topics") or ",".join(f"/{name}/image_raw" for name in names)
-    return [
-        IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(str(HERE / "yolact.launch.py")),
-            launch_arguments=[("cameras", ",".join(names)), ("image", topics)],
-        )
-    ]
+    node = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(HERE / "yolact.launch.py")),
+        launch_arguments=[
+            ("cameras", LaunchConfiguration("cameras")),
+            ("image", LaunchConfiguration("topics")),
+        ],
+    )
+    return LaunchDescription([*declare(ARGUMENTS), node])

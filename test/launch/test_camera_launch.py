@@ -55,7 +55,7 @@ def test_cameras_and_topics_are_named_in_the_same_order() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"cameras": "[]"}, "cameras is empty"),
+        ({"cameras": "[]"}, "image has 0 topics .* and cameras 0 names"),
         ({"cameras": "front,front"}, "expected every name once"),
         ({"cameras": "Front"}, "cannot be part of a topic name"),
         ({"topics": "/only/one"}, "image has 1 topics .* and cameras 2 names"),

@@ -86,7 +86,7 @@ def node_arguments() -> list[DeclareLaunchArgument]:
             (
                 "image",
                 DEFAULT_IMAGE,
-                "Topic to subscribe to; with cameras one for each (default: <name>/image).",
+                "Topic to subscribe to; with cameras one for each (empty: /<name>/image_raw).",
             ),
             ("name", "yolact", "Name of the node; its topics are below /<namespace>/<name>/."),
             ("namespace", "", "Namespace of the node."),
@@ -164,6 +164,8 @@ def camera_topics(context: LaunchContext) -> dict[str, str]:
     topics = read_list(argument(context, "image"))
     if names and topics == [DEFAULT_IMAGE]:
         return {name: f"{name}/image" for name in names}
+    if names and not topics:
+        return {name: f"/{name}/image_raw" for name in names}
     if len(topics) != max(len(names), 1):
         raise ConfigError(
             f"image has {len(topics)} topics ({', '.join(topics)}) and cameras {len(names)} names "
