@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,23 @@ def test_scripts_can_read_the_findings(capsys: pytest.CaptureFixture[str]) -> No
             {"verdict": "WRONG", "subject": "thing", "detail": "as it is", "cure": "what to do"}
         ],
     }
+
+
+def test_a_ros_that_cannot_be_loaded_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    monkeypatch.setitem(sys.modules, "yolact_ros.ros.doctor", None)
+    assert main(["doctor"]) == 1
+    assert "WRONG  ROS 2: rclpy cannot be loaded" in capsys.readouterr().out
+
+
+def test_nothing_is_looked_for_in_a_domain_that_cannot_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    monkeypatch.setenv("ROS_DOMAIN_ID", "robot")
+    assert main(["doctor", "/image"]) == 1
+    report = capsys.readouterr().out
+    assert "WRONG  discovery: ROS_DOMAIN_ID is 'robot'" in report
+    assert "/image" not in report

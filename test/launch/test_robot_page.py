@@ -18,7 +18,7 @@ from yolact_ros.ros.parameters import PARAMETERS, spec_of
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "robot.md").read_text()
 # What other packages' commands take.
-FOREIGN = {"align_depth.enable"}
+FOREIGN = {"__ns", "align_depth.enable", "frame_id"}
 SERVICES = {"set_enabled", "segment"}
 
 

@@ -83,6 +83,7 @@ def test_without_the_profile_the_default_shared_memory_is_noticed(
     code, report = doctor(bare, tiny_model)
     assert "loses camera images on best effort" in report
     assert "config/fastdds.xml" in report
+    assert "ok  image topics: none is published" in report
     assert code == 0
 
 

@@ -82,6 +82,9 @@ def check_graph(topics: Sequence[str], nodes: Sequence[str], listen_s: float) ->
             health = examine_node(node, executor, name, listen_s)
             yield from health.findings
             listened += health.topics
+        if not listened:
+            there = ", ".join(_image_topics(node)) or "none is published"
+            yield Finding(Verdict.GOOD, "image topics", there)
         for topic in dict.fromkeys(listened):
             yield from _check_topic(node, executor, topic, listen_s)
     finally:
@@ -153,18 +156,21 @@ def _nobody(node: Node, topic: str) -> Finding:
             "install ros-$ROS_DISTRO-image-transport-plugins where the camera driver runs, or "
             "set the parameter image_transport to raw",
         )
-    # Images that are somebody's subscription only are not there.
-    known = [
-        name
-        for name, types in node.get_topic_names_and_types()
-        if set(types) & set(IMAGE_TYPES) and node.count_publishers(name)
-    ]
     return Finding(
         Verdict.WRONG,
         topic,
         "nobody publishes here",
-        f"image topics that exist: {', '.join(sorted(known)) or 'none'}; also check that "
+        f"image topics that exist: {', '.join(_image_topics(node)) or 'none'}; also check that "
         "ROS_DOMAIN_ID is the same in both terminals",
+    )
+
+
+def _image_topics(node: Node) -> list[str]:
+    # Without those that somebody only subscribes to.
+    return sorted(
+        name
+        for name, types in node.get_topic_names_and_types()
+        if set(types) & set(IMAGE_TYPES) and node.count_publishers(name)
     )
 
 
