@@ -196,9 +196,9 @@ def check_shm(folder: Path = SHARED_MEMORY) -> Finding:
     subject = f"shared memory {folder}"
     try:
         free_mb = shutil.disk_usage(folder).free / MB
-        used_mb = sum(p.stat().st_size for p in folder.glob(SEGMENT_PATTERN)) / MB
+        used_mb = sum(_bytes(path) for path in folder.glob(SEGMENT_PATTERN)) / MB
         left = [segment for segment in _segments(folder) if _is_left(segment)]
-        left_mb = sum(segment.stat().st_size for segment in left) / MB
+        left_mb = sum(_bytes(segment) for segment in left) / MB
     except OSError as error:
         return Finding(
             Verdict.NOTICE,
@@ -223,6 +223,14 @@ def check_shm(folder: Path = SHARED_MEMORY) -> Finding:
             "fastdds shm clean",
         )
     return Finding(Verdict.GOOD, subject, detail)
+
+
+def _bytes(path: Path) -> int:
+    """Size of a file; 0 for one that went away in the meantime, as segments do."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _segments(folder: Path) -> Iterator[Path]:
