@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from launch.actions import (
-    DeclareLaunchArgument,
     ExecuteProcess,
     IncludeLaunchDescription,
     OpaqueFunction,
@@ -62,12 +61,7 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(str(HERE / "yolact.launch.py")),
         launch_arguments=[("use_sim_time", "true")],
     )
-    return LaunchDescription([*declared_arguments(), node, OpaqueFunction(function=start)])
-
-
-def declared_arguments() -> list[DeclareLaunchArgument]:
-    """Those of this file; yolact.launch.py adds its own."""
-    return declare(ARGUMENTS)
+    return LaunchDescription([*declare(ARGUMENTS), node, OpaqueFunction(function=start)])
 
 
 def start(context: LaunchContext) -> list[ExecuteProcess]:

@@ -23,8 +23,6 @@ from yolact_ros.ros.parameters import PARAMETERS, spec_of
 from yolact_ros.ros.rviz_config import for_cameras, for_one_camera
 
 __all__ = [
-    "DEFAULT_IMAGE",
-    "PROFILE_VARIABLES",
     "RESULT_TOPICS",
     "Argument",
     "argument",
@@ -35,9 +33,7 @@ __all__ = [
     "node_name",
     "parameter_arguments",
     "read_list",
-    "resolve",
     "set_transport",
-    "share_file",
     "start_node",
     "start_rviz",
 ]
