@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolact_ros.ops import crops as crops_module
-from yolact_ros.ops.crops import BLOCK_COLUMNS, MIN_PARALLEL_PIXELS
+from yolact_ros.ops import crops
 from yolact_ros.ops.masks import (
     assemble_mask_crops,
     assemble_masks,
@@ -23,6 +19,7 @@ from yolact_ros.ops.masks import (
     crop_masks,
 )
 from yolact_ros.ops.packing import unpack_bits
+from yolact_ros.ops.scratch import Scratch
 from yolact_ros.structures import MaskCrop
 
 DATA = Path(__file__).parents[1] / "data"
@@ -33,12 +30,6 @@ Scene = tuple[np.ndarray, np.ndarray, np.ndarray]
 def unit() -> dict[str, np.ndarray]:
     with np.load(DATA / "unit.npz") as file:
         return {key: file[key] for key in file.files}
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
 
 
 def scene(seed: int, count: int, size: int = 40, k: int = 8, spread: float = 2.0) -> Scene:
@@ -54,9 +45,9 @@ def scene(seed: int, count: int, size: int = 40, k: int = 8, spread: float = 2.0
     return prototypes, coefficients, boxes
 
 
-def full_masks(crops: list[MaskCrop], height_px: int, width_px: int) -> np.ndarray:
-    masks = np.zeros((len(crops), height_px, width_px), np.bool_)
-    for mask, crop in zip(masks, crops, strict=True):
+def full_masks(found: list[MaskCrop], height_px: int, width_px: int) -> np.ndarray:
+    masks = np.zeros((len(found), height_px, width_px), np.bool_)
+    for mask, crop in zip(masks, found, strict=True):
         rows = slice(crop.y_offset, crop.y_offset + crop.height)
         window = mask[rows, crop.x_offset : crop.x_offset + crop.width]
         assert window.shape == (crop.height, crop.width), "the rectangle leaves the image"
@@ -171,11 +162,9 @@ def test_the_fast_way_gives_the_papers_masks_at_any_size(
 def test_a_mask_that_fills_the_image_is_complete() -> None:
     prototypes = np.ones((20, 20, 1), np.float32)
     everything = np.array([[0, 0, 1, 1]], np.float32)
-    (crop,) = assemble_mask_crops(
-        prototypes, np.array([[9]], np.float32), everything, 97, BLOCK_COLUMNS + 1
-    )
+    (crop,) = assemble_mask_crops(prototypes, np.array([[9]], np.float32), everything, 97, 129)
     assert (crop.x_offset, crop.y_offset) == (0, 0)
-    assert unpack_bits(crop.bits, crop.height, crop.width).shape == (97, BLOCK_COLUMNS + 1)
+    assert unpack_bits(crop.bits, crop.height, crop.width).shape == (97, 129)
     assert unpack_bits(crop.bits, crop.height, crop.width).all()
 
 
@@ -211,6 +200,40 @@ def test_huge_boxes_and_coefficients_are_no_problem() -> None:
     check_equal_but_at_the_threshold(arrays, 48, 64, masks)
 
 
+def test_products_that_overflow_set_nothing() -> None:
+    prototypes = np.full((20, 20, 2), 1e38, np.float32)
+    coefficients = np.array([[1e38, -1e38]], np.float32)
+    boxes = np.array([[0.2, 0.2, 0.8, 0.8]], np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        (crop,) = assemble_mask_crops(prototypes, coefficients, boxes, 48, 64)
+    assert crop.bits.size == 0
+
+
+def test_memory_that_is_used_again_changes_nothing() -> None:
+    """Neither the next masks nor those of the call before, whose bits the caller keeps."""
+    scratch = Scratch()
+    first, second = scene(9, 30), scene(10, 12)
+    kept = assemble_mask_crops(*first, 240, 320, scratch=scratch)
+    masks = full_masks(kept, 240, 320)
+    assert masks.any()
+    again = full_masks(assemble_mask_crops(*second, 240, 320, scratch=scratch), 240, 320)
+    np.testing.assert_array_equal(
+        again, full_masks(assemble_mask_crops(*second, 240, 320), 240, 320)
+    )
+    np.testing.assert_array_equal(full_masks(kept, 240, 320), masks)
+
+
+def test_more_rows_than_are_held_at_a_time_give_the_same_masks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arrays = scene(11, 30)
+    together = full_masks(assemble_mask_crops(*arrays, 240, 320), 240, 320)
+    monkeypatch.setattr(crops, "MAX_VALUES", 5000)
+    np.testing.assert_array_equal(
+        full_masks(assemble_mask_crops(*arrays, 240, 320), 240, 320), together
+    )
+
+
 def test_no_instances_give_no_masks() -> None:
     prototypes, coefficients, boxes = scene(4, 0)
     assert assemble_mask_crops(prototypes, coefficients, boxes, 48, 64) == []
@@ -224,52 +247,6 @@ def test_prototypes_of_any_memory_layout_are_taken() -> None:
         assemble_mask_crops(planar, coefficients, boxes, 48, 64), expected, strict=True
     ):
         np.testing.assert_array_equal(ours.bits, theirs.bits)
-
-
-@pytest.mark.parametrize("count", [40, 41])
-def test_two_threads_give_the_masks_of_one_in_the_same_order(
-    executor: Executor, count: int
-) -> None:
-    prototypes, coefficients, _ = scene(6, count, size=100)
-    boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (count, 1))
-    assert count * 100 * 100 > MIN_PARALLEL_PIXELS
-    alone = assemble_mask_crops(prototypes, coefficients, boxes, 120, 160)
-    helped = assemble_mask_crops(prototypes, coefficients, boxes, 120, 160, executor=executor)
-    assert len(helped) == count
-    for first, second in zip(alone, helped, strict=True):
-        np.testing.assert_array_equal(first.bits, second.bits)
-
-
-def test_a_helper_that_never_runs_is_not_waited_for() -> None:
-    prototypes, coefficients, _ = scene(6, 40, size=100)
-    boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (40, 1))
-    release = threading.Event()
-    with ThreadPoolExecutor(1) as busy:
-        busy.submit(release.wait)
-        masks = assemble_mask_crops(prototypes, coefficients, boxes, 120, 160, executor=busy)
-        release.set()
-    assert len(masks) == 40
-
-
-def test_an_error_in_the_helper_is_raised(
-    executor: Executor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    main = threading.get_ident()
-    helped = threading.Event()
-    original = crops_module._assemble
-
-    def assemble(*arguments: object) -> object:
-        if threading.get_ident() == main:
-            assert helped.wait(30)
-            return original(*arguments)  # type: ignore[arg-type]
-        helped.set()
-        raise MemoryError
-
-    monkeypatch.setattr(crops_module, "_assemble", assemble)
-    prototypes, coefficients, _ = scene(6, 40, size=100)
-    boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (40, 1))
-    with pytest.raises(MemoryError):
-        assemble_mask_crops(prototypes, coefficients, boxes, 120, 160, executor=executor)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (49, 63), (1, 2)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.ops.boxes import decode_boxes
 from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.nms import pad_detections, select_cross_class_nms, select_standard_nms
+from yolact_ros.ops.scratch import Scratch
 from yolact_ros.ops.static_nms import static_fast_nms
 from yolact_ros.ops.suppression import Selection, select_fast_nms
 from yolact_ros.structures import Detections, NetworkOutput, Prediction
@@ -44,7 +44,6 @@ class Postprocessor:
         priors_cxcywh (Tensor[N, 4]): of the network, on the device of its output.
         mask_rescoring: YOLACT++'s ``[n, 1, h, w] -> [n, C]``: its value for an instance's class
             multiplies the score.
-        executor: helps with the masks where there are many.
     """
 
     def __init__(
@@ -53,12 +52,11 @@ class Postprocessor:
         priors_cxcywh: Tensor,
         *,
         mask_rescoring: Callable[[Tensor], Tensor] | None = None,
-        executor: Executor | None = None,
     ) -> None:
         self._config = config
         self._priors_cxcywh = priors_cxcywh
         self._mask_rescoring = mask_rescoring
-        self._executor = executor
+        self._scratch = Scratch()
         self._uploaded_class_ids: tuple[tuple[int, ...], Tensor] | None = None
 
     @torch.inference_mode()
@@ -134,7 +132,7 @@ class Postprocessor:
                 image_height_px,
                 image_width_px,
                 stride=mask_stride,
-                executor=self._executor,
+                scratch=self._scratch,
             )
         return Prediction(
             image_height_px,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -100,13 +99,8 @@ class Predictor:
         self._model: Yolact | None = model.eval().to(self.device)
         self._config = model.config
         self._preprocessor = Preprocessor(model.config, self.device)
-        helper_pays = self.device.type != "cpu" or torch.get_num_threads() > 1
-        self._helper = ThreadPoolExecutor(1, "yolact_masks") if helper_pays else None
         self._postprocessor = Postprocessor(
-            model.config,
-            model.priors,
-            mask_rescoring=model.mask_rescoring,
-            executor=self._helper,
+            model.config, model.priors, mask_rescoring=model.mask_rescoring
         )
 
     @classmethod
@@ -236,12 +230,10 @@ class Predictor:
             self.settings = settings
 
     def close(self) -> None:
-        """Let go of the network and end the helper thread. Calling it again does nothing."""
+        """Let go of the network. Calling it again does nothing."""
         self._model = None
         if self._runtime is not None:
             self._runtime.close()
-        if self._helper is not None:
-            self._helper.shutdown()
 
     def _wait_for_device(self) -> None:
         """So that the stage times are those of the stages."""
