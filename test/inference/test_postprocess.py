@@ -21,6 +21,7 @@ from yolact_ros.models import Yolact
 from yolact_ros.ops.boxes import decode_boxes
 from yolact_ros.ops.masks import assemble_masks
 from yolact_ros.ops.packing import unpack_bits
+from yolact_ros.ops.scratch import Scratch
 from yolact_ros.structures import Detections, NetworkOutput, Prediction
 
 EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=100)
@@ -159,6 +160,26 @@ def test_no_candidate_is_lost_before_the_softmax(floor: float) -> None:
     found = find_candidates(logits, offsets, made_up_priors(2001), floor)
     expected = (logits.softmax(dim=1)[:, 1:].amax(dim=1) > floor).nonzero()[:, 0]
     np.testing.assert_array_equal(found.rows, expected)
+
+
+@pytest.mark.parametrize("class_ids", [None, (), (1,), (0, 1)])
+def test_candidates_are_those_of_this_call_also_in_memory_that_held_more(
+    class_ids: tuple[int, ...] | None,
+) -> None:
+    scratch = Scratch()
+    logits = torch.randn(2003, 3, generator=torch.Generator().manual_seed(6)) * 3
+    offsets, priors = torch.zeros(2003, 4), made_up_priors(2003)
+    everything = torch.tensor([-9.0, 9.0, 9.0]).expand(2003, 3)
+    find_candidates(everything, offsets, priors, 0.3, scratch=scratch)
+    for part in (logits, logits[:101]):
+        found = find_candidates(
+            part, offsets[: len(part)], priors[: len(part)], 0.3, class_ids, scratch
+        )
+        columns = list(range(2) if class_ids is None else class_ids)
+        scores = part.softmax(dim=1)[:, 1:][:, columns].numpy()
+        expected = np.flatnonzero(scores.max(axis=1, initial=0.0) > 0.3)
+        np.testing.assert_array_equal(found.rows, expected)
+        np.testing.assert_allclose(found.class_scores, scores[expected], rtol=1e-6)
 
 
 def test_logits_in_half_precision_are_taken() -> None:

@@ -206,14 +206,16 @@ class Postprocessor:
         for logits, offsets, vectors in zip(
             output.class_logits, output.box_offsets, output.coefficients, strict=True
         ):
-            found = find_candidates(logits, offsets, self._priors_cxcywh, floor, class_ids)
+            found = find_candidates(
+                logits, offsets, self._priors_cxcywh, floor, class_ids, self._scratch
+            )
             selection = self._select(
                 found.boxes_xyxy, found.class_scores, settings, max_detections
             )
             # Rows are taken by NumPy: torch's indexing wakes all its threads for a hundred rows.
-            boxes.append(torch.from_numpy(found.boxes_xyxy[selection.rows]))
+            boxes.append(found.boxes_xyxy[selection.rows])
             rows = found.rows[selection.rows]
-            coefficients.append(torch.from_numpy(vectors.float().cpu().numpy()[rows]))
+            coefficients.append(vectors.float().cpu().numpy()[rows])
             if class_ids is not None:
                 names = np.array(class_ids, np.int64)
                 selection = selection._replace(class_ids=names[selection.class_ids])

@@ -62,12 +62,11 @@ def select_fast_nms(
         class_scores (float32[n, C]): finite, 0..1, no background.
         display_threshold: a pair needs a higher score than this to be selected.
     """
-    best = class_scores.max(axis=1, initial=0.0)
+    by_class = np.ascontiguousarray(class_scores.T)
     for floor in _floors(class_scores, display_threshold):
-        rows = np.flatnonzero(best > floor)
         selection = _select(
-            boxes_xyxy[rows],
-            class_scores[rows],
+            boxes_xyxy,
+            by_class,
             floor,
             iou_threshold,
             max_candidates_per_class,
@@ -75,7 +74,7 @@ def select_fast_nms(
         )
         if len(selection.rows) >= max_detections:
             break
-    return selection._replace(rows=rows[selection.rows])
+    return selection
 
 
 def _floors(class_scores: NDArray[np.float32], display_threshold: float) -> list[float]:
@@ -115,14 +114,14 @@ class _Ranking(NamedTuple):
 
 def _select(
     boxes_xyxy: NDArray[np.float32],
-    class_scores: NDArray[np.float32],
+    by_class: NDArray[np.float32],
     floor: float,
     iou_threshold: float,
     max_candidates_per_class: int,
     max_detections: int,
 ) -> Selection:
     """The selection among the pairs with a score above ``floor``."""
-    ranking = _rank(boxes_xyxy, class_scores, floor, max_candidates_per_class)
+    ranking = _rank(boxes_xyxy, by_class, floor, max_candidates_per_class)
     num_ranks = ranking.rows.shape[1]
     places = np.flatnonzero(ranking.scores >= 0)
     # One sortable number a pair: falling score, then class and rank, which is the order of ties.
@@ -149,23 +148,23 @@ def _select(
 
 def _rank(
     boxes_xyxy: NDArray[np.float32],
-    class_scores: NDArray[np.float32],
+    by_class: NDArray[np.float32],
     floor: float,
     max_candidates_per_class: int,
 ) -> _Ranking:
-    by_class = np.ascontiguousarray(class_scores.T)
-    num_boxes = by_class.shape[1]
+    num_classes, num_boxes = by_class.shape
     above = by_class > floor
-    counts = np.count_nonzero(above, axis=1)
+    pairs = np.flatnonzero(above)
+    counts = np.bincount(pairs // max(1, num_boxes), minlength=num_classes)
     crowded = np.flatnonzero(counts > max_candidates_per_class)
     if len(crowded):
         place = num_boxes - max_candidates_per_class
         limits = np.partition(by_class[crowded], place, axis=1)[:, place]
         above[crowded] &= by_class[crowded] >= limits[:, None]
-        counts = np.count_nonzero(above, axis=1)
+        pairs = np.flatnonzero(above)
+        counts = np.bincount(pairs // num_boxes, minlength=num_classes)
     class_ids = np.flatnonzero(counts)
     counts = counts[class_ids]
-    pairs = np.flatnonzero(above)
     classes = np.repeat(np.arange(len(class_ids)), counts)
     slots = np.arange(len(pairs)) - np.repeat(np.cumsum(counts) - counts, counts)
     keys = np.full((len(class_ids), counts.max(initial=0)), _LAST_KEY)
