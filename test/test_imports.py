@@ -25,7 +25,7 @@ ROS_MODULES = {
 }
 # A module may import from its own layer and from those before it.
 LAYERS = (
-    {"errors", "classes", "dependencies", "resources"},
+    {"errors", "classes", "dependencies", "openmp", "resources"},
     {"config", "structures"},
     {"ops"},
     {"models"},

@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
+from yolact_ros.openmp import wait_passively
+
 __all__: list[str] = []
+
+wait_passively()
