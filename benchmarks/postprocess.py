@@ -30,6 +30,7 @@ from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.masks import assemble_masks, binarize_masks
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.ops.priors import make_priors
+from yolact_ros.ops.scratch import Scratch
 from yolact_ros.structures import MaskCrop, NetworkOutput
 
 CONFIG = variant("yolact_resnet50")
@@ -97,6 +98,7 @@ def compare_masks(repeats: int) -> None:
     """Prototypes to packed bits: full-size float masks against crops."""
     random = np.random.default_rng(1)
     prototypes = smooth_prototypes(random)
+    scratch = Scratch()
     for width_px, height_px in SIZES:
         for count in INSTANCES:
             coefficients = random.uniform(-1, 1, (count, CONFIG.num_prototypes)).astype("f4")
@@ -104,7 +106,7 @@ def compare_masks(repeats: int) -> None:
             scene = (prototypes, coefficients, boxes)
             naive_ms, ours_ms = in_turns(
                 partial(assemble_naively, *scene, height_px, width_px),
-                partial(assemble_mask_crops, *scene, height_px, width_px),
+                partial(assemble_mask_crops, *scene, height_px, width_px, scratch=scratch),
                 max(3, repeats // (1 + count // 10)),
             )
             crops = assemble_mask_crops(*scene, height_px, width_px)
