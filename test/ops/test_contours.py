@@ -85,3 +85,11 @@ def test_a_block_without_a_set_pixel_has_no_bits_and_leaves_its_neighbours_alone
     masks = packed([Block(0, full), Block(0, nothing), Block(0, missed), Block(0, full)], 4, 2)
     assert [bool(mask.any()) for mask in masks] == [True, False, False, True]
     assert masks[3].all()
+
+
+def test_a_crossing_stays_inside_of_its_block_where_weights_add_up_to_more_than_one() -> None:
+    """The block's mask begins at pixel 1: half of pixel 0 lies outside of it."""
+    rows = np.array([[0, np.nextafter(np.float32(1), np.float32(2)), 1, 1, 0]], np.float32)
+    block = RowBlocks(*(np.array([number]) for number in (0, 5, 1, 1, 1)))
+    (bits,) = pack_rows(rows.ravel(), block, 4, 2, Scratch())
+    assert bits.tolist() == [0b1000_0000]

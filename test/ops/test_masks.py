@@ -200,13 +200,19 @@ def test_huge_boxes_and_coefficients_are_no_problem() -> None:
     check_equal_but_at_the_threshold(arrays, 48, 64, masks)
 
 
-def test_products_that_overflow_set_nothing() -> None:
-    prototypes = np.full((20, 20, 2), 1e38, np.float32)
+def test_products_that_overflow_set_nothing_and_spoil_nothing_beside_them() -> None:
+    prototypes = np.zeros((20, 20, 2), np.float32)
+    prototypes[..., 0] = 1
     coefficients = np.array([[1e38, -1e38]], np.float32)
-    boxes = np.array([[0.2, 0.2, 0.8, 0.8]], np.float32)
+    boxes = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)
+    not_set, overflowing = prototypes.copy(), prototypes.copy()
+    not_set[:, 8:11] = (0, 1)
+    overflowing[:, 8:11] = 1e38
     with np.errstate(over="ignore", invalid="ignore"):
-        (crop,) = assemble_mask_crops(prototypes, coefficients, boxes, 48, 64)
-    assert crop.bits.size == 0
+        (crop,) = assemble_mask_crops(overflowing, coefficients, boxes, 48, 64)
+    (expected,) = assemble_mask_crops(not_set, coefficients, boxes, 48, 64)
+    assert expected.bits.any()
+    np.testing.assert_array_equal(crop.bits, expected.bits)
 
 
 def test_memory_that_is_used_again_changes_nothing() -> None:
