@@ -88,8 +88,17 @@ def test_a_block_without_a_set_pixel_has_no_bits_and_leaves_its_neighbours_alone
 
 
 def test_a_crossing_stays_inside_of_its_block_where_weights_add_up_to_more_than_one() -> None:
-    """The block's mask begins at pixel 1: half of pixel 0 lies outside of it."""
+    """The blocks' masks begin at pixel 1: half of pixel 0 lies outside of them."""
+    nothing = np.zeros((64, 5), np.float32)
     rows = np.array([[0, np.nextafter(np.float32(1), np.float32(2)), 1, 1, 0]], np.float32)
-    block = RowBlocks(*(np.array([number]) for number in (0, 5, 1, 1, 1)))
-    (bits,) = pack_rows(rows.ravel(), block, 4, 2, Scratch())
+    blocks = RowBlocks(
+        source_left=np.array([0, 0]),
+        source_width=np.array([5, 5]),
+        left=np.array([1, 1]),
+        width=np.array([1, 1]),
+        height=np.array([64, 1]),
+    )
+    values = np.concatenate((nothing, rows)).ravel()
+    before, bits = pack_rows(values, blocks, 4, 2, Scratch())
+    assert before.size == 0
     assert bits.tolist() == [0b1000_0000]
