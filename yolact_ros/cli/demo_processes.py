@@ -56,6 +56,16 @@ class Child:
         """None while it runs; negative if a signal ended it."""
         return self._process.poll()
 
+    def cpu_s(self) -> float:
+        """CPU time of its threads so far, in seconds; 0 where /proc does not say."""
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        except OSError:
+            return 0.0
+        # The name in parentheses may hold anything; utime and stime are the 14th and 15th field.
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def signal(self, number: int) -> None:
         """Send a signal to it and to what it started, if it still runs."""
         if self._process.poll() is None:

@@ -19,6 +19,7 @@ __all__ = ["SUBCOMMANDS", "main"]
 
 SUBCOMMANDS = {
     "bag": "evaluate and compare models on recorded rosbags",
+    "benchmark": "time stages, runtimes, scaling and the way through ROS",
     "convert": "turn Pascal SBD into a COCO annotation file",
     "demo": "play a clip through the ROS 2 node and keep the overlays",
     "doctor": "check environment, ROS, GPU, model and image topics",

@@ -1,0 +1,223 @@
+"""A node between a camera and a measuring subscriber, each in its own process, over DDS."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolact_ros.cli.demo_plan import IMAGE_TOPIC, NODE_NAME
+from yolact_ros.cli.demo_processes import Child, free_domain_id, stop_all
+from yolact_ros.errors import DataError, YolactError
+from yolact_ros.evaluation.benchmark.live_record import ResultRecord, read_records
+from yolact_ros.resources import find_resource
+
+__all__ = ["LiveRun", "LiveSettings", "run_live"]
+
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+# Images that the camera keeps in memory and plays over and over.
+KEPT_IMAGES = 16
+POLL_S = 0.05
+# Beyond the duration: the last results, then a second of diagnostics.
+AFTER_S = 30.0
+# Of <yolact_ros/ros/benchmark_probe.py>, which cannot be imported without ROS.
+FIRST_RESULT = "first result"
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """What runs.
+
+    Attributes:
+        source: video, folder or image that the camera plays.
+        size_px: width and height that its images are scaled to.
+        rate_hz, duration_s: of the camera.
+        parameters: of the node, as ``name:=value``.
+        shipped_profile: use config/fastdds.xml; False takes what Fast DDS does by itself.
+        output: existing folder for records and logs.
+        timeout_s: longest wait for the first result.
+    """
+
+    source: str
+    size_px: tuple[int, int]
+    rate_hz: float
+    duration_s: float
+    parameters: tuple[str, ...]
+    shipped_profile: bool
+    output: Path
+    timeout_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """What came of it.
+
+    Attributes:
+        records: the results, in the order of arrival.
+        published: images that the camera sent.
+        counters: the node's last diagnostics of the camera.
+        cpu_percent: CPU time of the node over wall time, 100 = one core.
+    """
+
+    records: list[ResultRecord]
+    published: int
+    counters: Mapping[str, str]
+    cpu_percent: float
+
+    def counter(self, name: str) -> int:
+        """A number of the diagnostics; 0 if there is none."""
+        return int(self.counters.get(name, 0))
+
+
+def run_live(
+    settings: LiveSettings,
+    environment: Mapping[str, str],
+    *,
+    meanwhile: Callable[[float], object] | None = None,
+) -> LiveRun:
+    """Start node, subscriber and camera, wait for the camera's end, and end them all.
+
+    Args:
+        settings: what runs.
+        environment: of this process.
+        meanwhile: called all the time with the seconds since the first result.
+
+    Raises:
+        YolactError: one of them failed; the message has its last lines.
+    """
+    children: list[Child] = []
+    try:
+        return _run(settings, _environment(settings, environment), children, meanwhile)
+    finally:
+        stop_all(children)
+
+
+def _run(
+    settings: LiveSettings,
+    environment: Mapping[str, str],
+    children: list[Child],
+    meanwhile: Callable[[float], object] | None,
+) -> LiveRun:
+    records = settings.output / "records.jsonl"
+    counters = settings.output / "counters.json"
+    for stale in (records, counters):
+        stale.unlink(missing_ok=True)
+
+    def start(name: str, command: tuple[str, ...]) -> Child:
+        child = Child(name, command, settings.output / f"{name}.log", environment)
+        children.append(child)
+        return child
+
+    node = start("node", _node_command(settings))
+    probe = start("probe", _probe_command(records, counters))
+    camera = start("camera", _camera_command(settings))
+    _wait(
+        lambda: FIRST_RESULT in probe.last_lines(),
+        settings.timeout_s,
+        children,
+        "no result came",
+    )
+    begun_s, begun_cpu_s = time.monotonic(), node.cpu_s()
+    cpu_percent = 0.0
+
+    def camera_ended() -> bool:
+        nonlocal cpu_percent
+        elapsed_s = time.monotonic() - begun_s
+        if meanwhile is not None:
+            meanwhile(elapsed_s)
+        if camera.exit_code() is not None:
+            return True
+        cpu_percent = 100.0 * (node.cpu_s() - begun_cpu_s) / max(elapsed_s, POLL_S)
+        return False
+
+    _wait(camera_ended, settings.duration_s + AFTER_S, children, "the camera did not end")
+    played = _last_json(camera)
+    _wait(lambda: probe.exit_code() == 0, AFTER_S, children, "the subscriber did not end")
+    return LiveRun(
+        records=read_records(records),
+        published=int(played.get("published", 0)),
+        counters=json.loads(counters.read_text(encoding="utf-8")),
+        cpu_percent=cpu_percent,
+    )
+
+
+def _wait(
+    condition: Callable[[], bool], timeout_s: float, children: list[Child], problem: str
+) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        for child in children:
+            code = child.exit_code()
+            if code not in (None, 0):
+                raise _failed(child, f"ended with exit status {code}")
+        if time.monotonic() > deadline_s:
+            raise _failed(children[0], f"{problem} within {timeout_s:g} s")
+        time.sleep(POLL_S)
+
+
+def _failed(child: Child, what: str) -> YolactError:
+    lines = "\n  ".join(child.last_lines() or ["(it wrote nothing)"])
+    return YolactError(f"{child.name}: {what}; its last lines ({child.log}):\n  {lines}")
+
+
+def _last_json(child: Child) -> dict[str, int]:
+    lines = child.last_lines(1)
+    try:
+        values = json.loads(lines[0]) if lines else None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise DataError(f"{child.log}: the camera does not say how many images it sent")
+    return values
+
+
+def _environment(settings: LiveSettings, environment: Mapping[str, str]) -> dict[str, str]:
+    result = {key: value for key, value in environment.items() if key not in PROFILE_VARIABLES}
+    if settings.shipped_profile:
+        profile = find_resource("config/fastdds.xml")
+        if profile is None:
+            raise DataError("config/fastdds.xml is not installed with the package")
+        result.update(dict.fromkeys(PROFILE_VARIABLES, str(profile)))
+    # Topics of a robot in the same network would disturb the measurement, and it them.
+    result["ROS_DOMAIN_ID"] = str(free_domain_id())
+    result["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    return result
+
+
+def _node_command(settings: LiveSettings) -> tuple[str, ...]:
+    command = [*_module("node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
+    command += ["-r", f"image:={IMAGE_TOPIC}"]
+    for parameter in settings.parameters:
+        command += ["-p", parameter]
+    return tuple(command)
+
+
+def _probe_command(records: Path, counters: Path) -> tuple[str, ...]:
+    return (
+        *_module("benchmark_probe"),
+        "--node", NODE_NAME,
+        "--image", IMAGE_TOPIC,
+        "--records", str(records),
+        "--counters", str(counters),
+    )  # fmt: skip
+
+
+def _camera_command(settings: LiveSettings) -> tuple[str, ...]:
+    return (
+        *_module("demo_camera"),
+        "--source", settings.source,
+        "--topic", IMAGE_TOPIC,
+        "--rate", f"{settings.rate_hz:g}",
+        "--duration", f"{settings.duration_s:g}",
+        "--size", *map(str, settings.size_px),
+        "--preload", str(KEPT_IMAGES),
+        "--wait-for", f"/{NODE_NAME}/instances",
+        "--wait-s", f"{settings.timeout_s:g}",
+    )  # fmt: skip
+
+
+def _module(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-u", "-m", f"yolact_ros.ros.{name}")

@@ -1,0 +1,31 @@
+"""Networks to measure: a trained model, or any variant with random weights."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from yolact_ros.config import YolactConfig
+from yolact_ros.models import Yolact, build_network
+from yolact_ros.models.checkpoint import load_network
+from yolact_ros.models.zoo import find_model
+
+__all__ = ["random_network", "trained_network"]
+
+
+def random_network(config: YolactConfig) -> Yolact:
+    """A network with random weights, the same every time: its time does not depend on them."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_network(config).eval()
+
+
+def trained_network(name_or_path: str | os.PathLike[str], *, input_size_px: int = 0) -> Yolact:
+    """A model by its name or file; ``input_size_px`` 0 takes its own.
+
+    Raises:
+        CheckpointError: no such model, or a file that cannot be used.
+        ConfigError: the input size is out of range.
+    """
+    return load_network(find_model(name_or_path), input_size_px=input_size_px).eval()

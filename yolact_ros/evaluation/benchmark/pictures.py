@@ -1,0 +1,59 @@
+"""The images that a benchmark works on: a folder's, or made ones."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.errors import ImageError
+from yolact_ros.inference.sources import open_source
+
+__all__ = ["read_pictures", "synthetic_pictures"]
+
+
+def synthetic_pictures(size_px: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
+    """Smooth coloured noise, the same every time.
+
+    Args:
+        size_px: width and height.
+        count: how many.
+
+    Returns:
+        ``count`` of uint8[height, width, 3].
+    """
+    random = np.random.default_rng(0)
+    pictures = []
+    for _ in range(count):
+        coarse = random.integers(0, 256, (12, 16, 3), np.uint8)
+        smooth = cv2.resize(coarse, size_px, interpolation=cv2.INTER_CUBIC)
+        pictures.append(np.asarray(smooth, np.uint8))
+    return pictures
+
+
+def read_pictures(
+    source: str | Path, count: int, size_px: tuple[int, int] | None = None
+) -> list[NDArray[np.uint8]]:
+    """The first images of a folder, a video or an image file.
+
+    Args:
+        source: as :func:`~yolact_ros.inference.sources.open_source` takes it.
+        count: how many at most.
+        size_px: width and height to scale them to; None leaves them as they are.
+
+    Raises:
+        ImageError: there is none that can be read.
+    """
+    with open_source(source) as opened:
+        pictures = [frame.image_bgr for frame in itertools.islice(opened, count)]
+    if not pictures:
+        raise ImageError(f"{source}: not one image in it can be read")
+    if size_px is None:
+        return pictures
+    return [
+        np.asarray(cv2.resize(picture, size_px, interpolation=cv2.INTER_CUBIC), np.uint8)
+        for picture in pictures
+    ]

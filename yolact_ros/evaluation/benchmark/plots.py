@@ -1,0 +1,107 @@
+"""Benchmarks as pictures; needs matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from yolact_ros.dependencies import require
+from yolact_ros.errors import ConfigError
+from yolact_ros.evaluation.benchmark.scaling import Curve
+from yolact_ros.evaluation.benchmark.stages import ContenderTimes
+
+__all__ = ["plot_curves", "plot_stages", "pyplot", "save_figure"]
+
+# Okabe and Ito's colours: told apart by colour-blind people too.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
+DPI = 100
+AXIS_LABELS = {
+    "instances": "instances",
+    "input size": "network input, px",
+    "prototypes": "prototypes (k)",
+    "cameras": "cameras",
+}
+
+
+def pyplot() -> ModuleType:
+    """matplotlib.pyplot, drawing to files only.
+
+    Raises:
+        DependencyError: matplotlib is not installed.
+    """
+    require("matplotlib", extra="benchmark").use("Agg")
+    return require("matplotlib.pyplot", extra="benchmark")
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write the picture and free it.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    try:
+        figure.savefig(path, dpi=DPI)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        pyplot().close(figure)
+
+
+def plot_stages(results: Sequence[ContenderTimes], title: str, path: Path) -> None:
+    """A bar for each contender, made of the medians of its stages."""
+    plt = pyplot()
+    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.5 * len(results)), layout="constrained")
+    labels = [result.label for result in results]
+    left_ms = [0.0] * len(results)
+    for colour, stage in zip(COLOURS, results[0].stages, strict=False):
+        widths_ms = [result.stages[stage].median_ms for result in results]
+        axes.barh(labels, widths_ms, left=left_ms, color=colour, label=stage)
+        left_ms = [left + width for left, width in zip(left_ms, widths_ms, strict=True)]
+    for index, result in enumerate(results):
+        text = f" {result.whole.median_ms:.1f} ms, {result.whole_ratio:.2f}x"
+        axes.text(left_ms[index], index, text, va="center", fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.2)
+    axes.set_xlabel("median, ms")
+    axes.set_title(title, fontsize=9)
+    axes.legend(fontsize=8, loc="lower right")
+    save_figure(figure, path)
+
+
+def plot_curves(curves: Sequence[Curve], title: str, path: Path) -> None:
+    """A panel for each curve: medians, with p5 to p95 shaded."""
+    plt = pyplot()
+    rows = -(-len(curves) // 2)
+    figure, panels = plt.subplots(
+        rows, 2, figsize=(9, 3.2 * rows), layout="constrained", squeeze=False
+    )
+    for curve, axes in zip(curves, panels.flat, strict=False):
+        for colour, (name, spreads) in zip(COLOURS, curve.series.items(), strict=False):
+            medians_ms = [spread.median_ms for spread in spreads]
+            axes.plot(curve.values, medians_ms, "o-", color=colour, markersize=3, label=name)
+            axes.fill_between(
+                curve.values,
+                [spread.p5_ms for spread in spreads],
+                [spread.p95_ms for spread in spreads],
+                color=colour,
+                alpha=0.2,
+                linewidth=0,
+            )
+        axes.set_xlabel(AXIS_LABELS.get(curve.name, curve.name))
+        axes.set_xticks(curve.values)
+        axes.set_ylabel("ms")
+        axes.set_ylim(bottom=0)
+        if "results_hz" in curve.notes:
+            rate = axes.twinx()
+            rate.plot(
+                curve.values, curve.notes["results_hz"], "s--", color=COLOURS[4], markersize=3
+            )
+            rate.set_ylabel("results a second", color=COLOURS[4])
+            rate.set_ylim(bottom=0)
+        axes.legend(fontsize=8, loc="upper left")
+    for axes in panels.flat[len(curves) :]:
+        axes.set_visible(False)
+    figure.suptitle(title, fontsize=9)
+    save_figure(figure, path)

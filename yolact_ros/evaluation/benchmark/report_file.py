@@ -1,0 +1,39 @@
+"""The folder that a benchmark leaves: numbers as JSON, pictures beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from yolact_ros.errors import ConfigError
+
+__all__ = ["make_output_folder", "write_json"]
+
+
+def make_output_folder(folder: Path) -> Path:
+    """The folder, made if it is missing; found out before hours are measured for nothing.
+
+    Raises:
+        ConfigError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}: cannot be written to; name another --output")
+    return folder
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write what consists of plain JSON types.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,70 @@
+"""Benchmarks as tables for the terminal and for documents (GitHub's Markdown)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yolact_ros.evaluation.benchmark.scaling import Curve
+from yolact_ros.evaluation.benchmark.stages import ContenderTimes
+
+__all__ = ["curve_table", "markdown_table", "stage_table"]
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width; the first is text, the others are numbers."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        texts = [
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(texts)} |"
+
+    rule = "|".join(
+        "-" * (width + 1) + (":" if index else "-") for index, width in enumerate(widths)
+    )
+    return "\n".join((line(header), f"|{rule}|", *map(line, rows)))
+
+
+def stage_table(results: Sequence[ContenderTimes]) -> str:
+    """A row for each contender: median of each stage, spread of the whole, ratios, memory."""
+    stages = list(results[0].stages)
+    cuda = any(result.memory.cuda_peak_mib for result in results)
+    header = ["runtime", *stages, "whole ms", "p5..p95", "min", "CPU ms"]
+    header += ["network x", "whole x", "CPU x", "RSS MiB", "peak MiB"]
+    header += ["CUDA MiB"] if cuda else []
+    rows = []
+    for result in results:
+        row = [result.label]
+        row += [f"{result.stages[stage].median_ms:.2f}" for stage in stages]
+        row += [
+            f"{result.whole.median_ms:.2f}",
+            f"{result.whole.p5_ms:.1f}..{result.whole.p95_ms:.1f}",
+            f"{result.whole.min_ms:.2f}",
+            f"{result.cpu.median_ms:.1f}",
+            f"{result.network_ratio:.2f}",
+            f"{result.whole_ratio:.2f}",
+            f"{result.cpu_ratio:.2f}",
+            f"{result.memory.resident_mib:.0f}",
+            f"{result.memory.peak_mib:.0f}",
+        ]
+        row += [f"{result.memory.cuda_peak_mib:.0f}"] if cuda else []
+        rows.append(row)
+    return markdown_table(header, rows)
+
+
+def curve_table(curve: Curve) -> str:
+    """A row for each value: median (p95) of each series, then the notes."""
+    header = [curve.name, *(f"{name} ms (p95)" for name in curve.series), *curve.notes]
+    rows = []
+    for index, value in enumerate(curve.values):
+        spreads = [series[index] for series in curve.series.values()]
+        rows.append(
+            [
+                str(value),
+                *(f"{spread.median_ms:.2f} ({spread.p95_ms:.2f})" for spread in spreads),
+                *(f"{figures[index]:.1f}" for figures in curve.notes.values()),
+            ]
+        )
+    return markdown_table(header, rows)

@@ -1,0 +1,141 @@
+"""``python -m yolact_ros.ros.benchmark_probe``: notes every result of a node with its latency.
+
+Writes a line of JSON for each result (:class:`~yolact_ros.evaluation.benchmark.live_record.
+ResultRecord`), and at the end the node's own counters from the diagnostics. Prints a line when
+the first result is there. Ends when the camera has gone and the counters stand still.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+from yolact_ros.evaluation.benchmark.live_record import ResultRecord, to_line
+from yolact_ros.msg import InstanceArray, InstanceMask
+from yolact_ros.ros.spinning import make_executor
+
+__all__ = ["FIRST_RESULT", "Probe", "main"]
+
+FIRST_RESULT = "first result"
+QUIET_S = 1.0
+DEPTH = 200
+
+
+class Probe:
+    """Subscribes to the results and diagnostics of one node with one camera.
+
+    Args:
+        node: to subscribe with.
+        watched: name of the watched node.
+        records: receives a line for each result.
+
+    Attributes:
+        counters: the newest values of the camera's diagnostics.
+        last_result_s, last_diagnostics_s: monotonic; None before the first.
+    """
+
+    def __init__(self, node: Node, watched: str, records: TextIO) -> None:
+        self.counters: dict[str, str] = {}
+        self.last_result_s: float | None = None
+        self.last_diagnostics_s: float | None = None
+        self._node = node
+        self._status_name = f"{watched}: image"
+        self._records = records
+        # Room for all that comes while this process waits for a CPU.
+        qos = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE
+        )
+        node.create_subscription(InstanceArray, f"/{watched}/instances", self._on_instances, qos)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    def _on_instances(self, message: InstanceArray) -> None:
+        received_ns = self._node.get_clock().now().nanoseconds
+        stamp, report = message.header.stamp, message.report
+        record = ResultRecord(
+            stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
+            received_ns=received_ns,
+            budget_ms=report.budget_ms,
+            image_age_ms=report.image_age_ms,
+            wait_ms=report.wait_ms,
+            preprocess_ms=report.preprocess_ms,
+            inference_ms=report.inference_ms,
+            postprocess_ms=report.postprocess_ms,
+            total_ms=report.total_ms,
+            frames_dropped=report.frames_dropped,
+            deadline_met=report.deadline_met,
+            input_size=report.input_size,
+            degradation=report.degradation,
+            instances=len(message.instances),
+            masks=sum(
+                instance.mask.encoding != InstanceMask.NONE for instance in message.instances
+            ),
+        )
+        self._records.write(to_line(record) + "\n")
+        if self.last_result_s is None:
+            print(FIRST_RESULT, flush=True)
+        self.last_result_s = time.monotonic()
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == self._status_name:
+                self.counters = {item.key: item.value for item in status.values}
+                self.last_diagnostics_s = time.monotonic()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Note results until the camera has gone or SIGINT or SIGTERM comes; returns 0."""
+    args = _parser().parse_args(argv)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("benchmark_probe")
+    executor = make_executor()
+    executor.add_node(node)
+    try:
+        with args.records.open("w", encoding="utf-8") as records:
+            probe = Probe(node, args.node, records)
+            while not stop.is_set() and not _is_over(node, probe, args.image):
+                executor.spin_once(timeout_sec=0.2)
+        args.counters.write_text(json.dumps(probe.counters), encoding="utf-8")
+    finally:
+        executor.remove_node(node)
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _is_over(node: Node, probe: Probe, image_topic: str) -> bool:
+    """The camera has gone, and the diagnostics were sent after the last result."""
+    if probe.last_result_s is None or probe.last_diagnostics_s is None:
+        return False
+    if node.count_publishers(image_topic) > 0:
+        return False
+    return probe.last_diagnostics_s - probe.last_result_s > QUIET_S
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmark_probe", description=__doc__)
+    parser.add_argument("--node", required=True, help="name of the node to watch")
+    parser.add_argument("--image", required=True, help="its image topic")
+    parser.add_argument("--records", type=Path, required=True, help="file for the results")
+    parser.add_argument("--counters", type=Path, required=True, help="file for its diagnostics")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
