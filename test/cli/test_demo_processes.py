@@ -75,3 +75,14 @@ def test_a_free_domain_is_one_without_open_ports():
     finally:
         for sock in taken:
             sock.close()
+
+
+def test_a_childs_cpu_time_is_that_of_its_work(tmp_path):
+    program = (
+        "import time\nwhile time.process_time() < 0.5: pass\nprint('up', flush=True)\n"
+        "time.sleep(60)"
+    )
+    child = start(program, tmp_path)
+    assert 0.4 < child.cpu_s() < 5
+    stop_all([child])
+    assert child.cpu_s() == 0

@@ -66,7 +66,7 @@ def plot_stages(results: Sequence[ContenderTimes], title: str, path: Path) -> No
     axes.margins(x=0.2)
     axes.set_xlabel("median, ms")
     axes.set_title(title, fontsize=9)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     save_figure(figure, path)
 
 
@@ -89,6 +89,9 @@ def plot_curves(curves: Sequence[Curve], title: str, path: Path) -> None:
                 alpha=0.2,
                 linewidth=0,
             )
+        if curve.name == "prototypes":
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel(AXIS_LABELS.get(curve.name, curve.name))
         axes.set_xticks(curve.values)
         axes.set_ylabel("ms")
