@@ -131,6 +131,12 @@ def test_a_size_never_seeded_is_scaled_by_its_area() -> None:
     assert budget.costs.network_ms(300) == pytest.approx(9.0)
 
 
+def test_a_load_while_the_best_size_was_measured_does_not_keep_it_out_of_use() -> None:
+    budget = make_budget()
+    budget.costs.seed_network(550, 5 * NETWORK_MS[550])
+    assert 550 in run_steadily(budget, 0.0, 200, 1.0)
+
+
 def test_work_begins_at_the_best_rung_when_no_cost_is_known() -> None:
     assert FrameBudget(LADDER, 33.3).begin(0.0, 0.0).rung == LADDER.rungs[0]
 

@@ -290,9 +290,9 @@ def test_misses_are_few_when_a_load_comes_too_often_for_full_quality() -> None:
 
 
 def test_a_rung_cheaper_than_its_warm_up_said_is_found_by_trying_and_remembered() -> None:
-    # The best size alone was warmed up while the machine was slow.
+    # The best size alone was warmed up while the machine was slow, by less than its area tells.
     load = (LoadStep(15_000.0, 2.0), LoadStep(20_000.0, 1.0))
-    world = World({550: 24.0, 400: 12.0, 300: 8.0}, load)
+    world = World({550: 24.0, 400: 16.0, 300: 9.0}, load)
 
     def mislead(budget: FrameBudget, now_ms: float) -> None:
         if now_ms == 0.0:

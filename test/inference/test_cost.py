@@ -66,10 +66,30 @@ def test_a_warm_up_under_load_is_corrected_for_its_size_alone() -> None:
 def test_a_few_fast_frames_do_not_correct_the_warm_up() -> None:
     costs = CostModel()
     costs.seed_network(550, 40.0)
-    costs.seed_network(300, 8.0)
+    costs.seed_network(300, 10.0)
     for index in range(5):
         costs.observe_network(550, index * 33.0, 20.0)
-    assert costs.network_ms(300) == pytest.approx(4.0)
+    assert costs.network_ms(300) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(
+    ("seeds_ms", "believed_ms"),
+    [
+        ({320: 20.0, 256: 13.0, 192: 8.0}, {320: 20.0, 256: 13.0, 192: 8.0}),
+        # A load came while one size was measured: the largest, the middle, the smallest.
+        ({320: 100.0, 256: 13.0, 192: 8.0}, {320: 13.0 * 1.5625 * 1.3}),
+        ({320: 20.0, 256: 65.0, 192: 8.0}, {256: 8.0 * (256 / 192) ** 2 * 1.3}),
+        ({320: 20.0, 256: 13.0, 192: 40.0}, {192: 13.0}),
+    ],
+)
+def test_a_size_costs_no_more_than_the_others_allow(
+    seeds_ms: dict[int, float], believed_ms: dict[int, float]
+) -> None:
+    costs = CostModel()
+    for size_px, cost_ms in seeds_ms.items():
+        costs.seed_network(size_px, cost_ms)
+    for size_px, cost_ms in believed_ms.items():
+        assert costs.network_ms(size_px) == pytest.approx(cost_ms)
 
 
 def test_masks_cost_by_instance_and_detail() -> None:
