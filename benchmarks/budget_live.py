@@ -16,6 +16,7 @@ import argparse
 import importlib.util
 import math
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -41,7 +42,7 @@ WANTED_MS = 33.3
 CALIBRATION_MARGIN = 1.15
 CALIBRATION_S = 8.0
 WORK = "while True: pass"
-WITH, WITHOUT, LOAD = "#0072b2", "#d55e00", "#dddddd"
+RUN_COLOURS, LOAD_COLOUR = ("#d55e00", "#0072b2", "#009e73"), "#dddddd"
 
 
 @dataclass
@@ -102,9 +103,12 @@ def main() -> int:
     print(f"{machine['cpu']}; deadline {deadline_ms} ms, {args.hogs} processes of pure work")
     meter = LoadMeter()
     runs = {
-        name: measure(settings, budget_ms, args.seconds, args.hogs)
-        for name, budget_ms in (("without a budget", 0.0), ("with the budget", deadline_ms))
+        "without a budget": measure(settings, 0.0, args.seconds, args.hogs),
+        "with the budget": measure(settings, deadline_ms, args.seconds, args.hogs),
     }
+    if args.node_prefix:
+        first = replace(settings, node_prefix=tuple(shlex.split(args.node_prefix)))
+        runs[f"budget, {args.node_prefix}"] = measure(first, deadline_ms, args.seconds, args.hogs)
     load = meter.read()
     wrong = {name: untruths(run, args.sizes) for name, (run, _) in runs.items()}
     print(f"\n{tables(runs, deadline_ms)}\n")
@@ -153,6 +157,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--source", default="", help="images (default: the demo's clip)")
     parser.add_argument("--output", type=Path, default=Path("budget_live"))
     parser.add_argument("--plot", type=Path, help="file for the picture")
+    parser.add_argument(
+        "--node-prefix", default="", metavar="COMMAND",
+        help="adds a run with the budget whose node is started with it, such as 'chrt --rr 1'",
+    )  # fmt: skip
     parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME:=VALUE")
     return parser.parse_args()
 
@@ -184,9 +192,7 @@ def measure(
 
 def untruths(run: LiveRun, sizes_px: Sequence[int]) -> list[str]:
     """What the messages of a run say that did not happen."""
-    return find_untruths(
-        run.records, best_input_px=sizes_px[0], frames_received=run.counter("received")
-    )
+    return find_untruths(run.records, best_input_px=sizes_px[0], account=run.account)
 
 
 def under_load(records: Sequence[ResultRecord], hogs: Hogs) -> list[ResultRecord]:
@@ -232,9 +238,11 @@ def plot(
         3, 1, figsize=(9, 6.5), sharex=True, height_ratios=(3, 1.3, 1.3), layout="constrained"
     )
     latency, rung, misses = axes
-    for colour, (name, (run, hogs)) in zip((WITHOUT, WITH), runs.items(), strict=True):
+    for colour, (name, (run, hogs)) in zip(RUN_COLOURS, runs.items(), strict=False):
         start_ns = run.records[0].received_ns
         seconds = [(record.received_ns - start_ns) / 1e9 for record in run.records]
+        # The same in all runs but for the moment that a process takes to start.
+        load_s = [(at_ns - start_ns) / 1e9 for at_ns in (hogs.begun_ns, hogs.ended_ns)]
         totals_ms = [record.total_ms for record in run.records]
         latency.plot(seconds, totals_ms, ".", markersize=3, color=colour, label=name)
         sizes = [record.input_size for record in run.records]
@@ -242,11 +250,8 @@ def plot(
         missed = [total_ms > deadline_ms for total_ms in totals_ms]
         total = [sum(missed[: index + 1]) for index in range(len(missed))]
         misses.step(seconds, total, where="post", color=colour)
-        for panel in axes:
-            begun_s, ended_s = (
-                (at_ns - start_ns) / 1e9 for at_ns in (hogs.begun_ns, hogs.ended_ns)
-            )
-            panel.axvspan(begun_s, ended_s, color=LOAD, zorder=0)
+    for panel in axes:
+        panel.axvspan(*load_s, color=LOAD_COLOUR, zorder=0)
     latency.axhline(deadline_ms, color="black", linewidth=1, label=f"deadline, {deadline_ms} ms")
     slowest_ms = max(record.total_ms for run, _ in runs.values() for record in run.records)
     latency.set_ylim(0, min(1.2 * slowest_ms, 5 * deadline_ms))

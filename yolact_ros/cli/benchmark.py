@@ -95,6 +95,8 @@ def _add_ros_options(parser: argparse.ArgumentParser) -> None:
                        help="of each measurement (default: %(default)g)")  # fmt: skip
     group.add_argument("--budget", type=float, default=33.3, metavar="MS",
                        help="frame_budget_ms of the node (default: %(default)g)")  # fmt: skip
+    group.add_argument("--node-prefix", default="", metavar="COMMAND", help="what the node is "
+                       "started with, such as 'chrt --rr 1'")  # fmt: skip
     group.add_argument("-p", "--param", action="append", default=[], metavar="NAME:=VALUE",
                        help="parameter of the node")  # fmt: skip
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from yolact_ros.cli.demo_plan import IMAGE_TOPIC, NODE_NAME
 from yolact_ros.cli.demo_processes import Child, free_domain_id, stop_all
 from yolact_ros.errors import DataError, YolactError
-from yolact_ros.evaluation.benchmark.live_record import ResultRecord, read_records
+from yolact_ros.evaluation.benchmark.live_record import FrameAccount, ResultRecord, read_records
 from yolact_ros.resources import find_resource
 
 __all__ = ["LiveRun", "LiveSettings", "run_live"]
@@ -38,6 +38,7 @@ class LiveSettings:
         parameters: of the node, as ``name:=value``.
         shipped_profile: use config/fastdds.xml; False takes what Fast DDS does by itself.
         output: existing folder for records and logs.
+        node_prefix: what the node is started with, such as ``("chrt", "--rr", "1")``.
         timeout_s: longest wait for the first result.
     """
 
@@ -48,6 +49,7 @@ class LiveSettings:
     parameters: tuple[str, ...]
     shipped_profile: bool
     output: Path
+    node_prefix: tuple[str, ...] = ()
     timeout_s: float = 120.0
 
 
@@ -70,6 +72,19 @@ class LiveRun:
     def counter(self, name: str) -> int:
         """A number of the diagnostics; 0 if there is none."""
         return int(self.counters.get(name, 0))
+
+    @property
+    def account(self) -> FrameAccount:
+        """What the node says became of the frames."""
+        drops = {name: int(n) for name, n in self.counters.items() if name.startswith("dropped ")}
+        replaced, gave_way = drops.get("dropped replaced", 0), drops.get("dropped gave way", 0)
+        return FrameAccount(
+            received=self.counter("received"),
+            published=self.counter("published"),
+            replaced=replaced,
+            gave_way=gave_way,
+            otherwise_dropped=sum(drops.values()) - replaced - gave_way,
+        )
 
 
 def run_live(
@@ -188,7 +203,7 @@ def _environment(settings: LiveSettings, environment: Mapping[str, str]) -> dict
 
 
 def _node_command(settings: LiveSettings) -> tuple[str, ...]:
-    command = [*_module("node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
+    command = [*settings.node_prefix, *_module("node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
     command += ["-r", f"image:={IMAGE_TOPIC}"]
     for parameter in settings.parameters:
         command += ["-p", parameter]

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def run_ros(args: argparse.Namespace) -> int:
         ),
         shipped_profile=True,
         output=output,
+        node_prefix=tuple(shlex.split(args.node_prefix)),
     )
     machine = describe_machine(args.device)
     print(f"{machine['cpu']}; {args.model}, {runtime}, camera at {args.rate:g} Hz", flush=True)
@@ -162,9 +164,7 @@ def _values(
         "delivery": run.counters.get("delivery", ""),
         "node_cpu_percent": run.cpu_percent,
         **asdict(summarise(run.records, budget_ms)),
-        "untruths": find_untruths(
-            run.records, best_input_px=best_px, frames_received=run.counter("received")
-        ),
+        "untruths": find_untruths(run.records, best_input_px=best_px, account=run.account),
     }
 
 

@@ -181,7 +181,11 @@ class Camera:
 
     def _receive(self, data: bytes) -> None:
         received_ns = time.monotonic_ns()
-        frame = ReceivedFrame(data, received_ns, self._clock.now().nanoseconds)
+        received_clock_ns = self._clock.now().nanoseconds
+        # A busy machine may stop this thread between two clocks; that time is in total_ms, and
+        # must not count as the image's age too.
+        received_clock_ns -= time.monotonic_ns() - received_ns
+        frame = ReceivedFrame(data, received_ns, received_clock_ns)
         self.statistics.count_received()
         if self._queue is not None:
             self._queue.put(self, frame, received_ns + self._budget_ns())

@@ -9,6 +9,7 @@ import pytest
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.benchmark.live_record import (
+    FrameAccount,
     ResultRecord,
     find_untruths,
     read_records,
@@ -74,7 +75,9 @@ def test_true_reports_are_believed():
         record(4, degradation=9, input_size=192, masks=0),
         record(5, degradation=8, instances=0, masks=0),
     ]
-    assert find_untruths(truth, best_input_px=320, frames_received=7) == []
+    # Of eight frames one was dropped before the second result, one after the last.
+    account = FrameAccount(received=8, published=6, replaced=1, gave_way=1, otherwise_dropped=0)
+    assert find_untruths(truth, best_input_px=320, account=account) == []
 
 
 @pytest.mark.parametrize(
@@ -89,21 +92,30 @@ def test_true_reports_are_believed():
         ({"inference_ms": 30.0}, r"stages take 35\.0 ms, the whole 20\.0"),
         ({"image_age_ms": 30.0}, r"age and total are 50\.0 ms, but it arrived 24\.0"),
         ({"stamp_ns": record(0).stamp_ns}, "not newer than the one before"),
-        ({"frames_dropped": 1}, "2 frames received, but 2 results and 1 reported as dropped"),
+        ({"frames_dropped": 1}, "0 frames were dropped for newer ones, 1 are reported"),
     ],
 )
 def test_a_report_that_lies_is_found_out(changes, words):
     records = [record(0), record(1, **changes)]
-    found = find_untruths(records, best_input_px=320, frames_received=2)
+    found = find_untruths(records, best_input_px=320, account=FrameAccount(2, 2, 0, 0, 0))
     assert len(found) >= 1
     assert any(re.search(words, text) for text in found), found
 
 
-def test_frames_that_vanish_are_noticed():
-    assert find_untruths([record(0)], best_input_px=320, frames_received=5) == [
-        "5 frames received, but 1 results and 0 reported as dropped"
-    ]
-    assert find_untruths([record(0)], best_input_px=320) == []
+@pytest.mark.parametrize(
+    ("account", "words"),
+    [
+        (FrameAccount(1, 1, 0, 0, 0), []),
+        (FrameAccount(6, 1, 0, 2, 3), []),
+        (FrameAccount(5, 1, 0, 0, 0), ["received 5 frames and accounts for 1"]),
+        (FrameAccount(2, 2, 0, 0, 0), ["published 2 results, 1 arrived"]),
+        (FrameAccount(4, 1, 3, 0, 0), ["3 frames were dropped for newer ones, 0 are reported"]),
+    ],
+)
+def test_frames_that_vanish_are_noticed(account, words):
+    found = find_untruths([record(0)], best_input_px=320, account=account)
+    assert len(found) == len(words)
+    assert all(word in text for word, text in zip(words, found, strict=True))
 
 
 def test_figures_are_held_to_one_deadline_or_to_the_nodes_own():

@@ -12,11 +12,22 @@ import numpy as np
 from yolact_ros.errors import DataError
 from yolact_ros.inference.ladder import Degradation
 
-__all__ = ["LiveSummary", "ResultRecord", "find_untruths", "read_records", "summarise", "to_line"]
+__all__ = [
+    "FrameAccount",
+    "LiveSummary",
+    "ResultRecord",
+    "find_untruths",
+    "read_records",
+    "summarise",
+    "to_line",
+]
 
 # What float32 fields and two clocks of one machine may differ by.
 TOLERANCE_MS = 1.0
 ROUNDING_MS = 1e-3
+# Dropped after the last result, so that no message could say so: one that was replaced, and one
+# that gave way to a frame that never came.
+MOST_UNREPORTED = 2
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,23 @@ class ResultRecord:
     def latency_ms(self) -> float:
         """From the image's stamp to the subscriber."""
         return (self.received_ns - self.stamp_ns) / 1e6
+
+
+@dataclass(frozen=True)
+class FrameAccount:
+    """The node's own counters, from its diagnostics.
+
+    Attributes:
+        received, published: images and results.
+        replaced, gave_way: dropped for newer images; what ``frames_dropped`` reports.
+        otherwise_dropped: for all other causes together.
+    """
+
+    received: int
+    published: int
+    replaced: int
+    gave_way: int
+    otherwise_dropped: int
 
 
 @dataclass(frozen=True)
@@ -121,29 +149,36 @@ def summarise(records: Sequence[ResultRecord], deadline_ms: float) -> LiveSummar
 
 
 def find_untruths(
-    records: Sequence[ResultRecord], *, best_input_px: int, frames_received: int | None = None
+    records: Sequence[ResultRecord], *, best_input_px: int, account: FrameAccount | None = None
 ) -> list[str]:
     """What the reports say that cannot be; empty if they agree with each other and the world.
 
     Args:
         records: of one camera, in the order of arrival, from the node's first result on.
         best_input_px: first rung of the ladder.
-        frames_received: that the node had; every one must be a result or reported as dropped.
-            None leaves this out.
+        account: every frame received must be in it, and those dropped for newer ones in the
+            reports; None leaves this out.
     """
     wrong: list[str] = []
     for index, record in enumerate(records):
         wrong += [f"result {index}: {text}" for text in _untruths_of(record, best_input_px)]
         if index and record.stamp_ns <= records[index - 1].stamp_ns:
             wrong.append(f"result {index}: its image is not newer than the one before")
-    if frames_received is not None:
-        accounted = len(records) + sum(record.frames_dropped for record in records)
-        if accounted != frames_received:
-            wrong.append(
-                f"{frames_received} frames received, but {len(records)} results and "
-                f"{accounted - len(records)} reported as dropped"
-            )
+    if account is not None:
+        reported = sum(record.frames_dropped for record in records)
+        wrong += _wrong_in_account(account, len(records), reported)
     return wrong
+
+
+def _wrong_in_account(account: FrameAccount, results: int, reported: int) -> Iterable[str]:
+    if account.published != results:
+        yield f"the node published {account.published} results, {results} arrived"
+    dropped = account.replaced + account.gave_way
+    accounted = account.published + dropped + account.otherwise_dropped
+    if accounted != account.received:
+        yield f"the node received {account.received} frames and accounts for {accounted}"
+    if not 0 <= dropped - reported <= MOST_UNREPORTED:
+        yield f"{dropped} frames were dropped for newer ones, {reported} are reported"
 
 
 def _untruths_of(record: ResultRecord, best_input_px: int) -> Iterable[str]:
