@@ -117,7 +117,8 @@ def main() -> None:
     }
     write_json(output / "waterfall.json", values)
     if args.plot:
-        plot(parts, title, args.plot)
+        wholes_ms = [Spread.of([sum(row) for row in times]).median_ms for times in times_ms]
+        plot(parts, wholes_ms, title, args.plot)
 
 
 def make_steps(
@@ -254,7 +255,9 @@ def table(
     return markdown_table(header, rows)
 
 
-def plot(parts: dict[str, dict[str, Spread]], title: str, path: Path) -> None:
+def plot(
+    parts: dict[str, dict[str, Spread]], wholes_ms: list[float], title: str, path: Path
+) -> None:
     """A bar for each step, made of its parts."""
     figure, axes = pyplot().subplots(figsize=(9, 1 + 0.5 * len(parts)), layout="constrained")
     names = list(parts)
@@ -263,8 +266,8 @@ def plot(parts: dict[str, dict[str, Spread]], title: str, path: Path) -> None:
         widths_ms = [parts[name][part].median_ms for name in names]
         axes.barh(names, widths_ms, left=left_ms, color=colour, label=part)
         left_ms = [left + width for left, width in zip(left_ms, widths_ms, strict=True)]
-    for index, whole_ms in enumerate(left_ms):
-        axes.text(whole_ms, index, f" {whole_ms:.0f} ms", va="center", fontsize=8)
+    for index, (end_ms, whole_ms) in enumerate(zip(left_ms, wholes_ms, strict=True)):
+        axes.text(end_ms, index, f" {whole_ms:.0f} ms", va="center", fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_xlabel("median, ms")
