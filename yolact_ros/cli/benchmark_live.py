@@ -12,7 +12,12 @@ from pathlib import Path
 from yolact_ros.cli.demo_plan import IMAGE_TOPIC, NODE_NAME
 from yolact_ros.cli.demo_processes import Child, free_domain_id, stop_all
 from yolact_ros.errors import DataError, YolactError
-from yolact_ros.evaluation.benchmark.live_record import FrameAccount, ResultRecord, read_records
+from yolact_ros.evaluation.benchmark.live_record import (
+    FIRST_RESULT,
+    FrameAccount,
+    ResultRecord,
+    read_records,
+)
 from yolact_ros.resources import find_resource
 
 __all__ = ["LiveRun", "LiveSettings", "run_live"]
@@ -23,8 +28,6 @@ KEPT_IMAGES = 16
 POLL_S = 0.05
 # Beyond the duration: the last results, then a second of diagnostics.
 AFTER_S = 30.0
-# Of <yolact_ros/ros/benchmark_probe.py>, which cannot be imported without ROS.
-FIRST_RESULT = "first result"
 
 
 @dataclass(frozen=True)

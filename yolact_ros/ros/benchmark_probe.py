@@ -23,13 +23,12 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-from yolact_ros.evaluation.benchmark.live_record import ResultRecord, to_line
+from yolact_ros.evaluation.benchmark.live_record import FIRST_RESULT, ResultRecord, to_line
 from yolact_ros.msg import InstanceArray, InstanceMask
 from yolact_ros.ros.spinning import make_executor
 
-__all__ = ["FIRST_RESULT", "Probe", "main"]
+__all__ = ["Probe", "main"]
 
-FIRST_RESULT = "first result"
 QUIET_S = 1.0
 DEPTH = 200
 

@@ -13,6 +13,7 @@ from yolact_ros.errors import DataError
 from yolact_ros.inference.ladder import Degradation
 
 __all__ = [
+    "FIRST_RESULT",
     "FrameAccount",
     "LiveSummary",
     "ResultRecord",
@@ -21,6 +22,9 @@ __all__ = [
     "summarise",
     "to_line",
 ]
+
+FIRST_RESULT = "first result"
+"""The line that a subscriber prints when it has one."""
 
 # What float32 fields and two clocks of one machine may differ by.
 TOLERANCE_MS = 1.0
