@@ -35,10 +35,10 @@ if [ -n "$int8" ]; then runtimes="$runtimes openvino:int8"; fi
     --output "$out/waterfall" --plot "$images/waterfall.png"
 }
 measure postprocess python benchmarks/postprocess.py
-measure scaling yolact benchmark --scaling --variant yolact_resnet50 --runtimes openvino \
-  --rounds 5 --rate 10 --output "$out/scaling"
+measure scaling yolact benchmark --scaling --runtimes openvino --output "$out/scaling"
 cp "$out/scaling/scaling.png" "$images/scaling.png"
-measure cameras yolact benchmark --scaling --runtimes openvino --rounds 10 --output "$out/cameras"
+measure scaling_resnet50 yolact benchmark --scaling --variant yolact_resnet50 \
+  --runtimes openvino --rounds 5 --rate 10 --output "$out/scaling_resnet50"
 measure ros yolact benchmark --ros --runtimes openvino --output "$out/ros"
 measure budget_live python benchmarks/budget_live.py --node-prefix "${PREFIX:-}" \
   --output "$out/budget_live" --plot "$images/budget_live.png"
