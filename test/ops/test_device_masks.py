@@ -30,7 +30,7 @@ Scene = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that masks cross from one window into the next."""
-    monkeypatch.setattr(device_masks, "WINDOW_BYTES", 300)
+    monkeypatch.setattr(device_masks, "WINDOW_BYTES", 100)
 
 
 def scene(seed: int, count: int, height: int = 40, width: int = 40, k: int = 8) -> Scene:

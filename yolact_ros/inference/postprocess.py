@@ -26,7 +26,7 @@ from yolact_ros.ops.nms import pad_detections, select_cross_class_nms, select_st
 from yolact_ros.ops.suppression import Selection, select_fast_nms
 from yolact_ros.structures import Detections, MaskCrop, NetworkOutput, Prediction
 
-__all__ = ["BROKEN_PROTOTYPES", "PostprocessConfig", "Postprocessor"]
+__all__ = ["BROKEN_PROTOTYPES", "PostprocessConfig", "Postprocessor", "first_rows"]
 
 BROKEN_PROTOTYPES = "the network produced NaN prototypes: its weights are damaged"
 
@@ -82,7 +82,7 @@ class Postprocessor:
             detections = self._detect_on_host(output, settings, class_ids, max_detections)
             if self._mask_rescoring is not None:
                 detections = rescore(detections, output.prototypes, self._mask_rescoring)
-        return _first_rows(detections, settings.top_k)
+        return first_rows(detections, settings.top_k)
 
     def assemble(
         self,
@@ -263,7 +263,8 @@ class Postprocessor:
         )
 
 
-def _first_rows(detections: Detections, count: int) -> Detections:
+def first_rows(detections: Detections, count: int) -> Detections:
+    """The first ``count`` rows of each image: its best instances."""
     return Detections(
         boxes_xyxy=detections.boxes_xyxy[:, :count],
         scores=detections.scores[:, :count],

@@ -32,8 +32,8 @@ def static_fast_nms(
     ``fast_nms`` wherever no more than ``max_boxes`` boxes pass the thresholds, and otherwise down
     to the best score of the boxes left out.
 
-    Arguments and result as for ``fast_nms``; thresholds that are ``Tensor[]`` on the same device can
-    change without another capture.
+    Arguments and result as for ``fast_nms``. Thresholds that are ``Tensor[]`` on the same device
+    can change without another capture.
     """
     batch, num_boxes, num_classes = class_scores.shape
     best = class_scores.amax(dim=2)
