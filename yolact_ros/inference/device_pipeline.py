@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -269,9 +269,8 @@ class DevicePipeline:
         windows = -(-WHOLE_MASKS * mask_bytes // WINDOW_BYTES) if masks else 0
         parcel = Parcel(execution, self._rows, found.table.shape[1], windows)
         pixels = torch.zeros(height_px, width_px, 3, dtype=torch.uint8, device=device)
-        numbers = torch.tensor([height_px, width_px, 1], dtype=torch.int32).to(device)
-        grid = MaskGrid(*numbers.unbind())
-        first_bytes = WINDOW_BYTES * torch.arange(windows, dtype=torch.int32, device=device)
+        grid = MaskGrid(*_numbers((height_px, width_px, 1), device))
+        first_bytes = _numbers(range(0, windows * WINDOW_BYTES, WINDOW_BYTES), device)
 
         def prepare() -> None:
             self._images.copy_(prepare_image(pixels, self._scale, self._shift, self._side_px))
@@ -299,6 +298,11 @@ class DevicePipeline:
             execution.record(prepare),
             execution.record(detect),
         )
+
+
+def _numbers(values: Iterable[int], device: torch.device) -> list[Tensor]:
+    """Each in memory of its own: the compiler's kernels copy inputs that are not aligned."""
+    return [torch.tensor(value, dtype=torch.int32, device=device) for value in values]
 
 
 def _upload(image_bgr: NDArray[np.uint8], shape: _Shape) -> None:

@@ -177,7 +177,7 @@ def _reach(
 
 def _count_positions(limit: Tensor, source_size: int, size: Tensor, *, inclusive: bool) -> Tensor:
     """How many of the ``size`` output pixels lie below (or at) a position among the source's."""
-    scale = source_size / size.float()
+    scale = _scale(source_size, size)
     # Solved for the pixel, which rounding can put one too far, so its neighbours are looked at.
     guess = ((limit + 0.5) / scale - 0.5).floor().int() - 1
     pixels = guess[:, None] + torch.arange(3, dtype=torch.int32, device=limit.device)
@@ -192,9 +192,14 @@ def _taps(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The two source pixels of each image pixel, and the weight of the second."""
     size = (image_px + stride - 1) // stride
-    positions = _positions(pixels // stride, source_size / size.float())
+    positions = _positions(pixels // stride, _scale(source_size, size))
     first = positions.int().clamp(max=source_size - 1)
     return first, (first + 1).clamp(max=source_size - 1), positions - first
+
+
+def _scale(source_size: int, size: Tensor) -> Tensor:
+    """Source pixels per output pixel, float32; ``number / tensor`` would round twice."""
+    return torch.full_like(size, source_size, dtype=torch.float32) / size
 
 
 def _positions(pixels: Tensor, scale: Tensor) -> Tensor:
