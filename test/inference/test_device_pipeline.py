@@ -23,7 +23,7 @@ from yolact_ros.inference.device_execution import (
 )
 from yolact_ros.inference.device_frame import detect_frame
 from yolact_ros.inference.device_parcel import Parcel
-from yolact_ros.inference.device_pipeline import MAX_SHAPES, DevicePipeline
+from yolact_ros.inference.device_pipeline import MAX_SHAPES, RECORD_AT_FRAME, DevicePipeline
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.preprocess import normalization_of, prepare_image
@@ -237,7 +237,8 @@ def test_rescoring_networks_give_the_predictions_of_the_host() -> None:
 def test_nothing_waits_for_the_device_between_the_image_and_its_result(network: Yolact) -> None:
     pipeline = make_pipeline(network)
     expected = pipeline.detect(picture(0), EVERYTHING)
-    pipeline.detect(picture(1), EVERYTHING)
+    for seed in range(RECORD_AT_FRAME):
+        pipeline.detect(picture(seed), EVERYTHING)
     with NoWaiting():
         pipeline.launch(picture(0), EVERYTHING)
     found = pipeline.collect()
@@ -271,7 +272,7 @@ def test_live_settings_change_without_recording_anew(network: Yolact) -> None:
     assert len(set(counts)) >= 3
 
 
-def test_an_image_size_is_recorded_once_and_few_are_kept(network: Yolact) -> None:
+def test_an_image_size_that_comes_again_is_recorded_once_and_few_are_kept(network: Yolact) -> None:
     execution = CountingExecution()
     pipeline = make_pipeline(network, execution)
     for _ in range(3):
@@ -280,6 +281,7 @@ def test_an_image_size_is_recorded_once_and_few_are_kept(network: Yolact) -> Non
     assert execution.recorded == 2 * 2 + 1
     for height_px in range(50, 50 + 3 * MAX_SHAPES):
         pipeline.detect(picture(0, height_px), EVERYTHING)
+    assert execution.recorded == 2 * 2 + 1, "a size that comes once was recorded"
     assert len(pipeline._shapes) == MAX_SHAPES
 
 
@@ -410,7 +412,8 @@ def test_cuda_gives_the_predictions_of_the_host_and_waits_for_nothing(
         mask_rescoring=on_cuda.mask_rescoring,
     )
     with caplog.at_level(logging.WARNING):
-        pipeline.detect(picture(9, 120, 160), EVERYTHING)
+        for _ in range(RECORD_AT_FRAME):
+            pipeline.detect(picture(9, 120, 160), EVERYTHING)
     assert not caplog.records, "a stage was not captured"
     predictor = Predictor(on_cuda, device="cuda", settings=EVERYTHING)
     for seed, theirs in enumerate(expected):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import YolactError
-from yolact_ros.inference.detected_frame import StageTimes
+from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
 from yolact_ros.inference.device_execution import Execution, Stage, compiled_or_plain
 from yolact_ros.inference.device_frame import (
     COEFFICIENTS,
@@ -38,41 +37,35 @@ from yolact_ros.ops.device_masks import (
     crops_from_bits,
     window_bits,
 )
-from yolact_ros.structures import Detections, MaskCrop, NetworkOutput
+from yolact_ros.structures import MaskCrop, NetworkOutput
 
-__all__ = ["DevicePipeline", "HostFrame"]
+__all__ = ["DevicePipeline"]
 
 # Room for so many whole masks comes with every frame; more cost another copy.
 WHOLE_MASKS = 4
 # An upload is cut up so that the device gets one part while the host copies the next.
 UPLOAD_STRIPS = 4
-# Image sizes that keep their graphs: one of each of several cameras.
+# Image sizes that keep their buffers and graphs: those of several cameras.
 MAX_SHAPES = 4
+# A capture takes as long as many frames, which a data set with an image of each size never earns.
+RECORD_AT_FRAME = 2
 
 
-class HostFrame(NamedTuple):
-    """A frame after its one copy to the host.
-
-    Attributes:
-        detections: on the CPU, B = 1.
-        prototypes (Tensor[1, h, w, k]): on the device, valid until the next frame.
-        times: of the stages, by the device's clock.
-    """
-
-    detections: Detections
-    prototypes: Tensor
-    times: StageTimes
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Shape:
-    """Buffers and recorded stages for images of one size."""
+    """Buffers and stages for images of one size, recorded once some have come."""
 
     pixels: Tensor
     staging: Tensor
     parcel: Parcel
     prepare: Stage
     detect: Stage
+    frames: int = 0
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.pixels.shape[0], self.pixels.shape[1]
 
 
 class DevicePipeline:
@@ -80,8 +73,8 @@ class DevicePipeline:
 
     :meth:`launch` queues a frame without waiting: upload from a staging buffer, preprocessing,
     network, detection, masks, one copy back. :meth:`collect` waits for it, once. :meth:`crops`
-    then cuts out the masks. Images of a new size cost some milliseconds more the first time;
-    thresholds and class filter change without any. One thread only.
+    then cuts out the masks. The first two images of a size cost some milliseconds more; thresholds
+    and class filter change without any. One thread only.
 
     Args:
         config: of the network.
@@ -129,7 +122,7 @@ class DevicePipeline:
             self._live_staging = staging.view(torch.float32)
         self._live_settings: PostprocessConfig | None = None
 
-    def detect(self, image_bgr: NDArray[np.uint8], settings: PostprocessConfig) -> HostFrame:
+    def detect(self, image_bgr: NDArray[np.uint8], settings: PostprocessConfig) -> DetectedFrame:
         """:meth:`launch` and :meth:`collect`.
 
         Raises:
@@ -150,7 +143,7 @@ class DevicePipeline:
 
     @torch.inference_mode()
     def launch(self, image_bgr: NDArray[np.uint8], settings: PostprocessConfig) -> None:
-        """Queue a frame; nothing waits for the device, but for images of a new size.
+        """Queue a frame; nothing waits for the device from the third image of a size on.
 
         Args:
             image_bgr (uint8[H, W, 3]): blue, green, red; any strides; read before this returns.
@@ -164,6 +157,10 @@ class DevicePipeline:
         execution = self._execution
         with execution.scope():
             shape = self._shape_for(image_bgr, masks=settings.masks)
+            shape.frames += 1
+            if shape.frames == RECORD_AT_FRAME:
+                shape.prepare = execution.record(shape.prepare)
+                shape.detect = execution.record(shape.detect)
             self._use(settings)
             execution.mark(0)
             _upload(image_bgr, shape)
@@ -177,8 +174,13 @@ class DevicePipeline:
         self._current = shape
 
     @torch.inference_mode()
-    def collect(self) -> HostFrame:
-        """Wait for the frame of the last :meth:`launch`."""
+    def collect(self) -> DetectedFrame:
+        """Wait for the frame of the last :meth:`launch`.
+
+        Returns:
+            DetectedFrame: detections on the CPU; prototypes on the device, valid until the next
+            frame.
+        """
         shape, output, settings = self._current, self._output, self._live_settings
         if shape is None or output is None or settings is None:
             raise RuntimeError("DevicePipeline.collect: launch a frame first")
@@ -187,7 +189,14 @@ class DevicePipeline:
             execution.wait()
             times = StageTimes(*(execution.elapsed_ms(index, index + 1) for index in range(3)))
         detections, self._prototypes_are_finite = read_table(shape.parcel.host_table.clone())
-        return HostFrame(first_rows(detections, settings.top_k), output.prototypes, times)
+        return DetectedFrame(
+            first_rows(detections, settings.top_k),
+            output.prototypes,
+            *shape.size_px,
+            settings,
+            times,
+            has_masks=True,
+        )
 
     @torch.inference_mode()
     def crops(self, count: int, stride: int = 1) -> list[MaskCrop]:
@@ -203,18 +212,17 @@ class DevicePipeline:
             raise RuntimeError("DevicePipeline.crops: collect a frame first")
         if not self._prototypes_are_finite:
             raise YolactError(BROKEN_PROTOTYPES)
-        size_px = (shape.pixels.shape[0], shape.pixels.shape[1])
         with self._execution.scope():
             rectangles, bits = shape.parcel.host_rectangles, shape.parcel.host_bits
             if stride != 1 or not bits.size:
-                rectangles, bits = extra.fetch(size_px, stride, 0)
+                rectangles, bits = extra.fetch(shape.size_px, stride, 0)
             rectangles = rectangles[:count]
             needed = crop_bytes(rectangles)
             parts = [bits[:needed].copy()]
             for first_byte in range(bits.size, needed, WINDOW_BYTES):
-                _, bits = extra.fetch(size_px, stride, first_byte)
+                _, bits = extra.fetch(shape.size_px, stride, first_byte)
                 parts.append(bits[: needed - first_byte].copy())
-        return crops_from_bits(rectangles, np.concatenate(parts))
+        return crops_from_bits(rectangles, np.concatenate(parts) if len(parts) > 1 else parts[0])
 
     def close(self) -> None:
         """Let go of the graphs and buffers."""
@@ -295,8 +303,8 @@ class DevicePipeline:
             pixels,
             execution.host_buffer(pixels.numel()).view_as(pixels),
             parcel,
-            execution.record(prepare),
-            execution.record(detect),
+            prepare,
+            detect,
         )
 
 

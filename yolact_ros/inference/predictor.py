@@ -73,7 +73,9 @@ class Predictor:
             _check_runtime(runtime, model.config.input_size_px, self.device)
         self._runtime = runtime
         self.settings = settings or PostprocessConfig()
-        self._model: Yolact | None = model.eval().to(self.device)
+        model = model.eval().to(self.device)
+        network = model if runtime is None else runtime.run
+        self._network: Callable[[Tensor], NetworkOutput] | None = network
         self._config = model.config
         self._preprocessor = Preprocessor(model.config, self.device)
         helper_pays = self.device.type != "cpu" or torch.get_num_threads() > 1
@@ -90,7 +92,7 @@ class Predictor:
             self._pipeline = DevicePipeline(
                 model.config,
                 model.priors,
-                self._network(),
+                network,
                 (CudaExecution if on_cuda else DirectExecution)(self.device),
                 mask_rescoring=model.mask_rescoring,
                 # Eager starts at once, so the rest does too.
@@ -156,15 +158,16 @@ class Predictor:
         Raises:
             As :meth:`predict`.
         """
-        if self._model is None:
+        if self._network is None:
             raise YolactError("the predictor is closed; make a new one")
         if self._pipeline is not None and self.settings.nms == "fast":
-            return self._detect_with(self._pipeline, image_bgr)
+            self._postprocessor.class_ids(self.settings)
+            return self._pipeline.detect(image_bgr, self.settings)
         begun_s = time.perf_counter()
         images = self._preprocessor(image_bgr)
         self._wait_for_device()
         preprocessed_s = time.perf_counter()
-        output = self._network()(images)
+        output = self._network(images)
         self._wait_for_device()
         inferred_s = time.perf_counter()
         detections = self._postprocessor.detect(output, self.settings)
@@ -230,7 +233,7 @@ class Predictor:
 
     def close(self) -> None:
         """Let go of the network and end the helper thread. Calling it again does nothing."""
-        self._model = None
+        self._network = None
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
@@ -238,29 +241,6 @@ class Predictor:
             self._runtime.close()
         if self._helper is not None:
             self._helper.shutdown()
-
-    def _network(self) -> Callable[[Tensor], NetworkOutput]:
-        run: Callable[[Tensor], NetworkOutput] | None
-        run = self._model if self._runtime is None else self._runtime.run
-        if run is None:
-            raise YolactError("the predictor is closed; make a new one")
-        return run
-
-    def _detect_with(
-        self, pipeline: DevicePipeline, image_bgr: NDArray[np.uint8]
-    ) -> DetectedFrame:
-        self._postprocessor.class_ids(self.settings)
-        found = pipeline.detect(image_bgr, self.settings)
-        height_px, width_px = image_bgr.shape[:2]
-        return DetectedFrame(
-            found.detections,
-            found.prototypes,
-            height_px,
-            width_px,
-            self.settings,
-            found.times,
-            has_masks=True,
-        )
 
     def _wait_for_device(self) -> None:
         """So that the stage times are those of the stages."""
