@@ -35,7 +35,7 @@ def test_the_first_layer_is_counted_as_by_hand() -> None:
     outputs = 64 * 275 * 275
     assert stem == LayerCost(
         "backbone.conv1",
-        "backbone stem",
+        "backbone",
         flops=2 * outputs * 3 * 7 * 7,
         num_bytes=2 * (3 * 550 * 550 + 64 * 3 * 7 * 7 + outputs),
     )
@@ -50,5 +50,5 @@ def test_a_layer_is_bound_by_the_slower_of_operations_and_bytes() -> None:
 def test_every_part_of_the_network_is_a_group() -> None:
     groups = group_layers(count_layers(variant("yolact_plus_resnet50")))
     stages = [f"backbone stage {number}" for number in (1, 2, 3, 4)]
-    assert list(groups) == ["backbone stem", *stages, "pyramid", "heads", "protonet"]
+    assert list(groups) == ["backbone", *stages, "pyramid", "heads", "protonet"]
     assert len(groups["heads"]) == 5 * 4

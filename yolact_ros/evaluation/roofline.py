@@ -15,12 +15,7 @@ from yolact_ros.models import Yolact
 __all__ = ["LayerCost", "Peak", "count_layers", "group_layers", "limit_ms"]
 
 HALF_BYTES = 2
-PARTS = {
-    "backbone": "backbone stem",
-    "fpn": "pyramid",
-    "proto_net": "protonet",
-    "prediction_layers": "heads",
-}
+PARTS = {"fpn": "pyramid", "proto_net": "protonet", "prediction_layers": "heads"}
 
 
 class Peak(NamedTuple):
@@ -40,7 +35,7 @@ class LayerCost(NamedTuple):
 
     Attributes:
         name: of the module.
-        group: part of the network that it belongs to.
+        group: part of the network that it belongs to; "backbone" is what has no stage there.
         flops: a multiply-add counts as two.
         num_bytes: its input, weights and output, each once.
     """
