@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolact_ros.ops.crops import CROP_PADDING, MASK_THRESHOLD
+from yolact_ros.ops.crops import CROP_PADDING
 from yolact_ros.ops.masks import crop_masks
 from yolact_ros.structures import MaskCrop
 
@@ -33,6 +33,7 @@ __all__ = [
 # over PCIe at 25 GB/s; docs/gpu.md has the arithmetic.
 WINDOW_BYTES = 1 << 18
 BITS = 8
+MASK_THRESHOLD = 0.5
 
 
 class MaskGrid(NamedTuple):
