@@ -35,8 +35,8 @@ class StepClock:
         return self.now_ms
 
 
-@pytest.fixture(scope="module")
-def predictors() -> Iterator[dict[int, Predictor]]:
+@pytest.fixture(scope="module", params=[False, True], ids=["host", "device"])
+def predictors(request: pytest.FixtureRequest) -> Iterator[dict[int, Predictor]]:
     # Random weights give every class of every prior nearly the same score: low, and many.
     settings = PostprocessConfig(score_threshold=0.05, top_k=TOP_K, nms_threshold=0.9)
     built = {}
@@ -51,7 +51,9 @@ def predictors() -> Iterator[dict[int, Predictor]]:
             fpn_channels=16,
             proto_channels=16,
         )
-        built[size_px] = Predictor(build_network(config), device="cpu", settings=settings)
+        built[size_px] = Predictor(
+            build_network(config), device="cpu", settings=settings, on_device=request.param
+        )
     yield built
     for predictor in built.values():
         predictor.close()

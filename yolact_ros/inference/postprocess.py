@@ -14,21 +14,21 @@ from yolact_ros.errors import ConfigError, YolactError
 from yolact_ros.inference.candidates import find_candidates
 from yolact_ros.inference.rescoring import rescore
 from yolact_ros.inference.settings import PostprocessConfig
-from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.inference.static_detection import (
+    ANCHOR_FLOOR,
+    MAX_CANDIDATES_PER_CLASS,
+    MAX_DETECTIONS,
+    detect_static,
+)
 from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.nms import pad_detections, select_cross_class_nms, select_standard_nms
 from yolact_ros.ops.scratch import Scratch
-from yolact_ros.ops.static_nms import static_fast_nms
 from yolact_ros.ops.suppression import Selection, select_fast_nms
-from yolact_ros.structures import Detections, NetworkOutput, Prediction
+from yolact_ros.structures import Detections, MaskCrop, NetworkOutput, Prediction
 
-__all__ = ["PostprocessConfig", "Postprocessor"]
+__all__ = ["BROKEN_PROTOTYPES", "PostprocessConfig", "Postprocessor", "first_rows"]
 
-# YOLACT's settings: a box needs this score in some class to take part, this many of each class
-# compete, and this many come out.
-ANCHOR_FLOOR = 0.05
-MAX_CANDIDATES_PER_CLASS = 200
-MAX_DETECTIONS = 100
+BROKEN_PROTOTYPES = "the network produced NaN prototypes: its weights are damaged"
 
 
 class Postprocessor:
@@ -37,7 +37,8 @@ class Postprocessor:
     On the CPU only boxes that can be reported are decoded and only their softmax is computed. On
     other devices detection has fixed shapes and does not wait for the device
     (:func:`~yolact_ros.ops.static_nms.static_fast_nms` says when that is exact). Masks are
-    assembled on the host.
+    assembled on the host, unless the caller brings them
+    (:class:`~yolact_ros.inference.device_pipeline.DevicePipeline`).
 
     Args:
         config: of the network.
@@ -57,7 +58,7 @@ class Postprocessor:
         self._priors_cxcywh = priors_cxcywh
         self._mask_rescoring = mask_rescoring
         self._scratch = Scratch()
-        self._uploaded_class_ids: tuple[tuple[int, ...], Tensor] | None = None
+        self._uploaded_filter: tuple[tuple[int, ...], Tensor] | None = None
 
     @torch.inference_mode()
     def detect(self, output: NetworkOutput, settings: PostprocessConfig) -> Detections:
@@ -71,15 +72,15 @@ class Postprocessor:
             YolactError: the output has NaN. Off the CPU :meth:`assemble` raises it, and ``counts``
                 is -1, since here nothing may wait for the device.
         """
-        class_ids = self._class_ids(settings)
+        class_ids = self.class_ids(settings)
         max_detections = settings.top_k if self._mask_rescoring is None else MAX_DETECTIONS
         if settings.nms == "fast" and output.class_logits.device.type != "cpu":
             detections = self._detect_on_device(output, settings, class_ids, max_detections)
         else:
             detections = self._detect_on_host(output, settings, class_ids, max_detections)
-        if self._mask_rescoring is not None:
-            detections = rescore(detections, output.prototypes, self._mask_rescoring)
-        return _first_rows(detections, settings.top_k)
+            if self._mask_rescoring is not None:
+                detections = rescore(detections, output.prototypes, self._mask_rescoring)
+        return first_rows(detections, settings.top_k)
 
     def assemble(
         self,
@@ -92,6 +93,7 @@ class Postprocessor:
         masks: bool = True,
         max_instances: int | None = None,
         mask_stride: int = 1,
+        crops_of: Callable[[int], list[MaskCrop]] | None = None,
     ) -> Prediction:
         """The prediction of one image of the batch, on the host.
 
@@ -103,6 +105,8 @@ class Postprocessor:
             masks: False gives boxes only.
             max_instances: keep only so many, best first.
             mask_stride: masks change only every so many pixels; 1 is full detail.
+            crops_of: gives the masks of the first so many instances, which are not assembled
+                here then.
 
         Raises:
             YolactError: the network's output has NaN.
@@ -121,10 +125,12 @@ class Postprocessor:
                 "the network produced NaN scores or mask coefficients: its weights are damaged"
             )
         crops = []
-        if masks and count:
+        if masks and count and crops_of is not None:
+            crops = crops_of(count)
+        elif masks and count:
             host_prototypes = prototypes[image].float().cpu().numpy()
             if not np.isfinite(host_prototypes.sum()):
-                raise YolactError("the network produced NaN prototypes: its weights are damaged")
+                raise YolactError(BROKEN_PROTOTYPES)
             crops = assemble_mask_crops(
                 host_prototypes,
                 coefficients,
@@ -143,7 +149,12 @@ class Postprocessor:
             masks=tuple(crops),
         )
 
-    def _class_ids(self, settings: PostprocessConfig) -> tuple[int, ...] | None:
+    def class_ids(self, settings: PostprocessConfig) -> tuple[int, ...] | None:
+        """The class filter in rising order; None is all classes.
+
+        Raises:
+            ConfigError: it has a class that the network does not.
+        """
         num_classes = self._config.num_classes
         if settings.class_ids is None:
             return None
@@ -156,13 +167,17 @@ class Postprocessor:
         # In rising order, so that equal scores rank as without a filter.
         return tuple(sorted(settings.class_ids))
 
-    def _columns(self, class_ids: tuple[int, ...] | None, device: torch.device) -> Tensor | None:
-        """The class filter as a tensor, uploaded once."""
+    def _takes_part(
+        self, class_ids: tuple[int, ...] | None, device: torch.device
+    ) -> Tensor | None:
+        """The class filter as ``bool[C]``, uploaded once."""
         if class_ids is None:
             return None
-        if self._uploaded_class_ids is None or self._uploaded_class_ids[0] != class_ids:
-            self._uploaded_class_ids = (class_ids, torch.tensor(class_ids).to(device))
-        return self._uploaded_class_ids[1]
+        if self._uploaded_filter is None or self._uploaded_filter[0] != class_ids:
+            takes_part = torch.zeros(self._config.num_classes, dtype=torch.bool)
+            takes_part[list(class_ids)] = True
+            self._uploaded_filter = (class_ids, takes_part.to(device))
+        return self._uploaded_filter[1]
 
     def _detect_on_device(
         self,
@@ -171,27 +186,14 @@ class Postprocessor:
         class_ids: tuple[int, ...] | None,
         max_detections: int,
     ) -> Detections:
-        scores = output.class_logits.float().softmax(dim=2)[:, :, 1:]
-        broken = scores.isnan().any(dim=2).any(dim=1)
-        columns = self._columns(class_ids, scores.device)
-        if columns is not None:
-            scores = scores[:, :, columns]
-        detections = static_fast_nms(
-            decode_boxes(output.box_offsets.float(), self._priors_cxcywh),
-            scores,
-            output.coefficients.float(),
-            score_threshold=ANCHOR_FLOOR,
-            iou_threshold=settings.nms_threshold,
-            max_candidates_per_class=MAX_CANDIDATES_PER_CLASS,
+        return detect_static(
+            output,
+            self._priors_cxcywh,
+            score_threshold=settings.score_threshold,
+            nms_threshold=settings.nms_threshold,
+            takes_part=self._takes_part(class_ids, output.class_logits.device),
             max_detections=max_detections,
-            display_threshold=settings.score_threshold,
-        )
-        return Detections(
-            boxes_xyxy=detections.boxes_xyxy,
-            scores=detections.scores,
-            class_ids=detections.class_ids if columns is None else columns[detections.class_ids],
-            coefficients=detections.coefficients,
-            counts=detections.counts.where(~broken, -1),
+            mask_rescoring=self._mask_rescoring,
         )
 
     def _detect_on_host(
@@ -261,7 +263,8 @@ class Postprocessor:
         )
 
 
-def _first_rows(detections: Detections, count: int) -> Detections:
+def first_rows(detections: Detections, count: int) -> Detections:
+    """The first ``count`` rows of each image: its best instances."""
     return Detections(
         boxes_xyxy=detections.boxes_xyxy[:, :count],
         scores=detections.scores[:, :count],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,13 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.errors import ConfigError, RuntimeUnavailableError, YolactError
+from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
+from yolact_ros.inference.device_execution import CudaExecution, DirectExecution
+from yolact_ros.inference.device_pipeline import DevicePipeline
 from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
-from yolact_ros.structures import Detections, NetworkOutput, Prediction
+from yolact_ros.structures import NetworkOutput, Prediction
 
 __all__ = ["DetectedFrame", "Predictor", "StageTimes", "choose_device"]
 
@@ -27,42 +31,12 @@ WARM_UP_RUNS = 2
 WARM_UP_SHAPE = (480, 640, 3)
 
 
-class StageTimes(NamedTuple):
-    """What the stages of one prediction took, in milliseconds of wall time.
-
-    Attributes:
-        preprocess_ms: resizing, normalisation, upload.
-        inference_ms: the network.
-        postprocess_ms: box decoding, NMS, mask assembly.
-    """
-
-    preprocess_ms: float = 0.0
-    inference_ms: float = 0.0
-    postprocess_ms: float = 0.0
-
-
-@dataclass(frozen=True)
-class DetectedFrame:
-    """An image after the network and NMS, before mask assembly; see :meth:`Predictor.detect`.
-
-    Attributes:
-        detections: of the image, B = 1.
-        prototypes (Tensor[1, h, w, k]): of the image.
-        image_height_px, image_width_px: size of the source image.
-        settings: that it was detected with.
-        times: of the stages so far.
-    """
-
-    detections: Detections
-    prototypes: Tensor
-    image_height_px: int
-    image_width_px: int
-    settings: PostprocessConfig
-    times: StageTimes
-
-
 class Predictor:
     """A network with all that belongs around it, on one device.
+
+    On the CPU, and with other than Fast NMS, masks are assembled on the host in :meth:`finish`. On
+    CUDA the whole frame runs on the device and comes back in one copy
+    (:class:`~yolact_ros.inference.device_pipeline.DevicePipeline`).
 
     Not thread-safe: use it from one thread at a time. The same image gives the same result every
     time.
@@ -73,6 +47,7 @@ class Predictor:
         settings: what to report; assign to :attr:`settings` to change it.
         runtime: runs the network in the model's place, opened for its input size and for this
             device; closed with the predictor. None runs the model itself.
+        on_device: whole frames on the device; None is on CUDA.
 
     Raises:
         RuntimeUnavailableError: no such device here, or the runtime is for another one.
@@ -90,18 +65,33 @@ class Predictor:
         device: str | torch.device = "auto",
         settings: PostprocessConfig | None = None,
         runtime: Runtime | None = None,
+        on_device: bool | None = None,
     ) -> None:
         self.device = choose_device(device)
         if runtime is not None:
             _check_runtime(runtime, model.config.input_size_px, self.device)
         self._runtime = runtime
         self.settings = settings or PostprocessConfig()
-        self._model: Yolact | None = model.eval().to(self.device)
+        model = model.eval().to(self.device)
+        network = model if runtime is None else runtime.run
+        self._network: Callable[[Tensor], NetworkOutput] | None = network
         self._config = model.config
         self._preprocessor = Preprocessor(model.config, self.device)
         self._postprocessor = Postprocessor(
             model.config, model.priors, mask_rescoring=model.mask_rescoring
         )
+        on_cuda = self.device.type == "cuda"
+        self._pipeline: DevicePipeline | None = None
+        if on_cuda if on_device is None else on_device:
+            self._pipeline = DevicePipeline(
+                model.config,
+                model.priors,
+                network,
+                (CudaExecution if on_cuda else DirectExecution)(self.device),
+                mask_rescoring=model.mask_rescoring,
+                # Eager starts at once, so the rest does too.
+                compiled=on_cuda and runtime is not None and runtime.name != "eager",
+            )
 
     @classmethod
     def from_checkpoint(
@@ -156,19 +146,22 @@ class Predictor:
         """The first part of :meth:`predict`: all but the masks.
 
         Between it and :meth:`finish` a caller with a deadline can decide how many masks there is
-        time for. Finish a frame before detecting the next one.
+        time for. A device that runs whole frames has made the masks by then, since asking the
+        host in between would cost it a wait. Finish a frame before detecting the next one.
 
         Raises:
             As :meth:`predict`.
         """
-        if self._model is None:
+        if self._network is None:
             raise YolactError("the predictor is closed; make a new one")
+        if self._pipeline is not None and self.settings.nms == "fast":
+            self._postprocessor.class_ids(self.settings)
+            return self._pipeline.detect(image_bgr, self.settings)
         begun_s = time.perf_counter()
         images = self._preprocessor(image_bgr)
         self._wait_for_device()
         preprocessed_s = time.perf_counter()
-        run = self._model if self._runtime is None else self._runtime.run
-        output: NetworkOutput = run(images)
+        output = self._network(images)
         self._wait_for_device()
         inferred_s = time.perf_counter()
         detections = self._postprocessor.detect(output, self.settings)
@@ -214,6 +207,9 @@ class Predictor:
             masks=masks and frame.settings.masks,
             max_instances=max_instances,
             mask_stride=mask_stride,
+            crops_of=partial(self._pipeline.crops, stride=mask_stride)
+            if frame.has_masks and self._pipeline is not None
+            else None,
         )
         taken_ms = (time.perf_counter() - begun_s) * 1e3
         times = frame.times._replace(postprocess_ms=frame.times.postprocess_ms + taken_ms)
@@ -231,7 +227,10 @@ class Predictor:
 
     def close(self) -> None:
         """Let go of the network. Calling it again does nothing."""
-        self._model = None
+        self._network = None
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
         if self._runtime is not None:
             self._runtime.close()
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import ImageError
 
-__all__ = ["Preprocessor"]
+__all__ = ["Preprocessor", "check_image", "normalization_of", "prepare_image"]
 
 
 class Preprocessor:
@@ -33,11 +33,7 @@ class Preprocessor:
     def __init__(self, config: YolactConfig, device: torch.device | str = "cpu") -> None:
         self._size_px = config.input_size_px
         self._device = torch.device(device)
-        mean = np.array(config.normalization.mean_bgr, np.float64)
-        std = np.array(config.normalization.std_bgr, np.float64)
-        # (x - mean) / std as x * scale + shift.
-        self._scale_bgr = (1 / std).astype(np.float32)
-        self._shift_bgr = (-mean / std).astype(np.float32)
+        self._scale_bgr, self._shift_bgr = normalization_of(config)
         if self._device.type != "cpu":
             self._scale = torch.from_numpy(self._scale_bgr).to(self._device)[:, None, None]
             self._shift = torch.from_numpy(self._shift_bgr).to(self._device)[:, None, None]
@@ -61,7 +57,7 @@ class Preprocessor:
         Raises:
             ImageError: not such an array, or an empty one.
         """
-        _check(image_bgr)
+        check_image(image_bgr)
         if self._device.type != "cpu":
             return self._on_device(image_bgr)
         if self._source.shape != image_bgr.shape:
@@ -79,16 +75,42 @@ class Preprocessor:
 
     def _on_device(self, image_bgr: NDArray[np.uint8]) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(image_bgr)).to(self._device)
-        image = F.interpolate(
-            pixels.permute(2, 0, 1)[None].float(),
-            (self._size_px, self._size_px),
-            mode="bilinear",
-            align_corners=False,
-        )
-        return torch.addcmul(self._shift, image, self._scale).flip(1)
+        return prepare_image(pixels, self._scale, self._shift, self._size_px)
 
 
-def _check(image_bgr: NDArray[np.uint8]) -> None:
+def prepare_image(pixels_bgr: Tensor, scale_bgr: Tensor, shift_bgr: Tensor, side: int) -> Tensor:
+    """Resize and normalise with operations of torch, as :class:`Preprocessor` does.
+
+    Args:
+        pixels_bgr (Tensor[H, W, 3]): uint8.
+        scale_bgr, shift_bgr (Tensor[3, 1, 1]): normalisation as ``x * scale + shift``.
+        side: of the network input, in pixels.
+
+    Returns:
+        Tensor[1, 3, side, side]: float32, RGB.
+    """
+    image = F.interpolate(
+        pixels_bgr.permute(2, 0, 1)[None].float(),
+        (side, side),
+        mode="bilinear",
+        align_corners=False,
+    )
+    return torch.addcmul(shift_bgr, image, scale_bgr).flip(1)
+
+
+def normalization_of(config: YolactConfig) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """``(x - mean) / std`` as ``x * scale + shift``: scale and shift of blue, green and red."""
+    mean = np.array(config.normalization.mean_bgr, np.float64)
+    std = np.array(config.normalization.std_bgr, np.float64)
+    return (1 / std).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+def check_image(image_bgr: NDArray[np.uint8]) -> None:
+    """Whether it is ``uint8[H, W, 3]`` with at least one pixel.
+
+    Raises:
+        ImageError: it is not.
+    """
     if not isinstance(image_bgr, np.ndarray):
         raise ImageError(
             f"the image is a {type(image_bgr).__name__}, expected a NumPy array uint8[H, W, 3]"

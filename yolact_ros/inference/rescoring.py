@@ -14,7 +14,11 @@ __all__ = ["rescore"]
 
 
 def rescore(
-    detections: Detections, prototypes: Tensor, mask_rescoring: Callable[[Tensor], Tensor]
+    detections: Detections,
+    prototypes: Tensor,
+    mask_rescoring: Callable[[Tensor], Tensor],
+    *,
+    static: bool = False,
 ) -> Detections:
     """Multiply scores by the predicted IoU of the masks and sort again (YOLACT++ section 5.1).
 
@@ -22,15 +26,14 @@ def rescore(
         detections: of B images.
         prototypes (Tensor[B, h, w, k]): of the network.
         mask_rescoring: cropped soft masks ``[n, 1, h, w]`` to IoUs ``[n, C]``, not negative.
+        static: compute padding too, so that no shape depends on the number of detections.
 
     Returns:
         As many detections, with padding still behind them.
     """
     scores = torch.zeros_like(detections.scores)
     for image in range(len(scores)):
-        # Padding need not be computed, where knowing its extent waits for no device.
-        on_host = detections.counts.device.type == "cpu"
-        used = int(detections.counts[image]) if on_host else scores.shape[1]
+        used = scores.shape[1] if static else int(detections.counts[image])
         if used == 0:
             continue
         soft = assemble_masks(

@@ -19,10 +19,10 @@ def static_fast_nms(
     coefficients: Tensor,
     *,
     score_threshold: float = 0.05,
-    iou_threshold: float = 0.5,
+    iou_threshold: float | Tensor = 0.5,
     max_candidates_per_class: int = 200,
     max_detections: int = 100,
-    display_threshold: float = 0.0,
+    display_threshold: float | Tensor = 0.0,
     max_boxes: int = MAX_BOXES,
 ) -> Detections:
     """:func:`~yolact_ros.ops.nms.fast_nms` without a data-dependent shape or a synchronisation.
@@ -32,11 +32,13 @@ def static_fast_nms(
     ``fast_nms`` wherever no more than ``max_boxes`` boxes pass the thresholds, and otherwise down
     to the best score of the boxes left out.
 
-    Arguments and result as for ``fast_nms``.
+    Arguments and result as for ``fast_nms``. Thresholds that are ``Tensor[]`` on the same device
+    can change without another capture.
     """
     batch, num_boxes, num_classes = class_scores.shape
     best = class_scores.amax(dim=2)
-    passing = (best > max(score_threshold, display_threshold)) & boxes_xyxy.isfinite().all(dim=2)
+    is_candidate = (best > score_threshold) & (best > display_threshold)
+    passing = is_candidate & boxes_xyxy.isfinite().all(dim=2)
     size = min(max_boxes, num_boxes)
     rows = best.where(passing, -1).topk(size, dim=1, sorted=False).indices
     rows = rows.sort(dim=1).values  # so that equal scores rank by row

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.inference.cuda_graph import capture_graph
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.compiled import compile_for_cuda
 from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
@@ -22,8 +23,6 @@ from yolact_ros.models import Yolact
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["GraphRuntime"]
-
-WARM_UP_RUNS = 3
 
 _logger = logging.getLogger(__name__)
 
@@ -75,36 +74,18 @@ class GraphRuntime(Runtime):
         except RuntimeUnavailableError as error:
             _logger.warning("capturing the network uncompiled: %s", error)
             self.reason = f"{reason}; uncompiled: {error}" if reason else f"uncompiled: {error}"
-        self._graph: torch.cuda.CUDAGraph | None
-        self._graph, self._images, self._outputs = self._capture(network)
-
-    def _capture(
-        self, network: Callable[[Tensor], tuple[Tensor, ...]]
-    ) -> tuple[torch.cuda.CUDAGraph, Tensor, tuple[Tensor, ...]]:
         side = self.input_size_px
-        images = torch.zeros(1, 3, side, side, device=self.device)
-        graph = torch.cuda.CUDAGraph()
-        stream = torch.cuda.Stream(self.device)
-        stream.wait_stream(torch.cuda.current_stream(self.device))
+        self._images = torch.zeros(1, 3, side, side, device=device)
+        self._graph: torch.cuda.CUDAGraph | None
         try:
-            with torch.no_grad(), torch.cuda.device(self.device):
-                # Kernels are chosen and loaded, and workspaces allocated, before the capture and
-                # on a stream other than the default one, which cannot be captured.
-                with torch.cuda.stream(stream):
-                    for _ in range(WARM_UP_RUNS):
-                        network(images)
-                torch.cuda.current_stream(self.device).wait_stream(stream)
-                with torch.cuda.graph(graph):
-                    outputs = tuple(network(images))
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            with torch.no_grad():
+                self._graph, self._outputs = capture_graph(
+                    lambda: tuple(network(self._images)), device
+                )
+        except RuntimeUnavailableError as error:
             raise RuntimeUnavailableError(
-                f"the network cannot be captured as a CUDA graph ({reason}); set runtime to "
-                "compiled or eager"
+                f"the network: {error}; set runtime to compiled or eager"
             ) from error
-        return graph, images, outputs
 
     def _run(self, images: Tensor) -> NetworkOutput:
         if self._graph is None:

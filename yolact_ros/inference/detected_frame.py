@@ -1,0 +1,49 @@
+"""An image between the two parts of a prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.structures import Detections
+
+__all__ = ["DetectedFrame", "StageTimes"]
+
+
+class StageTimes(NamedTuple):
+    """What the stages of one prediction took, in milliseconds; on CUDA by the device's clock.
+
+    Attributes:
+        preprocess_ms: resizing, normalisation, upload.
+        inference_ms: the network.
+        postprocess_ms: box decoding, NMS, mask assembly, the way to the host.
+    """
+
+    preprocess_ms: float = 0.0
+    inference_ms: float = 0.0
+    postprocess_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class DetectedFrame:
+    """An image after the network and NMS; see :meth:`Predictor.detect`.
+
+    Attributes:
+        detections: of the image, B = 1.
+        prototypes (Tensor[1, h, w, k]): of the image.
+        image_height_px, image_width_px: size of the source image.
+        settings: that it was detected with.
+        times: of the stages so far.
+        has_masks: the device made the masks already, and they are on the host.
+    """
+
+    detections: Detections
+    prototypes: Tensor
+    image_height_px: int
+    image_width_px: int
+    settings: PostprocessConfig
+    times: StageTimes
+    has_masks: bool = False

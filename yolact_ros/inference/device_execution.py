@@ -1,0 +1,156 @@
+"""How the stages of a frame run on a device: as they are, or as CUDA graphs that are replayed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.inference.cuda_graph import capture_graph
+
+__all__ = ["CudaExecution", "DirectExecution", "Execution", "compiled_or_plain"]
+
+MARKS = 4
+
+_logger = logging.getLogger(__name__)
+
+Stage = Callable[[], None]
+
+
+class Execution(ABC):
+    """Runs stages on one device, takes their time, and waits for them.
+
+    Attributes:
+        device: where the stages run.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    @abstractmethod
+    def scope(self) -> AbstractContextManager[object]:
+        """Everything else here is called inside of it."""
+
+    @abstractmethod
+    def host_buffer(self, size: int) -> Tensor:
+        """``uint8[size]`` on the host that can be copied from and to without waiting."""
+
+    @abstractmethod
+    def record(self, stage: Stage) -> Stage:
+        """A faster form of a stage that works on buffers which never move."""
+
+    @abstractmethod
+    def mark(self, index: int) -> None:
+        """Note the moment, 0..3, at which the device has done all that came before."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Wait until the device has done everything."""
+
+    @abstractmethod
+    def elapsed_ms(self, first: int, second: int) -> float:
+        """Time between two marks, after :meth:`wait`."""
+
+
+class DirectExecution(Execution):
+    """Stages as they are, on devices that are done when a call returns."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self._marks_s = [0.0] * MARKS
+
+    def scope(self) -> AbstractContextManager[object]:
+        """Nothing."""
+        return nullcontext()
+
+    def host_buffer(self, size: int) -> Tensor:
+        """Ordinary memory."""
+        return torch.zeros(size, dtype=torch.uint8)
+
+    def record(self, stage: Stage) -> Stage:
+        """The stage itself."""
+        return stage
+
+    def mark(self, index: int) -> None:
+        """Read the clock."""
+        self._marks_s[index] = time.perf_counter()
+
+    def wait(self) -> None:
+        """Nothing to wait for."""
+
+    def elapsed_ms(self, first: int, second: int) -> float:
+        """By the host's clock."""
+        return (self._marks_s[second] - self._marks_s[first]) * 1e3
+
+
+class CudaExecution(Execution):
+    """Stages as CUDA graphs on the current stream, timed by events.
+
+    Three graphs a frame, not one: events between them take the stages' times on every torch
+    version, and the network in the middle can be any runtime. Their launches are queued while the
+    device works, so the second and third cost it next to nothing.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        with self.scope():
+            self._marks = [torch.cuda.Event(enable_timing=True) for _ in range(MARKS)]
+            self._done = torch.cuda.Event()
+
+    def scope(self) -> AbstractContextManager[object]:
+        """The device is the current one."""
+        return torch.cuda.device(self.device)
+
+    def host_buffer(self, size: int) -> Tensor:
+        """Pinned memory."""
+        return torch.zeros(size, dtype=torch.uint8, pin_memory=True)
+
+    def record(self, stage: Stage) -> Stage:
+        """A graph; the stage itself, with a warning, where it cannot be captured."""
+        try:
+            graph, _ = capture_graph(stage, self.device)
+        except RuntimeUnavailableError as error:
+            _logger.warning("running a stage of the frame without a CUDA graph: %s", error)
+            return stage
+        return graph.replay
+
+    def mark(self, index: int) -> None:
+        """Queue an event."""
+        self._marks[index].record()
+
+    def wait(self) -> None:
+        """For an event; other streams of the device go on."""
+        self._done.record()
+        self._done.synchronize()
+
+    def elapsed_ms(self, first: int, second: int) -> float:
+        """By the device's clock."""
+        return float(self._marks[first].elapsed_time(self._marks[second]))
+
+
+def compiled_or_plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function through torch's compiler, or as it is if the first call shows that it fails."""
+    chosen: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
+
+    def call(*arguments: Any) -> Any:
+        nonlocal chosen
+        if chosen is function:
+            return function(*arguments)
+        try:
+            return chosen(*arguments)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # the compiler raises many kinds
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            _logger.warning("running %s uncompiled: %s", function.__name__, reason)
+            chosen = function
+            return function(*arguments)
+
+    return call

@@ -1,0 +1,94 @@
+"""From the network's output to the instances of a frame, in shapes that never change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from yolact_ros.inference.static_detection import detect_static
+from yolact_ros.ops.device_masks import MaskGrid, mask_rectangles, soft_masks
+from yolact_ros.structures import Detections, NetworkOutput
+
+__all__ = ["COEFFICIENTS", "FrameDetections", "detect_frame", "read_table"]
+
+# A row of the table: box, score, class; mask coefficients follow.
+BOX, SCORE, CLASS_ID, COEFFICIENTS = slice(0, 4), 4, 5, 6
+
+
+class FrameDetections(NamedTuple):
+    """The instances of one image on the device, K rows.
+
+    Attributes:
+        table (Tensor[K + 1, 6 + k]): float32; box, score, class and coefficients of each instance;
+            in the last row their number and whether the prototypes are finite.
+        soft (Tensor[K, h, w]): masks at the prototypes' size, 0..1.
+        rectangles (Tensor[K, 4]): int32, of the masks in the source image.
+    """
+
+    table: Tensor
+    soft: Tensor
+    rectangles: Tensor
+
+
+def detect_frame(
+    output: tuple[Tensor, ...],
+    priors_cxcywh: Tensor,
+    live: Tensor,
+    grid: MaskGrid,
+    rows: int,
+    mask_rescoring: Callable[[Tensor], Tensor] | None,
+) -> FrameDetections:
+    """Network output to instances, for B = 1.
+
+    Args:
+        output: box offsets, class logits, coefficients and prototypes.
+        priors_cxcywh (Tensor[N, 4]): of the network.
+        live (Tensor[2 + C]): score threshold, NMS threshold, and 1 for classes that take part.
+        grid: of the source image.
+        rows: K.
+        mask_rescoring: YOLACT++'s, or None.
+    """
+    prototypes = output[3].float()
+    detections = detect_static(
+        NetworkOutput(*output),
+        priors_cxcywh,
+        score_threshold=live[0],
+        nms_threshold=live[1],
+        takes_part=live[2:] > 0,
+        max_detections=rows,
+        mask_rescoring=mask_rescoring,
+    )
+    boxes, coefficients = detections.boxes_xyxy[0], detections.coefficients[0]
+    instances = (
+        boxes,
+        detections.scores[0, :, None],
+        detections.class_ids[0, :, None].float(),
+        coefficients,
+    )
+    table = torch.cat(instances, dim=1)
+    is_finite = prototypes.isfinite().all()[None]
+    numbers = torch.cat((detections.counts.float(), is_finite.float()))
+    table = torch.cat((table, F.pad(numbers, (0, table.shape[1] - len(numbers)))[None]))
+    size = (prototypes.shape[1], prototypes.shape[2])
+    return FrameDetections(
+        table,
+        soft_masks(prototypes[0], coefficients, boxes),
+        mask_rectangles(boxes, detections.counts[0], size, grid),
+    )
+
+
+def read_table(table: Tensor) -> tuple[Detections, bool]:
+    """The detections in a table on the host, and whether the prototypes are finite."""
+    rows, last = table[:-1], table[-1]
+    detections = Detections(
+        boxes_xyxy=rows[None, :, BOX],
+        scores=rows[None, :, SCORE],
+        class_ids=rows[None, :, CLASS_ID].long(),
+        coefficients=rows[None, :, COEFFICIENTS:],
+        counts=last[:1].long(),
+    )
+    return detections, bool(last[1])
