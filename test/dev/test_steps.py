@@ -62,6 +62,7 @@ def test_steps_come_in_the_order_in_which_they_need_each_other(tmp_path: Path) -
         ("requirements/pip.txt", {"venv", "torch", "python", "ros", "runtimes", "build"}),
         ("msg/Instance.msg", {"build"}),
         ("msg/New.msg", {"build"}),
+        ("srv/New.srv", {"build"}),
         ("CMakeLists.txt", {"build"}),
         ("package.xml", {"build"}),
         ("yolact_ros/config.py", set()),

@@ -90,7 +90,7 @@ class Steps:
         """The files whose change needs a new colcon build; Python modules are none of them."""
         root = self.layout.root
         inputs = [root / "CMakeLists.txt", root / "package.xml"]
-        for folder in ("msg", "launch", "config", "include", "scripts"):
+        for folder in ("msg", "srv", "launch", "config", "include", "scripts"):
             inputs += sorted(path for path in (root / folder).rglob("*") if path.is_file())
         return inputs
 

@@ -73,6 +73,10 @@ class FrameSlots(Generic[Key, Item]):
         """How many keys have an item waiting."""
         return len(self._waiting)
 
+    def __contains__(self, key: object) -> bool:
+        """Whether an item of ``key`` waits."""
+        return key in self._waiting
+
     def take(self, timeout_s: float) -> TakenItem[Key, Item] | None:
         """The item with the earliest deadline; waits for one at most ``timeout_s`` seconds.
 

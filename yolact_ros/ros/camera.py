@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from rclpy.lifecycle import LifecycleNode
 
 from yolact_ros.inference.cdr import MessageHeader
-from yolact_ros.inference.slots import FrameSlots
 from yolact_ros.msg import InstanceArray
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.qos import result_qos
@@ -18,7 +17,7 @@ from yolact_ros.ros.statistics import CameraStatistics
 from yolact_ros.ros.subscription import ImageSubscription
 from yolact_ros.ros.views import VIEWS, ViewPublishers
 
-__all__ = ["Camera", "FrameQueue", "ReceivedFrame"]
+__all__ = ["Camera", "FrameSink", "ReceivedFrame"]
 
 SILENCE_WARNING_S = 5.0
 WARNING_PERIOD_S = 15.0
@@ -73,7 +72,7 @@ class Camera:
         self._node = node
         self._clock = node.get_clock()
         self._budget_ns = budget_ns
-        self._queue: FrameQueue | None = None
+        self._put: FrameSink | None = None
         base = node.resolve_topic_name(f"{name}/image" if name else "image")
         prefix = f"~/{name}" if name else "~"
         self.subscription = ImageSubscription(
@@ -100,15 +99,20 @@ class Camera:
         """The resolved name of the image topic."""
         return self.subscription.topic
 
-    def open(self, queue: FrameQueue) -> None:
-        """Subscribe; images go to ``queue``."""
-        self._queue = queue
+    def open(self, put: FrameSink) -> None:
+        """Subscribe.
+
+        Args:
+            put: takes this camera, every image and its deadline in nanoseconds of the monotonic
+                clock, such as :meth:`FrameSlots.put`.
+        """
+        self._put = put
         self.subscription.open()
 
     def close(self) -> None:
         """Unsubscribe."""
         self.subscription.close()
-        self._queue = None
+        self._put = None
 
     def destroy(self) -> None:
         """Unsubscribe and destroy the publishers."""
@@ -152,7 +156,7 @@ class Camera:
         """Look after the subscription once a second; executor thread only."""
         self.subscription.tick()
         quiet_s = self.statistics.quiet_s()
-        if self._queue is None or quiet_s < SILENCE_WARNING_S:
+        if self._put is None or quiet_s < SILENCE_WARNING_S:
             return
         if self.subscription.publisher_count == 0:
             self.warnings.report(
@@ -187,8 +191,8 @@ class Camera:
         received_clock_ns -= time.monotonic_ns() - received_ns
         frame = ReceivedFrame(data, received_ns, received_clock_ns)
         self.statistics.count_received()
-        if self._queue is not None:
-            self._queue.put(self, frame, received_ns + self._budget_ns())
+        if self._put is not None:
+            self._put(self, frame, received_ns + self._budget_ns())
 
 
-FrameQueue = FrameSlots[Camera, ReceivedFrame]
+FrameSink = Callable[[Camera, ReceivedFrame, float], object]

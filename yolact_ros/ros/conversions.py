@@ -12,18 +12,33 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from yolact_ros.inference.cdr import MessageHeader
+from yolact_ros.inference.cdr import ImageMessage, MessageHeader
 from yolact_ros.msg import Instance, InstanceArray, InstanceMask
 from yolact_ros.ops.packing import rle_encode, unpack_bits
 from yolact_ros.structures import MaskCrop, Prediction
 
 __all__ = [
+    "from_image_message",
     "to_compressed_image_message",
     "to_header_message",
     "to_image_message",
     "to_instance_array",
     "to_mask_message",
 ]
+
+
+def from_image_message(message: Image) -> ImageMessage:
+    """The image as it is read from the wire; its pixels stay where they are."""
+    stamp = message.header.stamp
+    return ImageMessage(
+        header=MessageHeader(stamp.sec, stamp.nanosec, message.header.frame_id),
+        height_px=message.height,
+        width_px=message.width,
+        encoding=message.encoding,
+        is_bigendian=bool(message.is_bigendian),
+        step_bytes=message.step,
+        data=np.frombuffer(message.data, np.uint8),
+    )
 
 
 def to_header_message(header: MessageHeader) -> Header:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from yolact_ros.config import YolactConfig
-from yolact_ros.inference.budget import FrameBudget
 from yolact_ros.inference.budgeted import BudgetedPredictor
-from yolact_ros.inference.frame_plan import OverrunPolicy
 from yolact_ros.inference.ladder import QualityLadder
-from yolact_ros.inference.predictor import Predictor, choose_device
-from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.predictor import Predictor, StageTimes, choose_device
+from yolact_ros.inference.runtimes.base import DeviceMemoryError, Runtime
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
 from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
+from yolact_ros.ros.rungs import Rungs
+from yolact_ros.structures import Prediction
 
 __all__ = ["Engine", "ModelDescription"]
 
@@ -45,72 +49,44 @@ class ModelDescription:
     runtime: str
 
 
-class _Rungs:
-    """The predictors of one choice of input sizes, under a budget of their own."""
-
-    def __init__(
-        self, predictors: Mapping[int, Predictor], live: LiveParameters, *, masks: bool
-    ) -> None:
-        self.predictors = dict(predictors)
-        ladder = QualityLadder.from_settings(tuple(predictors), live.top_k, masks=masks)
-        self.budgeted = BudgetedPredictor(predictors, FrameBudget(ladder, live.frame_budget_ms))
-        self._used: tuple[LiveParameters, bool] | None = None
-
-    def use(self, live: LiveParameters, settings: PostprocessConfig) -> None:
-        """Work with these parameters from the next frame on."""
-        budget = self.budgeted.budget
-        before = self._used[0] if self._used else None
-        if before is None or before.frame_budget_ms != live.frame_budget_ms:
-            budget.set_budget(live.frame_budget_ms)
-        budget.policy = OverrunPolicy(live.overrun_policy)
-        ladder = QualityLadder.from_settings(
-            tuple(self.predictors), live.top_k, masks=settings.masks
-        )
-        if ladder != budget.ladder:
-            budget.set_ladder(ladder)
-        for predictor in self.predictors.values():
-            predictor.settings = settings
-        self._used = (live, settings.masks)
-
-    def uses(self, live: LiveParameters, *, masks: bool) -> bool:
-        """Whether :meth:`use` has nothing to change."""
-        return self._used == (live, masks)
-
-
 class Engine:
     """One model on one device, at the input sizes that the parameters ask for.
 
-    :meth:`ready` and what it returns belong to the worker's thread, :meth:`build` to one other.
+    :meth:`ready`, what it returns and :meth:`predict_at_best` belong to the worker's thread,
+    :meth:`build` to one other. Input sizes for which the device has no memory are left out, as
+    long as one fits.
 
     Args:
         fixed: the model, its device and k.
         live: input sizes and what is reported.
 
     Raises:
-        YolactError: no such model, a wrong file, a device that is not there, ``classes`` or
-            ``input_size`` that the model cannot have.
+        YolactError: no such model, a wrong file, a device that is not there or has no memory,
+            ``classes`` or ``input_size`` that the model cannot have.
 
     Attributes:
         description: of the model.
         class_names: the index is the class id.
+        left_out: why, by the input size in pixels for which the device had no memory.
     """
 
     def __init__(self, fixed: FixedParameters, live: LiveParameters) -> None:
         self._fixed = fixed
         path = find_model(fixed.model)
-        own = load_network(path, num_prototypes=fixed.num_prototypes)
-        device = choose_device(fixed.device)
-        runtime = self._open_runtime(own, device)
-        predictor = Predictor(own, device=device, runtime=runtime)
-        self.description = ModelDescription(
-            fixed.model, path, own.config, device, _in_words(runtime)
-        )
-        self.class_names = own.config.class_names
+        network = load_network(path, num_prototypes=fixed.num_prototypes)
+        self._network: Yolact | None = network
+        self._device = choose_device(fixed.device)
+        self._own_size_px = network.config.input_size_px
+        self.class_names = network.config.class_names
+        self.left_out: Mapping[int, str] = {}
         self.check(live)
-        self._rungs = self._warm(
-            self._predictors(live, {own.config.input_size_px: predictor}), live
+        self._lock = threading.Lock()
+        self._next: Rungs | None = None
+        self._asked_px = self._sizes_px(live)
+        self._rungs = self._open(live, spare=True)
+        self.description = ModelDescription(
+            fixed.model, path, network.config, self._device, self._rungs.runtime
         )
-        self._next: _Rungs | None = None
 
     @property
     def input_size_px(self) -> int:
@@ -131,77 +107,158 @@ class Engine:
         class_ids_of(live.classes, self.class_names)
         QualityLadder.from_settings(self._sizes_px(live), live.top_k)
 
-    def needs_build(self, live: LiveParameters) -> bool:
-        """Whether the parameters ask for other input sizes than are ready."""
-        return set(self._sizes_px(live)) != set((self._next or self._rungs).predictors)
-
     def build(self, live: LiveParameters) -> None:
-        """Load and warm up other input sizes beside those in use; the next frame takes them.
+        """Warm up other input sizes beside those in use; the next frame takes them.
+
+        Sizes that could not be had are tried again once others were asked for.
 
         Raises:
-            YolactError: the model's file is gone, or the device has no room.
+            YolactError: the device has no room, or the runtime cannot run one of them; those in
+                use stay.
         """
-        if self.needs_build(live):
-            # All anew: a predictor in use must not be warmed up at the same time.
-            self._next = self._warm(self._predictors(live, {}), live)
+        sizes_px = self._sizes_px(live)
+        if sizes_px == self._asked_px:
+            return
+        self._asked_px = sizes_px
+        if sizes_px == self.input_sizes_px:
+            return
+        # All anew: a predictor in use must not be warmed up at the same time.
+        rungs = self._open(live)
+        with self._lock:
+            superseded, self._next = self._next, rungs
+        if superseded is not None:
+            superseded.close()
 
     def ready(self, live: LiveParameters, *, masks: bool) -> BudgetedPredictor:
         """What works on the next frame, with the parameters of this moment."""
-        if self._next is not None:
-            old, self._rungs, self._next = self._rungs, self._next, None
-            _close(old)
-        if not self._rungs.uses(live, masks=masks):
-            settings = PostprocessConfig(
-                score_threshold=live.score_threshold,
-                top_k=live.top_k,
-                nms_threshold=live.nms_threshold,
-                class_ids=class_ids_of(live.classes, self.class_names),
-                masks=masks,
-            )
-            self._rungs.use(live, settings)
-        return self._rungs.budgeted
+        rungs = self._current()
+        if not rungs.uses(live, masks=masks):
+            rungs.use(live, self._settings(live, masks=masks))
+        return rungs.budgeted
+
+    def predict_at_best(
+        self, image_bgr: NDArray[np.uint8], live: LiveParameters
+    ) -> tuple[Prediction, StageTimes, int]:
+        """Find the instances at the best rung, without a budget, which learns nothing of it.
+
+        Args:
+            image_bgr (uint8[H, W, 3]): the image.
+            live: what is reported; masks are always made.
+
+        Returns:
+            the instances, what the stages took, and the side of the network input in pixels.
+
+        Raises:
+            As :meth:`Predictor.predict`.
+        """
+        size_px, predictor = next(iter(self._current().predictors.items()))
+        settings = predictor.settings
+        predictor.settings = self._settings(live, masks=True)
+        try:
+            return *predictor.predict_timed(image_bgr), size_px
+        finally:
+            predictor.settings = settings
 
     def close(self) -> None:
         """Free the networks and their memory on the device."""
         for rungs in (self._rungs, self._next):
             if rungs is not None:
-                _close(rungs)
-        gc.collect()
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+                rungs.close()
+        self._network = None
+        _free_memory()
 
-    def _sizes_px(self, live: LiveParameters) -> Sequence[int]:
-        own_px = self.description.config.input_size_px
-        return tuple(size_px or own_px for size_px in live.input_size)
+    def _current(self) -> Rungs:
+        """The rungs to use from now on: those that :meth:`build` left, if it did."""
+        if self._next is not None:
+            with self._lock:
+                old, self._rungs, self._next = self._rungs, self._next, None
+            old.close()
+        return self._rungs
 
-    def _predictors(
-        self, live: LiveParameters, loaded: Mapping[int, Predictor]
-    ) -> dict[int, Predictor]:
-        def load(size_px: int) -> Predictor:
-            model = load_network(self.description.path, input_size_px=size_px)
-            device = self.description.device
-            return Predictor(model, device=device, runtime=self._open_runtime(model, device))
-
-        return {size: loaded.get(size) or load(size) for size in self._sizes_px(live)}
-
-    def _open_runtime(self, model: Yolact, device: torch.device) -> Runtime:
-        return open_runtime(
-            self._fixed.runtime,
-            model,
-            device=device,
-            precision=self._fixed.precision,
-            cache_folder=default_engine_folder(),
+    def _settings(self, live: LiveParameters, *, masks: bool) -> PostprocessConfig:
+        return PostprocessConfig(
+            score_threshold=live.score_threshold,
+            top_k=live.top_k,
+            nms_threshold=live.nms_threshold,
+            class_ids=class_ids_of(live.classes, self.class_names),
+            masks=masks,
         )
 
-    def _warm(self, predictors: Mapping[int, Predictor], live: LiveParameters) -> _Rungs:
-        rungs = _Rungs(predictors, live, masks=live.mask_encoding != "none")
-        rungs.budgeted.warm_up()
+    def _sizes_px(self, live: LiveParameters) -> tuple[int, ...]:
+        return tuple(size_px or self._own_size_px for size_px in live.input_size)
+
+    def _open(self, live: LiveParameters, *, spare: bool = False) -> Rungs:
+        """Predictors of all input sizes, warmed up.
+
+        The smallest comes first: it is the one that must be there when time or memory is short.
+
+        Args:
+            spare: leave out those for which the device has no memory, as long as one fits.
+
+        Raises:
+            DeviceMemoryError: no memory.
+        """
+        predictors: dict[int, Predictor] = {}
+        left_out: dict[int, str] = {}
+        runtime = ""
+        try:
+            for size_px in reversed(self._sizes_px(live)):
+                try:
+                    predictors[size_px], runtime = self._load(size_px)
+                except DeviceMemoryError as error:
+                    if not (spare and predictors):
+                        raise
+                    left_out[size_px] = str(error)
+            best_first = dict(reversed(predictors.items()))
+            rungs = Rungs(best_first, live, runtime, masks=live.mask_encoding != "none")
+            with _memory_errors(self._device, max(predictors)):
+                rungs.budgeted.warm_up()
+        except BaseException:
+            for predictor in predictors.values():
+                predictor.close()
+            _free_memory()
+            raise
+        self.left_out = left_out
         return rungs
 
+    def _load(self, size_px: int) -> tuple[Predictor, str]:
+        """A predictor that has run once, and what runs it."""
+        assert self._network is not None
+        with _memory_errors(self._device, size_px):
+            network = self._network.with_input_size(size_px)
+            runtime = open_runtime(
+                self._fixed.runtime,
+                network,
+                device=self._device,
+                precision=self._fixed.precision,
+                cache_folder=default_engine_folder(),
+                calibration_folder=self._fixed.calibration_folder or None,
+            )
+            predictor = Predictor(network, device=self._device, runtime=runtime)
+            try:
+                predictor.warm_up()
+            except BaseException:
+                predictor.close()
+                raise
+        return predictor, _in_words(runtime)
 
-def _close(rungs: _Rungs) -> None:
-    rungs.budgeted.close()
-    rungs.predictors.clear()
+
+@contextmanager
+def _memory_errors(device: torch.device, size_px: int) -> Iterator[None]:
+    """Turns torch's error over device memory into one that names the cure."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceMemoryError(
+            f"{device} has no memory for an input of {size_px} px; use a smaller input_size or "
+            "end other programs on the device"
+        ) from error
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _in_words(runtime: Runtime) -> str:

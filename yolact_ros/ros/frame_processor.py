@@ -22,7 +22,7 @@ from yolact_ros.inference.cdr import (
 from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
 from yolact_ros.inference.frame_plan import FramePlan
 from yolact_ros.inference.ladder import Degradation
-from yolact_ros.inference.slots import TakenItem
+from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.msg import FrameReport
 from yolact_ros.ros.camera import Camera, ReceivedFrame
 from yolact_ros.ros.conversions import to_instance_array
@@ -77,10 +77,15 @@ class FrameProcessor:
         self._queued = queued
         self._show = show
 
-    def process(self, taken: TakenItem[Camera, ReceivedFrame]) -> None:
-        """Decode, predict and publish; what is wrong with the frame is counted and reported."""
-        camera, received = taken.key, taken.item
-        camera.count_replaced(taken.replaced)
+    def process(self, camera: Camera, received: ReceivedFrame, replaced: int) -> None:
+        """Decode, predict and publish; what is wrong with the frame is counted and reported.
+
+        Args:
+            camera: that it came from.
+            received: the frame.
+            replaced: older frames of the camera that it replaced while it waited.
+        """
+        camera.count_replaced(replaced)
         live = self._live()
         views_wanted = camera.views.wanted()
         predictor = self._engine.ready(live, masks=views_wanted or live.mask_encoding != "none")
@@ -88,7 +93,7 @@ class FrameProcessor:
             received.received_ns / NS_PER_MS,
             source=camera.name,
             queued=self._queued(),
-            replaced=taken.replaced,
+            replaced=replaced,
         )
         if not plan.run:
             camera.count_gave_way()
@@ -142,11 +147,10 @@ class FrameProcessor:
         """The instances, or None if the frame was dropped and counted."""
         try:
             result = predictor.predict(plan, frame.image_bgr)
-        except torch.OutOfMemoryError as error:
+        except (DeviceMemoryError, torch.OutOfMemoryError) as error:
             predictor.abandon(bar_input_for_ms=OUT_OF_MEMORY_PAUSE_MS)
             torch.cuda.empty_cache()
-            size_px = plan.rung.input_size_px
-            camera.fail("memory", f"no device memory for an input of {size_px} px: {error}")
+            camera.fail("memory", self._memory_advice(plan.rung.input_size_px, error))
             return None
         except Exception as error:
             # A bug or bad weights; the next frame may work.
@@ -156,6 +160,12 @@ class FrameProcessor:
             late_ms = (time.monotonic_ns() - frame.received_ns) / NS_PER_MS
             camera.statistics.count_finished(late_ms, deadline_met=False, published=False)
         return result
+
+    def _memory_advice(self, size_px: int, error: Exception) -> str:
+        text = f"no device memory for an input of {size_px} px ({error})"
+        if size_px == min(self._engine.input_sizes_px):
+            return f"{text}; add a smaller one to input_size or end other programs on the device"
+        return f"{text}; using smaller ones for {OUT_OF_MEMORY_PAUSE_MS / 1e3:g} s"
 
     def _publish(
         self,

@@ -23,6 +23,7 @@ from yolact_ros.ros.parameter_server import ParameterServer
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.pipeline import Pipeline
 from yolact_ros.ros.qos import result_qos, shared_memory_segment_bytes
+from yolact_ros.ros.segment import SegmentService
 from yolact_ros.ros.spinning import spin
 from yolact_ros.ros.statistics import StatisticsSnapshot
 
@@ -66,6 +67,7 @@ class YolactNode(LifecycleNode):
             DIAGNOSTICS_PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self._enable_service = self.create_service(SetBool, "~/set_enabled", self._on_set_enabled)
+        self._segment = SegmentService(self, self._why_no_network, self._node_faults)
 
     @property
     def fixed_parameters(self) -> FixedParameters:
@@ -84,7 +86,9 @@ class YolactNode(LifecycleNode):
         begun_s = time.monotonic()
         fixed = self.fixed_parameters
         try:
-            self._pipeline = Pipeline(self, fixed, lambda: self._live, self._node_faults)
+            self._pipeline = Pipeline(
+                self, fixed, lambda: self._live, self._segment, self._node_faults
+            )
         except YolactError as error:
             return self._fail(f"cannot configure: {error}")
         except Exception as error:  # rclpy would swallow it and say nothing
@@ -179,6 +183,11 @@ class YolactNode(LifecycleNode):
         response.message = f"{'enabled' if self._enabled else 'disabled'}; node {self.state}"
         return response
 
+    def _why_no_network(self) -> str:
+        cure = f"configure it: ros2 lifecycle set {self.get_fully_qualified_name()} configure"
+        problem = f" ({self._problem})" if self._problem else ""
+        return f"the node is {self.state}{problem}, so no network is loaded; {cure}"
+
     def _tick(self) -> None:
         cameras = self._pipeline.cameras if self._pipeline is not None else ()
         name = self.get_fully_qualified_name().lstrip("/")
@@ -219,10 +228,16 @@ class YolactNode(LifecycleNode):
                 ("prototypes", model.config.num_prototypes),
                 ("classes", model.config.num_classes),
                 ("device", model.device),
+                *(
+                    [("input sizes left out (px)", ", ".join(map(str, engine.left_out)))]
+                    if engine.left_out
+                    else []
+                ),
                 ("device memory (MiB)", device_memory_bytes(model.device) // MEBIBYTE),
             ]
         segment_bytes = shared_memory_segment_bytes()
         values += [
+            ("segment requests", self._segment.answered),
             ("process memory (MiB)", resident_memory_bytes() // MEBIBYTE),
             ("shared memory segment", f"{segment_bytes} bytes" if segment_bytes else "default"),
         ]

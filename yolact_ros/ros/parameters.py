@@ -53,6 +53,7 @@ class FixedParameters:
     device: str = "auto"
     runtime: str = "eager"
     precision: str = "auto"
+    calibration_folder: str = ""
     image_transport: str = "raw"
     reliability: str = "auto"
     cameras: tuple[str, ...] = ()
@@ -171,9 +172,15 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         "precision",
         _FIXED.precision,
         "What the runtime computes in; auto is fp32 for eager and the device's fastest float for "
-        "the others.",
+        "the others, int8 needs runtime openvino and calibration_folder.",
         change="configure",
-        choices=("auto", *(name for name in PRECISIONS if name not in ("auto", "int8"))),
+        choices=PRECISIONS,
+    ),
+    ParameterSpec(
+        "calibration_folder",
+        _FIXED.calibration_folder,
+        "Folder of images like the camera's, on which precision int8 measures the network.",
+        change="configure",
     ),
     ParameterSpec(
         "image_transport",

@@ -16,22 +16,24 @@ from yolact_ros.ros.engine import Engine
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.frame_processor import FrameProcessor
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
+from yolact_ros.ros.segment import SegmentRequest, SegmentService
 from yolact_ros.ros.views import ViewFrame
 
 __all__ = ["Pipeline"]
 
 
 class Pipeline:
-    """Exists while the node is configured; works between :meth:`start` and :meth:`stop`.
+    """Exists while the node is configured; takes images between :meth:`start` and :meth:`stop`.
 
-    One thread works on frames, another draws the views, so that drawing never delays a result,
-    and a third warms up other input sizes.
+    One thread works on frames and on the requests of ``~/segment``, another draws the views, so
+    that drawing never delays a result, and a third warms up other input sizes.
     All methods are for the executor's thread.
 
     Args:
         node: that it belongs to.
         fixed: what to load and subscribe to.
         live: the live parameters of this moment.
+        segment: the service whose requests it serves.
         faults: receives errors that no camera is to blame for.
 
     Raises:
@@ -43,15 +45,20 @@ class Pipeline:
         node: LifecycleNode,
         fixed: FixedParameters,
         live: Callable[[], LiveParameters],
+        segment: SegmentService,
         faults: FaultLog,
     ) -> None:
         self._live = live
+        self._segment = segment
         self._context = node.context
         self._faults = faults
-        self._running: tuple[_FrameWorker, _ViewWorker] | None = None
+        self._subscribable = False
         self.engine = Engine(fixed, live())
-        self._builder: _Builder = SlotWorker("yolact input sizes", self._build, self._report)
-        self._builder.start()
+        for reason in self.engine.left_out.values():
+            faults.report("memory", f"an input_size is left out: {reason}")
+        self._processor = FrameProcessor(
+            self.engine, live, queued=self._cameras_waiting, show=self._show
+        )
         self.cameras = tuple(
             Camera(
                 node,
@@ -62,43 +69,35 @@ class Pipeline:
             )
             for name in fixed.cameras or ("",)
         )
+        self._builder: _Builder = SlotWorker("yolact input sizes", self._build, self._report)
+        self._builder.start()
+        self._views: _ViewWorker = SlotWorker("yolact views", _publish_views, self._report)
+        self._views.start()
+        self._frames = self._start_frames()
 
     def start(self, *, subscribed: bool) -> None:
-        """Start the threads, and subscribe to the cameras unless switched off."""
-        views: _ViewWorker = SlotWorker("yolact views", _show, self._report)
-        processor = FrameProcessor(
-            self.engine,
-            self._live,
-            queued=lambda: len(frames.slots),
-            show=lambda camera, frame: views.slots.put(camera, frame, time.monotonic()),
-        )
-        frames: _FrameWorker = SlotWorker("yolact frames", processor.process, self._report)
-        frames.start()
-        views.start()
-        self._running = (frames, views)
+        """Subscribe to the cameras unless switched off."""
+        self._subscribable = True
         self.subscribe(subscribed)
 
     def subscribe(self, subscribed: bool) -> None:
         """Subscribe to the cameras or unsubscribe; no-op while stopped."""
-        if self._running is None:
+        if not self._subscribable:
             return
         for camera in self.cameras:
             if subscribed:
-                camera.open(self._running[0].slots)
+                camera.open(self._frames.slots.put)
             else:
                 camera.close()
 
     def stop(self) -> None:
-        """Unsubscribe, finish the frame in hand, end the threads; no-op while stopped."""
-        if self._running is None:
+        """Unsubscribe and finish the frame in hand; no-op while stopped."""
+        if not self._subscribable:
             return
         self.subscribe(False)
-        frames, views = self._running
-        self._running = None
-        for left in frames.stop():
-            left.key.count_replaced(left.replaced)
-            left.key.statistics.count_dropped("discarded")
-        views.stop()
+        self._subscribable = False
+        self._stop_frames()
+        self._frames = self._start_frames()
 
     def check(self, live: LiveParameters) -> None:
         """Whether the model can work with these parameters.
@@ -114,11 +113,40 @@ class Pipeline:
 
     def close(self) -> None:
         """Stop, and free publishers, network and device memory."""
-        self.stop()
+        self.subscribe(False)
+        self._stop_frames()
+        self._segment.close("the node was cleaned up before the request's turn; configure it")
+        self._views.stop()
         self._builder.stop()
         for camera in self.cameras:
             camera.destroy()
         self.engine.close()
+
+    def _start_frames(self) -> _FrameWorker:
+        worker: _FrameWorker = SlotWorker("yolact frames", self._work, self._report)
+        worker.start()
+        self._segment.open(worker.slots.put)
+        return worker
+
+    def _stop_frames(self) -> None:
+        for left in self._frames.stop():
+            if isinstance(left.key, Camera):
+                left.key.count_replaced(left.replaced)
+                left.key.statistics.count_dropped("discarded")
+
+    def _work(self, taken: TakenItem[_Source, _Item]) -> None:
+        source, item = taken.key, taken.item
+        if isinstance(source, Camera) and isinstance(item, ReceivedFrame):
+            self._processor.process(source, item, taken.replaced)
+        elif isinstance(item, SegmentRequest):
+            self._segment.serve(item, self.engine, self._live())
+
+    def _cameras_waiting(self) -> int:
+        slots = self._frames.slots
+        return len(slots) - (self._segment in slots)
+
+    def _show(self, camera: Camera, frame: ViewFrame) -> None:
+        self._views.slots.put(camera, frame, time.monotonic())
 
     def _build(self, taken: TakenItem[str, LiveParameters]) -> None:
         try:
@@ -134,10 +162,12 @@ class Pipeline:
         self._faults.report("internal", f"{name}: {type(error).__name__}: {error}")
 
 
-_FrameWorker = SlotWorker[Camera, ReceivedFrame]
+_Source = Camera | SegmentService
+_Item = ReceivedFrame | SegmentRequest
+_FrameWorker = SlotWorker[_Source, _Item]
 _ViewWorker = SlotWorker[Camera, ViewFrame]
 _Builder = SlotWorker[str, LiveParameters]
 
 
-def _show(taken: TakenItem[Camera, ViewFrame]) -> None:
+def _publish_views(taken: TakenItem[Camera, ViewFrame]) -> None:
     taken.key.views.publish(taken.item)

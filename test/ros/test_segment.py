@@ -1,0 +1,199 @@
+"""The service ~/segment: full quality, always an answer, and the cameras go on."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not here")
+
+from ros_camera import HEIGHT_PX, WIDTH_PX, HandCamera, image_message, picture
+from ros_client import RosClient
+from ros_fixtures import NODE, TINY_INPUT_SIZE_PX
+from ros_processes import CameraProcess, Process, start_node
+from sensor_msgs.msg import Image
+from yolact_ros.msg import FrameReport, InstanceMask
+from yolact_ros.srv import Segment
+
+from yolact_ros.inference.predictor import Predictor
+from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.masks import mask_to_array
+
+
+def segment(client: RosClient, image: Image, node: str = NODE) -> Any:
+    return client.call(Segment, f"/{node}/segment", Segment.Request(image=image))
+
+
+def with_parameters(
+    client: RosClient, values: dict[str, object], act: Callable[[], Any], node: str = NODE
+) -> Any:
+    """What ``act`` returns under other values of live parameters, which are put back after it."""
+    before = {name: client.get_parameter(node, name) for name in values}
+    try:
+        for name, value in values.items():
+            result = client.set_parameter(node, name, value)
+            assert result.successful, result.reason
+        return act()
+    finally:
+        for name, value in before.items():
+            assert client.set_parameter(node, name, value).successful
+
+
+def test_the_answer_has_the_header_and_the_predictors_instances(
+    running_node: Process, client: RosClient, tiny_model: Path
+) -> None:
+    settings = PostprocessConfig(score_threshold=0.0, top_k=15)
+    predictor = Predictor.from_checkpoint(tiny_model, device="cpu", settings=settings)
+    expected = predictor.predict(picture(5))
+    sent = image_message(20, picture(5))
+    answer = segment(client, sent)
+    assert (answer.success, answer.message) == (True, "")
+    assert answer.result.header == sent.header
+    assert (answer.result.image_height, answer.result.image_width) == (HEIGHT_PX, WIDTH_PX)
+    assert len(answer.result.instances) == len(expected) > 0
+    for instance, score, box in zip(
+        answer.result.instances, expected.scores, expected.boxes_xyxy, strict=True
+    ):
+        assert instance.score == pytest.approx(score, abs=1e-5)
+        assert (instance.x_min, instance.y_max) == pytest.approx((box[0], box[3]), abs=1e-2)
+        assert instance.mask.encoding == InstanceMask.BITS
+    report = answer.result.report
+    assert report.input_size == TINY_INPUT_SIZE_PX
+    assert (report.budget_ms, report.deadline_met, report.degradation) == (0.0, True, 0)
+    stages_ms = report.preprocess_ms + report.inference_ms + report.postprocess_ms
+    assert report.inference_ms > 0.1
+    assert report.wait_ms + stages_ms == pytest.approx(report.total_ms, abs=2.0)
+
+
+def test_live_parameters_choose_what_is_reported_and_masks_are_always_there(
+    running_node: Process, client: RosClient
+) -> None:
+    def ask() -> list[Any]:
+        return list(segment(client, image_message(30)).result.instances)
+
+    everything = ask()
+    assert len(with_parameters(client, {"top_k": 2}, ask)) == 2
+    middle = everything[len(everything) // 2].score
+    fewer = with_parameters(client, {"score_threshold": middle}, ask)
+    assert 0 < len(fewer) < len(everything)
+    runs = with_parameters(client, {"mask_encoding": "rle"}, ask)
+    bits = with_parameters(client, {"mask_encoding": "none"}, ask)
+    for in_runs, in_bits in zip(runs, bits, strict=True):
+        assert (in_runs.mask.encoding, in_bits.mask.encoding) == (
+            InstanceMask.RLE,
+            InstanceMask.BITS,
+        )
+        np.testing.assert_array_equal(mask_to_array(in_runs.mask), mask_to_array(in_bits.mask))
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "fields"),
+    [
+        ("encoding", "'xyz' is not supported; publish one of bgr8", {"encoding": "xyz"}),
+        ("size", "0x90", {"width": 0}),
+        ("truncated", "image data end after 0 of", {"data": array.array("B")}),
+    ],
+)
+def test_a_bad_image_is_answered_with_what_is_wrong_and_counted(
+    running_node: Process, client: RosClient, cause: str, reason: str, fields: dict[str, Any]
+) -> None:
+    message = image_message(40)
+    for name, value in fields.items():
+        setattr(message, name, value)
+    before = client.diagnostics(NODE, "node")
+    answer = segment(client, message)
+    assert not answer.success
+    assert reason in answer.message
+    assert len(answer.result.instances) == 0
+    key = f"errors segment {cause}"
+    counted = int(before.get(key, 0)) + 1
+    after = client.wait_for_diagnostics(NODE, lambda v: int(v.get(key, 0)) == counted, "node")
+    assert int(after["segment requests"]) == int(before["segment requests"]) + 1
+
+
+def test_it_works_in_the_inactive_state_and_says_the_cure_in_the_unconfigured_one(
+    client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    node = "still"
+    parameters = {"model": str(tiny_model), "autostart": False, "score_threshold": 0.0}
+    with start_node(node, tmp_path, ros_env, parameters, {"image": "/still"}) as process:
+        client.wait_for_state(node, "unconfigured")
+        answer = segment(client, image_message(50), node)
+        assert not answer.success
+        assert answer.message == (
+            "the node is unconfigured, so no network is loaded; configure it: "
+            "ros2 lifecycle set /still configure"
+        )
+        assert client.change_state(node, "configure")
+        inactive = segment(client, image_message(51), node)
+        assert inactive.success
+        assert len(inactive.result.instances) > 0
+        assert client.change_state(node, "activate")
+        active = segment(client, image_message(51), node)
+        assert active.result.instances == inactive.result.instances
+        assert client.change_state(node, "deactivate")
+        assert segment(client, image_message(51), node).success
+        assert client.change_state(node, "cleanup")
+        assert not segment(client, image_message(52), node).success
+        assert process.stop() == 0
+        assert "Traceback" not in process.output
+
+
+def test_under_a_budget_that_camera_frames_cannot_keep_it_has_full_quality(
+    camera: HandCamera,
+) -> None:
+    client = camera.client
+    hurried = {"frame_budget_ms": 0.5, "input_size": [128, 64]}
+
+    def degraded() -> bool:
+        return camera.segment(image_message(60)).report.degradation != FrameReport.DEGRADE_NONE
+
+    def ask() -> Any:
+        client.wait_for_diagnostics(
+            NODE, lambda v: v["input sizes ready (px)"] == "128, 64", "node"
+        )
+        client.spin_until(degraded, "a degraded frame")
+        return segment(client, image_message(60)).result
+
+    result = with_parameters(client, hurried, ask)
+    assert (result.report.input_size, result.report.degradation) == (128, 0)
+    assert all(instance.mask.encoding == InstanceMask.BITS for instance in result.instances)
+    client.wait_for_diagnostics(NODE, lambda v: v["input sizes ready (px)"] == "64", "node")
+
+
+def test_a_storm_of_requests_is_answered_in_order_while_the_camera_goes_on(
+    client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    node = "stormy"
+    parameters = {"model": str(tiny_model), "score_threshold": 0.0, "frame_budget_ms": 0.0}
+    arguments = ("--topic", "/stormy", "--reliability", "reliable", "--size", 160, 120)
+    with (
+        start_node(node, tmp_path, ros_env, parameters, {"image": "/stormy"}) as process,
+        CameraProcess(tmp_path, ros_env, *arguments, "--count", 100000) as camera,
+    ):
+        camera.wait_for_text("ready")
+        client.wait_for_diagnostics(node, lambda v: int(v["published"]) > 0)
+        service = client.node.create_client(Segment, f"/{node}/segment")
+        client.spin_until(service.service_is_ready, "the service")
+        before = client.diagnostics(node)
+        futures = [
+            service.call_async(Segment.Request(image=image_message(100 + index)))
+            for index in range(40)
+        ]
+        client.spin_until(lambda: all(future.done() for future in futures), "every answer")
+        answers = [future.result() for future in futures]
+        served = [a.result.header.stamp.sec for a in answers if a.success]
+        assert served == sorted(served)
+        assert len(served) > 0
+        refused = {a.message for a in answers if not a.success}
+        assert refused <= {"16 requests wait already; call again when one is answered"}
+        after = client.diagnostics(node)
+        assert int(after["published"]) > int(before["published"])
+        assert int(after["dropped failed"]) == 0
+        assert process.stop() == 0
+        assert "Traceback" not in process.output
