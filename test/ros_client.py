@@ -28,14 +28,14 @@ class RosClient:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain_id)
         self.node = rclpy.create_node("test_client", context=self.context)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
         self._diagnostics: dict[str, tuple[int, Any]] = {}
         self._clients: dict[str, Any] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
 
     def close(self) -> None:
-        self._executor.shutdown()
+        self.executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 
@@ -47,13 +47,13 @@ class RosClient:
         while not (value := condition()):
             if time.monotonic() > deadline_s:
                 raise AssertionError(f"waited {timeout_s} s for {what}")
-            self._executor.spin_once(timeout_sec=0.05)
+            self.executor.spin_once(timeout_sec=0.05)
         return value
 
     def spin_for(self, duration_s: float) -> None:
         deadline_s = time.monotonic() + duration_s
         while time.monotonic() < deadline_s:
-            self._executor.spin_once(timeout_sec=0.05)
+            self.executor.spin_once(timeout_sec=0.05)
 
     def collect(self, message_type: type, topic: str) -> tuple[list[Any], Subscription]:
         """A list that grows with every message."""

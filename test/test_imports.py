@@ -34,6 +34,7 @@ LAYERS = (
     {"training"},
     {"cli", "ros"},
 )
+NOT_OURS = {"msg", "srv", "__version__"}
 
 
 def imported_modules(source: Path) -> set[str]:
@@ -63,7 +64,7 @@ def test_imports_point_towards_the_core(source: Path) -> None:
         return
     for name in imported_modules(source):
         pieces = name.split(".")
-        if pieces[0] != "yolact_ros" or len(pieces) < 2 or pieces[1] in ("msg", "srv", "__version__"):
+        if pieces[0] != "yolact_ros" or len(pieces) < 2 or pieces[1] in NOT_OURS:
             continue
         assert layer_of(pieces[1]) <= layer_of(part), f"{source.name} imports {name}"
 

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
+import rclpy
 from ros_camera import HEIGHT_PX, WIDTH_PX, HandCamera, image_message, picture
 from ros_client import RosClient
 from ros_fixtures import NODE, TINY_INPUT_SIZE_PX
@@ -23,6 +24,8 @@ from yolact_ros.srv import Segment
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.masks import mask_to_array
+from yolact_ros.ros.faults import FaultLog
+from yolact_ros.ros.segment import MAX_WAITING, SegmentService
 
 
 def segment(client: RosClient, image: Image, node: str = NODE) -> Any:
@@ -166,7 +169,7 @@ def test_under_a_budget_that_camera_frames_cannot_keep_it_has_full_quality(
     client.wait_for_diagnostics(NODE, lambda v: v["input sizes ready (px)"] == "64", "node")
 
 
-def test_a_storm_of_requests_is_answered_in_order_while_the_camera_goes_on(
+def test_requests_one_after_the_other_leave_the_camera_its_turns(
     client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
 ) -> None:
     node = "stormy"
@@ -177,23 +180,57 @@ def test_a_storm_of_requests_is_answered_in_order_while_the_camera_goes_on(
         CameraProcess(tmp_path, ros_env, *arguments, "--count", 100000) as camera,
     ):
         camera.wait_for_text("ready")
-        client.wait_for_diagnostics(node, lambda v: int(v["published"]) > 0)
         service = client.node.create_client(Segment, f"/{node}/segment")
         client.spin_until(service.service_is_ready, "the service")
-        before = client.diagnostics(node)
-        futures = [
-            service.call_async(Segment.Request(image=image_message(100 + index)))
-            for index in range(40)
-        ]
-        client.spin_until(lambda: all(future.done() for future in futures), "every answer")
-        answers = [future.result() for future in futures]
-        served = [a.result.header.stamp.sec for a in answers if a.success]
-        assert served == sorted(served)
-        assert len(served) > 0
-        refused = {a.message for a in answers if not a.success}
-        assert refused <= {"16 requests wait already; call again when one is answered"}
-        after = client.diagnostics(node)
-        assert int(after["published"]) > int(before["published"])
-        assert int(after["dropped failed"]) == 0
+        before = client.wait_for_diagnostics(node, lambda v: int(v["published"]) > 0)
+        answered: list[int] = []
+        waiting: list[Any] = []
+
+        def go_on() -> bool:
+            """Keep five requests waiting until the camera has had ten turns."""
+            while waiting and waiting[0].done():
+                answer = waiting.pop(0).result()
+                assert answer.success, answer.message
+                answered.append(answer.result.header.stamp.sec)
+            while len(waiting) < 5:
+                image = image_message(len(answered) + len(waiting))
+                waiting.append(service.call_async(Segment.Request(image=image)))
+            now = client.diagnostics(node)
+            return len(answered) > 10 and int(now["published"]) > int(before["published"]) + 10
+
+        client.spin_until(go_on, "requests and frames")
+        assert answered == list(range(len(answered)))
+        assert int(client.diagnostics(node)["dropped failed"]) == 0
+        client.node.destroy_client(service)
         assert process.stop() == 0
         assert "Traceback" not in process.output
+
+
+def test_one_request_is_offered_at_a_time_and_too_many_are_refused_at_once(
+    client: RosClient,
+) -> None:
+    """Nobody serves what is offered here."""
+    node = rclpy.create_node("waiting_room", context=client.context)
+    client.executor.add_node(node)
+    offered: list[Any] = []
+    faults = FaultLog(lambda line: None)
+    service = SegmentService(node, lambda: "", faults)
+    service.open(lambda key, item, deadline_ns: offered.append(item))
+    caller = client.node.create_client(Segment, "/waiting_room/segment")
+    client.spin_until(caller.service_is_ready, "the service")
+    futures = []
+    for index in range(MAX_WAITING + 1):
+        futures.append(caller.call_async(Segment.Request(image=image_message(index))))
+        client.spin_for(0.05)
+    client.spin_until(futures[-1].done, "the refusal")
+    assert futures[-1].result().message == (
+        "8 requests wait already; call again when one is answered"
+    )
+    assert [item.image.header.stamp.sec for item in offered] == [0]
+    assert not any(future.done() for future in futures[:-1])
+    service.close("over")
+    client.spin_until(lambda: all(future.done() for future in futures), "every answer")
+    assert {future.result().message for future in futures[:-1]} == {"over"}
+    assert faults.counts() == {"segment busy": 1, "segment closed": MAX_WAITING}
+    client.executor.remove_node(node)
+    node.destroy_node()

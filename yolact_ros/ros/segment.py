@@ -40,7 +40,9 @@ from yolact_ros.srv import Segment
 
 __all__ = ["SegmentRequest", "SegmentService"]
 
-MAX_WAITING = 16
+# A client with the usual quality of service holds ten answers, and all that wait can be answered at
+# once.
+MAX_WAITING = 8
 # Camera images go first, but not for ever: a camera that fills all the time leaves a request
 # this one moment a second.
 PATIENCE_NS = 1_000_000_000
