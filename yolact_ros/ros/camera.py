@@ -82,6 +82,7 @@ class Camera:
             reliability=reliability,
             receive=self._receive,
             lost=self.statistics.count_lost,
+            faults=self.faults,
             warnings=self.warnings,
         )
         self._instances = node.create_lifecycle_publisher(

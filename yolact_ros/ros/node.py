@@ -198,12 +198,10 @@ class YolactNode(LifecycleNode):
             if self.state == "active" and self._enabled:
                 camera.tick()
             snapshot = camera.statistics.snapshot()
-            choice = camera.subscription.choice
-            kind = "reliable" if choice and choice.reliable else "best effort"
             report = CameraReport(
                 label=camera.label,
                 topic=camera.topic,
-                delivery=f"{kind}: {choice.reason}" if choice else "",
+                delivery=camera.subscription.delivery,
                 publishers=camera.subscription.publisher_count,
                 snapshot=snapshot,
                 previous=self._snapshots.get(camera.name),

@@ -18,7 +18,7 @@ from yolact_ros.errors import ConfigError
 from yolact_ros.ros.parameter_spec import ParameterSpec, check_value
 from yolact_ros.ros.parameters import PARAMETERS, spec_of
 
-__all__ = ["ParameterServer"]
+__all__ = ["ParameterServer", "declare_parameter"]
 
 _TYPES = {
     bool: Parameter.Type.BOOL,
@@ -61,7 +61,7 @@ class ParameterServer:
         self._changed = changed
         self._refused = refused
         for spec in PARAMETERS:
-            self._declare(spec)
+            declare_parameter(node, spec, refused)
         node.add_pre_set_parameters_callback(self._normalize)
         node.add_on_set_parameters_callback(self._validate)
         node.add_post_set_parameters_callback(self._after_set)
@@ -72,21 +72,6 @@ class ParameterServer:
             spec.name: check_value(spec, self._node.get_parameter(spec.name).value)
             for spec in PARAMETERS
         }
-
-    def _declare(self, spec: ParameterSpec) -> None:
-        # Declared without its range first: rclpy would end the process over a bad value from a
-        # launch file, and takes neither 1 for 1.0 nor [] for a list of strings.
-        default = _parameter(spec, spec.default)
-        untyped = ParameterDescriptor(dynamic_typing=True)
-        given = self._node.declare_parameter(spec.name, default.value, untyped).value
-        parameter = default
-        try:
-            if given is not None:
-                parameter = _parameter(spec, check_value(spec, given))
-        except ConfigError as error:
-            self._refused(f"{error}; the default {default.value!r} stays")
-        self._node.set_parameters([parameter])
-        self._node.set_descriptor(spec.name, _descriptor(spec))
 
     def _normalize(self, parameters: list[Parameter]) -> list[Parameter]:
         normalized = []
@@ -130,6 +115,29 @@ class ParameterServer:
     def _after_set(self, parameters: list[Parameter]) -> None:
         if any(spec_of(parameter.name) for parameter in parameters):
             self._changed()
+
+
+def declare_parameter(node: Node, spec: ParameterSpec, refused: Callable[[str], object]) -> None:
+    """Declare a parameter with the value given at start, or with its default.
+
+    Args:
+        node: to declare it on.
+        spec: of the parameter.
+        refused: called with the reason if the value given cannot be used.
+    """
+    # Declared without its range first: rclpy would end the process over a bad value from a
+    # launch file, and takes neither 1 for 1.0 nor [] for a list of strings.
+    default = _parameter(spec, spec.default)
+    untyped = ParameterDescriptor(dynamic_typing=True)
+    given = node.declare_parameter(spec.name, default.value, untyped).value
+    parameter = default
+    try:
+        if given is not None:
+            parameter = _parameter(spec, check_value(spec, given))
+    except ConfigError as error:
+        refused(f"{error}; the default {default.value!r} stays")
+    node.set_parameters([parameter])
+    node.set_descriptor(spec.name, _descriptor(spec))
 
 
 def _parameter(spec: ParameterSpec, value: object) -> Parameter:

@@ -36,7 +36,12 @@ class ReliabilityChoice:
 
 
 def choose_reliability(
-    setting: str, offers_reliable: Sequence[bool], *, large_segment: bool, loses_frames: bool
+    setting: str,
+    offers_reliable: Sequence[bool],
+    *,
+    large_segment: bool,
+    loses_frames: bool,
+    latched: bool = False,
 ) -> ReliabilityChoice:
     """Best effort unless it loses frames and every publisher offers better.
 
@@ -49,6 +54,7 @@ def choose_reliability(
         offers_reliable: for every publisher, whether it offers reliable delivery.
         large_segment: shared memory with room for images is configured here.
         loses_frames: best effort has been seen to lose frames.
+        latched: images from before the subscription are asked for.
     """
     if setting != "auto":
         return ReliabilityChoice(setting == "reliable", "set by the parameter reliability")
@@ -56,6 +62,8 @@ def choose_reliability(
         return ReliabilityChoice(False, "no publisher yet; matches every publisher")
     if not all(offers_reliable):
         return ReliabilityChoice(False, "a publisher offers best effort only")
+    if latched:
+        return ReliabilityChoice(True, "images from before it come by reliable delivery only")
     if loses_frames:
         return ReliabilityChoice(True, "best effort lost frames and every publisher offers it")
     if large_segment:

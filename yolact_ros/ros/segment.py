@@ -40,8 +40,8 @@ from yolact_ros.srv import Segment
 
 __all__ = ["SegmentRequest", "SegmentService"]
 
-# A client with the usual quality of service holds ten answers, and all that wait can be answered at
-# once.
+# A client with the usual quality of service holds ten answers, and all requests that wait can be
+# answered at once.
 MAX_WAITING = 8
 # Camera images go first, but not for ever: a camera that fills all the time leaves a request
 # this one moment a second.

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import QoSCompatibility, ReliabilityPolicy, qos_check_compatible
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 
 from yolact_ros.ros.faults import FaultLog
@@ -16,15 +17,16 @@ from yolact_ros.ros.qos import (
     LARGE_SEGMENT_BYTES,
     ReliabilityChoice,
     choose_reliability,
-    image_qos,
     shared_memory_segment_bytes,
 )
+from yolact_ros.ros.qos_overrides import QosOverrides
 
 __all__ = ["ImageSubscription"]
 
 # In one second. Losing one image when a publisher starts is usual; losing several is not.
 LOSSES_THAT_COUNT = 3
 RECHECK_DELAY_S = 0.02
+UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"  # of rmw
 
 
 class ImageSubscription:
@@ -39,6 +41,7 @@ class ImageSubscription:
         reliability: the parameter: "auto", "reliable" or "best_effort".
         receive: called with the serialised bytes of every image.
         lost: called with the number of images that the transport lost.
+        faults: receives quality of service that cannot be used.
         warnings: receives what keeps images from arriving.
     """
 
@@ -51,6 +54,7 @@ class ImageSubscription:
         reliability: str,
         receive: Callable[[bytes], None],
         lost: Callable[[int], None],
+        faults: FaultLog,
         warnings: FaultLog,
     ) -> None:
         self.topic = topic
@@ -63,8 +67,12 @@ class ImageSubscription:
         self._receive = receive
         self._lost = lost
         self._warnings = warnings
+        self._overrides = QosOverrides.declare(
+            node, topic, lambda policy, reason: faults.report(f"qos {policy}", reason)
+        )
         self._recent_losses = 0
         self._best_effort_loses = False
+        self._unnamed: set[bytes] = set()
         self._subscription: Subscription | None = None
         # Event callbacks must not destroy the subscription that they belong to, so they start
         # this; a guard condition would do, but EventsExecutor has none.
@@ -74,6 +82,16 @@ class ImageSubscription:
             clock=Clock(clock_type=ClockType.STEADY_TIME),
             autostart=False,
         )
+
+    @property
+    def delivery(self) -> str:
+        """How images are asked for and why, for people; empty while not subscribed."""
+        if self.choice is None:
+            return ""
+        kind = "reliable" if self.choice.reliable else "best effort"
+        overridden = self._overrides.in_words()
+        more = f"; qos_overrides: {overridden}" if overridden else ""
+        return f"{kind}: {self.choice.reason}{more}"
 
     def open(self) -> None:
         """Subscribe."""
@@ -96,9 +114,10 @@ class ImageSubscription:
         """Call once a second."""
         self._recent_losses = 0
         self.follow_publishers()
+        self._warn_of_publishers()
 
     def follow_publishers(self) -> None:
-        """Subscribe anew if the publishers call for another reliability; warn of wrong types."""
+        """Subscribe anew if the publishers call for another reliability."""
         if self._subscription is None or self.choice is None:
             return
         choice = self._choose()
@@ -117,28 +136,55 @@ class ImageSubscription:
         self.follow_publishers()
 
     def _choose(self) -> ReliabilityChoice:
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
-        for publisher in publishers:
-            if publisher.topic_type != self._type_name:
-                self._warnings.report(
-                    "wrong type",
-                    f"{self.topic}: node {publisher.node_name} publishes "
-                    f"{publisher.topic_type}, expected {self._type_name}; remap image to an "
-                    "image topic, or set image_transport",
-                )
         offers = [
             publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-            for publisher in publishers
+            for publisher in self._node.get_publishers_info_by_topic(self.topic)
             if publisher.topic_type == self._type_name
         ]
         self.publisher_count = len(offers)
         self._best_effort_loses = self._best_effort_loses and bool(offers)
+        asked = self._overrides.reliability
+        if asked is not None:
+            return ReliabilityChoice(asked == ReliabilityPolicy.RELIABLE, "set by qos_overrides")
         segment_bytes = shared_memory_segment_bytes()
         return choose_reliability(
             self._reliability,
             offers,
             large_segment=segment_bytes is not None and segment_bytes >= LARGE_SEGMENT_BYTES,
             loses_frames=self._best_effort_loses,
+            latched=self._overrides.latched,
+        )
+
+    def _warn_of_publishers(self) -> None:
+        """Name those whose images cannot arrive."""
+        unnamed = set()
+        for publisher in self._node.get_publishers_info_by_topic(self.topic):
+            gid = bytes(publisher.endpoint_gid)
+            if publisher.node_name == UNKNOWN_NODE:
+                unnamed.add(gid)
+                if gid not in self._unnamed:
+                    continue  # DDS tells the name a little later, or never
+            cause, problem = self._problem_of(publisher)
+            if problem:
+                self._warnings.report(cause, f"{self.topic}: {problem}")
+        self._unnamed = unnamed
+
+    def _problem_of(self, publisher: TopicEndpointInfo) -> tuple[str, str]:
+        if publisher.topic_type != self._type_name:
+            return "wrong type", (
+                f"node {publisher.node_name} publishes {publisher.topic_type}, expected "
+                f"{self._type_name}; remap image to an image topic, or set image_transport"
+            )
+        # With "auto" best effort is always possible, and chosen where it is needed.
+        asked = self._overrides.profile(reliable=self._reliability == "reliable")
+        compatibility, reason = qos_check_compatible(publisher.qos_profile, asked)
+        if compatibility != QoSCompatibility.ERROR:
+            return "", ""
+        return "incompatible qos", (
+            f"none of the images of node {publisher.node_name} arrive "
+            f"({reason.removeprefix('ERROR: ').strip(' ;')}); set the parameter reliability to "
+            f"'auto' and give no qos_overrides.{self.topic}.subscription.*, or let the node offer "
+            "more"
         )
 
     def _subscribe(self, choice: ReliabilityChoice) -> None:
@@ -147,29 +193,15 @@ class ImageSubscription:
             self._type,
             self.topic,
             self._receive,
-            image_qos(reliable=choice.reliable),
+            self._overrides.profile(reliable=choice.reliable),
             raw=True,
+            qos_overriding_options=self._overrides.options(),
             event_callbacks=SubscriptionEventCallbacks(
                 matched=lambda _: self._recheck.reset(),
-                incompatible_qos=self._on_incompatible_qos,
+                incompatible_qos=lambda _: self._recheck.reset(),
                 message_lost=self._on_message_lost,
             ),
         )
-
-    def _on_incompatible_qos(self, _: object) -> None:
-        if self._reliability == "reliable":
-            names = [
-                publisher.node_name
-                for publisher in self._node.get_publishers_info_by_topic(self.topic)
-                if publisher.qos_profile.reliability != ReliabilityPolicy.RELIABLE
-            ]
-            self._warnings.report(
-                "incompatible qos",
-                f"{self.topic}: node {', '.join(names)} offers best effort only and the "
-                "parameter reliability is 'reliable', so none of its images arrive; set it to "
-                "'auto'",
-            )
-        self._recheck.reset()
 
     def _on_message_lost(self, event: object) -> None:
         frames = int(event.total_count_change)  # type: ignore[attr-defined]
