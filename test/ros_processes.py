@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -143,9 +143,10 @@ def start_node(
     environment: Mapping[str, str],
     parameters: Mapping[str, object] | None = None,
     remappings: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "yolact_ros.ros.node"),
 ) -> Process:
-    """yolact_node under ``name``, its output in ``folder``."""
-    command = [sys.executable, "-m", "yolact_ros.ros.node", "--ros-args", "-r", f"__node:={name}"]
+    """yolact_node under ``name``, its output in ``folder``; or another program that runs it."""
+    command = [sys.executable, *program, "--ros-args", "-r", f"__node:={name}"]
     for topic, target in (remappings or {}).items():
         command += ["-r", f"{topic}:={target}"]
     for parameter, value in (parameters or {}).items():
