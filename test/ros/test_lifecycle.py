@@ -12,6 +12,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from lifecycle_rounds import Usage, live_rounds
 from ros_client import RosClient
 from ros_processes import CameraProcess, start_node
 from yolact_ros.msg import InstanceArray
@@ -100,6 +101,27 @@ def test_the_whole_life_of_a_node(
         assert client.change_state(node, "shutdown")
         assert process.wait() == 0
         assert "Traceback" not in process.output
+
+
+def test_a_cleanup_frees_what_the_node_held_and_rounds_leave_nothing_behind(
+    client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    """benchmarks/lifecycle_leak.py does a hundred rounds with the bundled model."""
+    node = "round"
+    parameters = {"autostart": False, "model": str(tiny_model)}
+    with start_node(node, tmp_path, ros_env, parameters, {"image": "/round"}) as process:
+        client.wait_for_state(node, "unconfigured")
+        before = Usage.of(process, client, node)
+        rounds = list(live_rounds(client, process, node, "/round", 4))
+    first, last = rounds[1].clean, rounds[-1].clean
+    assert rounds[-1].active.threads >= before.threads + 3
+    # Fast DDS and torch start a thread of their own at the first round.
+    assert last.threads <= before.threads + 2
+    assert last.descriptors <= before.descriptors + 2
+    assert (last.threads, last.descriptors) == (first.threads, first.descriptors)
+    network_mib = tiny_model.stat().st_size / 2**20
+    assert rounds[-1].active.heap_mib > last.heap_mib + 0.8 * network_mib
+    assert last.heap_mib - first.heap_mib < 0.5 * network_mib
 
 
 def nan_weights(source: Path, target: Path) -> None:

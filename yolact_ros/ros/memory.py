@@ -8,7 +8,13 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["device_memory_bytes", "resident_memory_bytes", "tune_malloc"]
+__all__ = [
+    "device_memory_bytes",
+    "heap_bytes",
+    "resident_memory_bytes",
+    "return_free_memory",
+    "tune_malloc",
+]
 
 # <malloc.h> of glibc.
 M_TRIM_THRESHOLD = -1
@@ -41,6 +47,55 @@ def tune_malloc() -> bool:
     )
     accepted = [mallopt(option, value) == 1 for option, value in settings]
     return all(accepted)
+
+
+def return_free_memory() -> bool:
+    """Give memory that was freed back to the system, though :func:`tune_malloc` keeps it.
+
+    Returns:
+        False where the C library cannot, or had none.
+    """
+    try:
+        malloc_trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return False
+    malloc_trim.argtypes = (ctypes.c_size_t,)
+    malloc_trim.restype = ctypes.c_int
+    return bool(malloc_trim(0))
+
+
+class _HeapStatistics(ctypes.Structure):
+    """struct mallinfo2 of glibc's <malloc.h>."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        )
+    )
+
+
+def heap_bytes() -> int:
+    """Memory that the process has allocated and not freed; 0 where the C library does not say.
+
+    Unlike :func:`resident_memory_bytes` it has no part in what the allocator keeps for later.
+    """
+    try:
+        mallinfo2 = ctypes.CDLL(None).mallinfo2  # glibc 2.33
+    except (AttributeError, OSError):
+        return 0
+    mallinfo2.restype = _HeapStatistics
+    statistics = mallinfo2()
+    return int(statistics.uordblks + statistics.hblkhd)
 
 
 def resident_memory_bytes() -> int:

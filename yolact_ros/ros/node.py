@@ -18,7 +18,12 @@ from std_srvs.srv import SetBool
 from yolact_ros.errors import YolactError
 from yolact_ros.ros.diagnostics import CameraReport, NodeReport, camera_status, node_status
 from yolact_ros.ros.faults import FaultLog
-from yolact_ros.ros.memory import device_memory_bytes, resident_memory_bytes, tune_malloc
+from yolact_ros.ros.memory import (
+    device_memory_bytes,
+    heap_bytes,
+    resident_memory_bytes,
+    tune_malloc,
+)
 from yolact_ros.ros.parameter_server import ParameterServer
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.pipeline import Pipeline
@@ -237,6 +242,7 @@ class YolactNode(LifecycleNode):
         values += [
             ("segment requests", self._segment.answered),
             ("process memory (MiB)", resident_memory_bytes() // MEBIBYTE),
+            ("heap in use (MiB)", f"{heap_bytes() / MEBIBYTE:.1f}"),
             ("shared memory segment", f"{segment_bytes} bytes" if segment_bytes else "default"),
         ]
         return NodeReport(

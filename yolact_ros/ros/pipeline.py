@@ -15,6 +15,7 @@ from yolact_ros.ros.camera import Camera, ReceivedFrame
 from yolact_ros.ros.engine import Engine
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.frame_processor import FrameProcessor
+from yolact_ros.ros.memory import return_free_memory
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.segment import SegmentRequest, SegmentService
 from yolact_ros.ros.views import ViewFrame
@@ -50,7 +51,7 @@ class Pipeline:
     ) -> None:
         self._live = live
         self._segment = segment
-        self._context = node.context
+        self._node = node
         self._faults = faults
         self._subscribable = False
         self.engine = Engine(fixed, live())
@@ -120,7 +121,11 @@ class Pipeline:
         self._builder.stop()
         for camera in self.cameras:
             camera.destroy()
+        # rclpy keeps a weak reference to everything that was ever created.
+        entities = self._node.default_callback_group.entities
+        entities.difference_update([entity for entity in entities if entity() is None])
         self.engine.close()
+        return_free_memory()
 
     def _start_frames(self) -> _FrameWorker:
         worker: _FrameWorker = SlotWorker("yolact frames", self._work, self._report)
@@ -156,7 +161,7 @@ class Pipeline:
             self._faults.report("input size", f"input_size stays at {sizes}: {error}")
 
     def _report(self, error: Exception) -> None:
-        if not self._context.ok():
+        if not self._node.context.ok():
             return  # a signal ended ROS while this thread was publishing
         name = threading.current_thread().name
         self._faults.report("internal", f"{name}: {type(error).__name__}: {error}")
