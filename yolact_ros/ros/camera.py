@@ -21,6 +21,11 @@ __all__ = ["Camera", "FrameSink", "ReceivedFrame"]
 
 SILENCE_WARNING_S = 5.0
 WARNING_PERIOD_S = 15.0
+STAMP_PROBLEMS = {
+    "zero stamp": "its images have no age; let the camera's driver stamp them",
+    "stamp ran backwards": "a bag that starts again? Ages count from here on",
+    "no clock": "use_sim_time is set and nobody publishes /clock; play the bag with --clock",
+}
 
 
 @dataclass(frozen=True)
@@ -145,11 +150,14 @@ class Camera:
 
     def age_ms(self, header: MessageHeader, frame: ReceivedFrame) -> float:
         """Reception minus stamp in milliseconds; a stamp that cannot be right is reported."""
-        reading = self.stamps.read(header.stamp_ns, frame.received_clock_ns)
+        reading = self.stamps.read(
+            header.stamp_ns, frame.received_clock_ns, simulated=self._clock.ros_time_is_active
+        )
         if reading.problem:
+            explanation = STAMP_PROBLEMS[reading.problem]
             self.warnings.report(
                 reading.problem,
-                f"{self.topic}: {reading.problem}, {header.stamp_ns / 1e9:.3f} s",
+                f"{self.topic}: {reading.problem}, {header.stamp_ns / 1e9:.3f} s; {explanation}",
             )
         return reading.age_ms
 
