@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "test")]
@@ -77,7 +78,7 @@ def main() -> int:
     parameters: dict[str, object] = {"model": arguments.model, "autostart": False}
     for text in arguments.parameters:
         name, _, value = text.partition(":=")
-        parameters[name] = value
+        parameters[name] = yaml.safe_load(value)
     domain_id, lock = reserve_domain()
     client = RosClient(domain_id)
     rounds: list[Round] = []

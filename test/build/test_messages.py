@@ -15,6 +15,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2; ./dev test brings it")
 
 from rclpy.serialization import deserialize_message, serialize_message
 from yolact_ros.msg import FrameReport, Instance, InstanceArray, InstanceMask
+from yolact_ros.srv import Segment
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,11 +78,23 @@ def test_constants_keep_their_values() -> None:
     ] == [0, 1, 2, 4, 8]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "msg").glob("*.msg")), ids=lambda path: path.stem)
+def test_the_service_takes_an_image_and_answers_with_instances() -> None:
+    assert Segment.Request.get_fields_and_field_types() == {"image": "sensor_msgs/Image"}
+    assert list(Segment.Response.get_fields_and_field_types().items()) == [
+        ("success", "boolean"),
+        ("message", "string"),
+        ("result", "yolact_ros/InstanceArray"),
+    ]
+
+
+INTERFACES = sorted([*(ROOT / "msg").glob("*.msg"), *(ROOT / "srv").glob("*.srv")])
+
+
+@pytest.mark.parametrize("path", INTERFACES, ids=lambda path: path.stem)
 def test_every_field_and_constant_has_its_own_comment(path: Path) -> None:
     lines = path.read_text().splitlines()
     for number, line in enumerate(lines):
-        if line and not line.startswith("#"):
+        if line and not line.startswith(("#", "---")):
             assert lines[number - 1].startswith("#"), f"{path.name}: no comment above {line!r}"
             if line.endswith("_ms"):
                 assert "milliseconds" in " ".join(lines[number - 2 : number]), line
@@ -135,8 +148,10 @@ def installed_site() -> Path:
 def import_report(python_path: list[Path]) -> list[str]:
     """Where a fresh interpreter finds the package and its messages with that PYTHONPATH."""
     program = (
-        "import yolact_ros, yolact_ros.config, yolact_ros.msg, rclpy.serialization as wire\n"
+        "import yolact_ros, yolact_ros.config, yolact_ros.msg, yolact_ros.srv\n"
+        "import rclpy.serialization as wire\n"
         "wire.serialize_message(yolact_ros.msg.InstanceArray())\n"
+        "wire.serialize_message(yolact_ros.srv.Segment.Request())\n"
         "for module in (yolact_ros, yolact_ros.config, yolact_ros.msg): print(module.__file__)\n"
         "print(yolact_ros.__version__)"
     )

@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 import yolact_ros
 
 ROOT = Path(__file__).parents[2]
@@ -26,11 +28,14 @@ def test_the_version_is_the_same_for_colcon_and_pip() -> None:
     assert project()["dynamic"] == ["version"]
 
 
-def test_every_message_is_generated() -> None:
+@pytest.mark.parametrize("kind", ["msg", "srv"])
+def test_every_interface_is_generated(kind: str) -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text()
-    assert sorted(re.findall(r'"(msg/\w+\.msg)"', cmake)) == sorted(
-        f"msg/{path.name}" for path in (ROOT / "msg").glob("*.msg")
+    generated = re.findall(rf'"({kind}/\w+\.{kind})"', cmake)
+    assert sorted(generated) == sorted(
+        f"{kind}/{path.name}" for path in (ROOT / kind).glob(f"*.{kind}")
     )
+    assert generated
 
 
 def imported_packages(folder: Path) -> set[str]:

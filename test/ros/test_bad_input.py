@@ -13,9 +13,12 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 from rclpy.serialization import serialize_message
 from ros_camera import HEIGHT_PX, HandCamera, image_message
 from ros_client import RosClient
-from ros_fixtures import NODE
+from ros_fixtures import NODE, TINY_CLASSES, TINY_INPUT_SIZE_PX
 from ros_processes import Process
 from sensor_msgs.msg import Image
+
+from yolact_ros.ros.parameter_spec import ParameterSpec
+from yolact_ros.ros.parameters import PARAMETERS
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,46 @@ def test_a_bad_value_is_refused_with_the_reason_and_the_old_one_stays(
     assert not result.successful
     assert reason in result.reason
     assert client.get_parameter(NODE, name) == before
+
+
+def another_value(spec: ParameterSpec) -> object:
+    """One that the tiny model can have."""
+    special = {"classes": [TINY_CLASSES[1]], "input_size": [2 * TINY_INPUT_SIZE_PX]}
+    if spec.name in special:
+        return special[spec.name]
+    if spec.choices:
+        return next(choice for choice in spec.choices if choice != spec.default)
+    if isinstance(spec.default, bool):
+        return not spec.default
+    assert spec.high is not None
+    return type(spec.default)((spec.default + spec.high) / 2)
+
+
+@pytest.mark.parametrize(
+    "spec", [spec for spec in PARAMETERS if spec.change == "live"], ids=lambda spec: spec.name
+)
+def test_every_live_parameter_can_be_set_between_two_frames(
+    camera: HandCamera, spec: ParameterSpec
+) -> None:
+    client = camera.client
+
+    def segment_fresh_image() -> None:
+        message = image_message()
+        message.header.stamp = client.node.get_clock().now().to_msg()
+        camera.segment(message)
+
+    before, other = client.get_parameter(NODE, spec.name), another_value(spec)
+    assert other != before
+    result = client.set_parameter(NODE, spec.name, other)
+    assert result.successful, result.reason
+    assert client.get_parameter(NODE, spec.name) == other
+    segment_fresh_image()
+    wrong = client.set_parameter(NODE, spec.name, True if other is not True else "true")
+    assert not wrong.successful
+    assert spec.name in wrong.reason
+    assert client.get_parameter(NODE, spec.name) == other
+    assert client.set_parameter(NODE, spec.name, before).successful
+    segment_fresh_image()
 
 
 def test_refused_values_are_counted(running_node: Process, client: RosClient) -> None:

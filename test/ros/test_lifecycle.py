@@ -124,6 +124,24 @@ def test_a_cleanup_frees_what_the_node_held_and_rounds_leave_nothing_behind(
     assert last.heap_mib - first.heap_mib < 0.5 * network_mib
 
 
+def test_int8_that_cannot_be_had_is_refused_with_the_cure(
+    client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    node = "quantised"
+    parameters = {"autostart": False, "model": str(tiny_model), "precision": "int8"}
+    with start_node(node, tmp_path, ros_env, parameters) as process:
+        for runtime, reason in (
+            ("eager", "runtime openvino has int8"),
+            ("openvino", "needs images to calibrate on"),
+        ):
+            assert client.set_parameter(node, "runtime", runtime).successful
+            assert not client.change_state(node, "configure")
+            assert reason in client.diagnostics(node, "node")["message"]
+        for name, value in (("precision", "fp32"), ("runtime", "eager")):
+            assert client.set_parameter(node, name, value).successful
+        assert client.change_state(node, "configure"), process.output
+
+
 def nan_weights(source: Path, target: Path) -> None:
     import torch
 
