@@ -121,6 +121,7 @@ def test_a_cleanup_frees_what_the_node_held_and_rounds_leave_nothing_behind(
     assert (last.threads, last.descriptors) == (first.threads, first.descriptors)
     network_mib = tiny_model.stat().st_size / 2**20
     assert rounds[-1].active.heap_mib > last.heap_mib + 0.8 * network_mib
+    assert rounds[-1].active.memory_mib > last.memory_mib + 0.5 * network_mib
     assert last.heap_mib - first.heap_mib < 0.5 * network_mib
 
 

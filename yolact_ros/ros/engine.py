@@ -121,6 +121,7 @@ class Engine:
             return
         self._asked_px = sizes_px
         if sizes_px == self.input_sizes_px:
+            self.left_out = {}
             return
         # All anew: a predictor in use must not be warmed up at the same time.
         rungs = self._open(live)
@@ -149,13 +150,15 @@ class Engine:
             the instances, what the stages took, and the side of the network input in pixels.
 
         Raises:
-            As :meth:`Predictor.predict`.
+            DeviceMemoryError: the device has no memory left.
+            Else as :meth:`Predictor.predict`.
         """
         size_px, predictor = next(iter(self._current().predictors.items()))
         settings = predictor.settings
         predictor.settings = self._settings(live, masks=True)
         try:
-            return *predictor.predict_timed(image_bgr), size_px
+            with _memory_errors(self._device, size_px):
+                return *predictor.predict_timed(image_bgr), size_px
         finally:
             predictor.settings = settings
 
@@ -211,7 +214,7 @@ class Engine:
                     left_out[size_px] = str(error)
             best_first = dict(reversed(predictors.items()))
             rungs = Rungs(best_first, live, runtime, masks=live.mask_encoding != "none")
-            with _memory_errors(self._device, max(predictors)):
+            with _memory_errors(self._device, next(iter(best_first))):
                 rungs.budgeted.warm_up()
         except BaseException:
             for predictor in predictors.values():

@@ -13,6 +13,7 @@ __all__ = [
     "heap_bytes",
     "resident_memory_bytes",
     "return_free_memory",
+    "share_one_arena",
     "tune_malloc",
 ]
 
@@ -20,6 +21,7 @@ __all__ = [
 M_TRIM_THRESHOLD = -1
 M_TOP_PAD = -2
 M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
 MMAP_THRESHOLD_BYTES = 32 << 20  # glibc before 2.35 takes no more; 3840x2160x3 bytes are less
 TRIM_THRESHOLD_BYTES = 2**31 - 1
 TOP_PAD_BYTES = 64 << 20
@@ -34,19 +36,35 @@ def tune_malloc() -> bool:
     Returns:
         False where the C library has no such settings or refuses them.
     """
+    settings = (
+        (M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES),
+        (M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES),
+        (M_TOP_PAD, TOP_PAD_BYTES),
+    )
+    accepted = [_mallopt(option, value) for option, value in settings]
+    return all(accepted)
+
+
+def share_one_arena() -> bool:
+    """Let all threads that start from now on allocate from the same memory.
+
+    Otherwise each keeps the most that it ever used, which :func:`return_free_memory` cannot give
+    back: with the bundled model a node held 530 MiB after twenty lives instead of 360.
+
+    Returns:
+        False where the C library has no such setting or refuses it.
+    """
+    return _mallopt(M_ARENA_MAX, 1)
+
+
+def _mallopt(option: int, value: int) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
     mallopt.argtypes = (ctypes.c_int, ctypes.c_int)
     mallopt.restype = ctypes.c_int
-    settings = (
-        (M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES),
-        (M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES),
-        (M_TOP_PAD, TOP_PAD_BYTES),
-    )
-    accepted = [mallopt(option, value) == 1 for option, value in settings]
-    return all(accepted)
+    return int(mallopt(option, value)) == 1
 
 
 def return_free_memory() -> bool:

@@ -22,6 +22,7 @@ from yolact_ros.ros.memory import (
     device_memory_bytes,
     heap_bytes,
     resident_memory_bytes,
+    share_one_arena,
     tune_malloc,
 )
 from yolact_ros.ros.parameter_server import ParameterServer
@@ -261,6 +262,7 @@ def main(args: Sequence[str] | None = None) -> int:
         the process's exit code: 0.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    share_one_arena()  # before ROS starts its threads
     node = None
     try:
         rclpy.init(args=None if args is None else list(args))
