@@ -90,6 +90,7 @@ def test_without_one_auto_goes_on_choosing_though_the_parameters_are_there(
         )
         publisher.publish(image_message())  # once, perhaps before the node subscribes to it
         client.spin_until(lambda: answers, "the answer to an image from before")
+        assert subscription_of(client, topic).reliability == ReliabilityPolicy.RELIABLE
         values = client.diagnostics(node)
         assert values["delivery"] == (
             "reliable: images from before it come by reliable delivery only; "
