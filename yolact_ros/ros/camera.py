@@ -88,7 +88,7 @@ class Camera:
         self._instances = node.create_lifecycle_publisher(
             InstanceArray, f"{prefix}/instances", result_qos()
         )
-        self.views = ViewPublishers(node, prefix)
+        self.views = ViewPublishers(node, prefix, base)
 
     @property
     def label(self) -> str:
@@ -108,6 +108,7 @@ class Camera:
     def close(self) -> None:
         """Unsubscribe."""
         self.subscription.close()
+        self.views.close()
         self._queue = None
 
     def destroy(self) -> None:
@@ -151,6 +152,7 @@ class Camera:
     def tick(self) -> None:
         """Look after the subscription once a second; executor thread only."""
         self.subscription.tick()
+        self.views.tick()
         quiet_s = self.statistics.quiet_s()
         if self._queue is None or quiet_s < SILENCE_WARNING_S:
             return

@@ -49,6 +49,7 @@ class Pipeline:
         self._context = node.context
         self._faults = faults
         self._running: tuple[_FrameWorker, _ViewWorker] | None = None
+        self._announced_threshold = 0.0
         self.engine = Engine(fixed, live())
         self._builder: _Builder = SlotWorker("yolact input sizes", self._build, self._report)
         self._builder.start()
@@ -76,6 +77,7 @@ class Pipeline:
         frames.start()
         views.start()
         self._running = (frames, views)
+        self._announce()
         self.subscribe(subscribed)
 
     def subscribe(self, subscribed: bool) -> None:
@@ -111,6 +113,8 @@ class Pipeline:
     def prepare(self, live: LiveParameters) -> None:
         """Begin to warm up the input sizes of these parameters, if they are other ones."""
         self._builder.slots.put("input size", live, time.monotonic())
+        if self._running is not None and live.score_threshold != self._announced_threshold:
+            self._announce()
 
     def close(self) -> None:
         """Stop, and free publishers, network and device memory."""
@@ -119,6 +123,11 @@ class Pipeline:
         for camera in self.cameras:
             camera.destroy()
         self.engine.close()
+
+    def _announce(self) -> None:
+        self._announced_threshold = self._live().score_threshold
+        for camera in self.cameras:
+            camera.views.announce(self.engine.class_names, self._announced_threshold)
 
     def _build(self, taken: TakenItem[str, LiveParameters]) -> None:
         try:
