@@ -121,20 +121,6 @@ def test_the_transport_profile_is_set_unless_the_user_has_one(
     assert launch_file.set_transport(LaunchContext({"fastdds_profile": profile})) == []
 
 
-def test_rviz_shows_topics_that_the_node_has() -> None:
-    pytest.importorskip("rclpy", reason="ROS 2 is not here")
-    import yaml
-
-    from yolact_ros.ros.views import VIEWS
-
-    displays = yaml.safe_load((REPOSITORY / "config" / "yolact.rviz").read_text())[
-        "Visualization Manager"
-    ]["Displays"]
-    topics = {display["Topic"]["Value"] for display in displays}
-    own = {f"/yolact/{view.topic}" for view in VIEWS}
-    assert topics - {"/image"} <= own
-
-
 def test_launched_for_real_the_node_becomes_active(
     tiny_model: Path, domain_id: int, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

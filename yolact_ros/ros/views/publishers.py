@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -58,10 +58,16 @@ class ViewPublishers:
             if publisher.get_subscription_count() > 0
         )
 
-    def publish(self, frame: ViewFrame) -> None:
-        """Render and publish the views that have subscribers."""
+    def publish(self, frame: ViewFrame, wait: Callable[[], object] = lambda: None) -> None:
+        """Render and publish the views that have subscribers.
+
+        Args:
+            frame: to show.
+            wait: called before each view; returns when it may be made.
+        """
         for _, render, publisher in self._publishers:
             if publisher.get_subscription_count() > 0:
+                wait()
                 publisher.publish(render(frame))
 
     def announce(self, class_names: Sequence[str], score_threshold: float) -> None:
