@@ -13,7 +13,9 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
+from ros_camera import HandCamera, image_message
 from ros_client import RosClient
+from ros_fixtures import NODE
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -23,7 +25,7 @@ from yolact_ros.ros.views import ViewFrame, ViewPublishers, markers, pictures
 from yolact_ros.ros.views import frame as frame_module
 from yolact_ros.structures import MaskCrop, Prediction
 
-NODE = "viewed"
+VIEWED = "viewed"
 IMAGE_TOPIC = "/eye/image_raw"
 WIDTH_PX, HEIGHT_PX = 640, 480
 NAMES = ("person", "dog")
@@ -67,7 +69,7 @@ class Viewed:
 
     def __init__(self, client: RosClient) -> None:
         self.client = client
-        self.node = LifecycleNode(NODE, context=client.context)
+        self.node = LifecycleNode(VIEWED, context=client.context)
         self._executor = SingleThreadedExecutor(context=client.context)
         self._executor.add_node(self.node)
         self.views = ViewPublishers(self.node, "~", IMAGE_TOPIC)
@@ -76,7 +78,7 @@ class Viewed:
         self._subscriptions: dict[str, Any] = {}
 
     def look_at(self, topic: str) -> list[Any]:
-        messages, subscription = self.client.collect(TOPICS[topic], f"/{NODE}/{topic}")
+        messages, subscription = self.client.collect(TOPICS[topic], f"/{VIEWED}/{topic}")
         self._subscriptions[topic] = subscription
         self.client.spin_until(lambda: topic in self.wanted, f"{topic} to be wanted")
         return messages
@@ -294,3 +296,27 @@ def test_label_images_of_more_than_255_instances_have_16_bits(viewed: Viewed) ->
     labels = np.frombuffer(image.data, "<u2").reshape(HEIGHT_PX, WIDTH_PX)
     assert labels.max() == 300
     assert labels[0, 0] == 1
+
+
+def test_a_node_that_sends_no_masks_still_shows_them(camera: HandCamera) -> None:
+    client = camera.client
+    assert client.set_parameter(NODE, "mask_encoding", "none").successful
+    labels, label_subscription = client.collect(Image, f"/{NODE}/label_image")
+    arrays, marker_subscription = client.collect(MarkerArray, f"/{NODE}/markers")
+
+    def shown() -> bool:
+        camera.publisher.publish(image_message(70))
+        client.spin_for(0.1)
+        return bool(labels and arrays and max(labels[-1].data) > 0)
+
+    try:
+        client.spin_until(shown, "label image and markers with masks")
+        instances = camera.segment(image_message(71)).instances
+        assert instances
+        assert all(instance.mask.encoding == 0 for instance in instances)
+        assert {marker.ns for marker in arrays[-1].markers} == set(markers.NAMESPACES)
+        assert arrays[-1].markers[0].header.frame_id == "camera_optical_frame"
+    finally:
+        for subscription in (label_subscription, marker_subscription):
+            client.node.destroy_subscription(subscription)
+        assert client.set_parameter(NODE, "mask_encoding", "bits").successful
