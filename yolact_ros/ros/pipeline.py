@@ -21,8 +21,8 @@ from yolact_ros.ros.views import ViewFrame
 __all__ = ["Pipeline"]
 
 # How long a frame's views wait for pauses of the network before they are drawn beside it. A lower
-# priority of their thread would be worse: descheduled while it holds the interpreter, it made
-# frames 25 % slower on a loaded machine.
+# priority of their thread would not do: descheduled while it holds the interpreter, it stops the
+# network's thread as well.
 VIEWS_PATIENCE_S = 0.1
 
 

@@ -37,7 +37,7 @@ LIFETIME_S = 1
 MASK_ALPHA = 0.45
 # Sizes in pixels of an image whose shorter side has 480; they grow with it, as in the overlay.
 REFERENCE_SIDE_PX = 480
-TOLERANCE_PX = 1.0
+TOLERANCE_PX = 1.5
 OUTLINE_PX = 2.5
 BOX_PX = 1.2
 LETTER_PX = 22.0
