@@ -19,6 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 from yolact_ros.msg import InstanceArray
 
+from yolact_ros.ros.views import VIEWS
 from yolact_ros.ros.views.markers import NAMESPACES
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -127,3 +128,9 @@ def test_foxglove_shows_topics_and_fields_that_exist(topics: dict[str, str]) -> 
         "/yolact/instances.report.total_ms",
         "/yolact/instances.report.budget_ms",
     } <= seen
+
+
+def test_the_document_lists_every_view() -> None:
+    document = (CONFIG.parent / "docs" / "views.md").read_text()
+    topics = [view.topic for view in VIEWS] + ["detections", "label_info"]
+    assert [topic for topic in topics if f"| `~/{topic}` |" not in document] == []
