@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -100,8 +101,10 @@ def _colcon_build(base: Path) -> None:
     command = [
         *("colcon", "--log-base", str(base / "log"), "build"),
         *("--base-paths", str(base / "src"), "--build-base", str(base / "build")),
-        *("--install-base", str(base / "install"), "--cmake-args", "-G", "Ninja"),
+        *("--install-base", str(base / "install"), "--cmake-args"),
         *("-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={sys.executable}"),
     ]
+    if shutil.which("ninja"):
+        command += ["-G", "Ninja"]
     built = subprocess.run(command, cwd=base, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
