@@ -16,6 +16,7 @@ ROS_MODULES = {
     "std_msgs",
     "std_srvs",
     "visualization_msgs",
+    "geometry_msgs",
     "vision_msgs",
     "diagnostic_msgs",
     "lifecycle_msgs",

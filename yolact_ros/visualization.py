@@ -13,7 +13,7 @@ from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.palette import Color, PaletteName, instance_colors_bgr
 from yolact_ros.structures import MaskCrop, Prediction
 
-__all__ = ["draw_overlay", "label_image"]
+__all__ = ["caption", "draw_overlay", "label_image"]
 
 Rectangle = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom exclusive."""
@@ -78,12 +78,18 @@ def draw_overlay(
         left, top, right, bottom = (round(float(v)) for v in prediction.boxes_xyxy[index])
         cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colors[index], 1)
     taken: list[Rectangle] = []
-    for index, class_id in enumerate(class_ids):
-        name = class_names[class_id] if class_id < len(class_names) else f"class {class_id}"
-        text = f"{name} {prediction.scores[index]:.2f}"
+    for index in range(len(prediction)):
+        text = caption(prediction, index, class_names)
         left, top = (round(float(v)) for v in prediction.boxes_xyxy[index, :2])
         taken.append(_label(picture, text, (left, top), colors[index], FONT_SCALE * scale, taken))
     return picture
+
+
+def caption(prediction: Prediction, index: int, class_names: Sequence[str]) -> str:
+    """Class name and score of an instance, for people."""
+    class_id = int(prediction.class_ids[index])
+    name = class_names[class_id] if class_id < len(class_names) else f"class {class_id}"
+    return f"{name} {prediction.scores[index]:.2f}"
 
 
 def label_image(prediction: Prediction) -> NDArray[np.uint8] | NDArray[np.uint16]:

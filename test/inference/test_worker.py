@@ -58,3 +58,24 @@ def test_stop_finishes_the_item_in_hand_and_hands_back_the_waiting_one() -> None
 
 def test_a_worker_that_never_started_can_be_stopped() -> None:
     assert SlotWorker("test", lambda taken: None, lambda error: None).stop() == []
+
+
+def test_others_can_wait_for_a_pause_between_items() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def handle(taken: TakenItem[str, int]) -> None:
+        begun.set()
+        assert go_on.wait(TIMEOUT_S)
+
+    worker = SlotWorker("test", handle, lambda error: None)
+    assert not worker.wait_until_idle(-1.0)
+    worker.start()
+    assert worker.wait_until_idle(TIMEOUT_S)
+    worker.slots.put("camera", 1, deadline=0.0)
+    assert begun.wait(TIMEOUT_S)
+    assert not worker.wait_until_idle(0.0)
+    assert not worker.wait_until_idle(0.05)
+    go_on.set()
+    assert worker.wait_until_idle(TIMEOUT_S)
+    worker.stop()
+    assert worker.wait_until_idle(0.0)

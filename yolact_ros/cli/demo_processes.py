@@ -52,6 +52,11 @@ class Child:
             if output is not None:
                 output.close()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def exit_code(self) -> int | None:
         """None while it runs; negative if a signal ended it."""
         return self._process.poll()

@@ -32,11 +32,19 @@ class SlotWorker(Generic[Key, Item]):
         self._handle = handle
         self._failed = failed
         self._stopping = threading.Event()
+        self._idle = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin; once."""
         self._thread.start()
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Wait until nothing is in hand nor waiting; False if that took too long.
+
+        For other threads: work that begins now does not compete with this worker's.
+        """
+        return self._idle.wait(max(timeout_s, 0.0))
 
     def stop(self) -> list[TakenItem[Key, Item]]:
         """Finish the item in hand and end the thread.
@@ -52,11 +60,15 @@ class SlotWorker(Generic[Key, Item]):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            if not len(self.slots):
+                self._idle.set()
             taken = self.slots.take(WAIT_S)
             if taken is None:
                 continue
+            self._idle.clear()
             try:
                 self._handle(taken)
             except Exception as error:  # one bad frame must not stop the node
                 if not self._stopping.is_set():
                     self._failed(error)
+        self._idle.set()

@@ -93,7 +93,7 @@ class Camera:
         self._instances = node.create_lifecycle_publisher(
             InstanceArray, f"{prefix}/instances", result_qos()
         )
-        self.views = ViewPublishers(node, prefix)
+        self.views = ViewPublishers(node, prefix, base)
 
     @property
     def label(self) -> str:
@@ -118,6 +118,7 @@ class Camera:
     def close(self) -> None:
         """Unsubscribe."""
         self.subscription.close()
+        self.views.close()
         self._put = None
 
     def destroy(self) -> None:
@@ -164,6 +165,7 @@ class Camera:
     def tick(self) -> None:
         """Look after the subscription once a second; executor thread only."""
         self.subscription.tick()
+        self.views.tick()
         quiet_s = self.statistics.quiet_s()
         if self._put is None or quiet_s < SILENCE_WARNING_S:
             return

@@ -88,7 +88,8 @@ class FrameProcessor:
         camera.count_replaced(replaced)
         live = self._live()
         views_wanted = camera.views.wanted()
-        predictor = self._engine.ready(live, masks=views_wanted or live.mask_encoding != "none")
+        masks = live.mask_encoding != "none" or any(view.uses_masks for view in views_wanted)
+        predictor = self._engine.ready(live, masks=masks)
         plan = predictor.begin(
             received.received_ns / NS_PER_MS,
             source=camera.name,

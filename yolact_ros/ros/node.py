@@ -32,6 +32,7 @@ from yolact_ros.ros.qos import result_qos, shared_memory_segment_bytes
 from yolact_ros.ros.segment import SegmentService
 from yolact_ros.ros.spinning import spin
 from yolact_ros.ros.statistics import StatisticsSnapshot
+from yolact_ros.ros.views import VISION_MSGS_INSTALLED
 
 __all__ = ["YolactNode", "main"]
 
@@ -109,6 +110,10 @@ class YolactNode(LifecycleNode):
             f"{engine.description.device}, {engine.description.runtime}, "
             f"ready in {time.monotonic() - begun_s:.1f} s"
         )
+        if not VISION_MSGS_INSTALLED:
+            self.get_logger().info(
+                "vision_msgs is not installed: there is no ~/detections and no ~/label_info"
+            )
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

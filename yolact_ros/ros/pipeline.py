@@ -22,6 +22,11 @@ from yolact_ros.ros.views import ViewFrame
 
 __all__ = ["Pipeline"]
 
+# How long a frame's views wait for pauses of the network before they are drawn beside it. A lower
+# priority of their thread would not do: descheduled while it holds the interpreter, it stops the
+# network's thread as well.
+VIEWS_PATIENCE_S = 0.2
+
 
 class Pipeline:
     """Exists while the node is configured; takes images between :meth:`start` and :meth:`stop`.
@@ -54,6 +59,7 @@ class Pipeline:
         self._node = node
         self._faults = faults
         self._subscribable = False
+        self._announced_threshold = 0.0
         self.engine = Engine(fixed, live())
         for reason in self.engine.left_out.values():
             faults.report("memory", f"an input_size is left out: {reason}")
@@ -72,13 +78,14 @@ class Pipeline:
         )
         self._builder: _Builder = SlotWorker("yolact input sizes", self._build, self._report)
         self._builder.start()
-        self._views: _ViewWorker = SlotWorker("yolact views", _publish_views, self._report)
+        self._views: _ViewWorker = SlotWorker("yolact views", self._draw, self._report)
         self._views.start()
         self._frames = self._start_frames()
 
     def start(self, *, subscribed: bool) -> None:
         """Subscribe to the cameras unless switched off."""
         self._subscribable = True
+        self._announce()
         self.subscribe(subscribed)
 
     def subscribe(self, subscribed: bool) -> None:
@@ -111,6 +118,8 @@ class Pipeline:
     def prepare(self, live: LiveParameters) -> None:
         """Begin to warm up the input sizes of these parameters, if they are other ones."""
         self._builder.slots.put("input size", live, time.monotonic())
+        if self._subscribable and live.score_threshold != self._announced_threshold:
+            self._announce()
 
     def close(self) -> None:
         """Stop, and free publishers, network and device memory."""
@@ -153,6 +162,17 @@ class Pipeline:
     def _show(self, camera: Camera, frame: ViewFrame) -> None:
         self._views.slots.put(camera, frame, time.monotonic())
 
+    def _draw(self, taken: TakenItem[Camera, ViewFrame]) -> None:
+        deadline_s = time.monotonic() + VIEWS_PATIENCE_S
+        taken.key.views.publish(
+            taken.item, lambda: self._frames.wait_until_idle(deadline_s - time.monotonic())
+        )
+
+    def _announce(self) -> None:
+        self._announced_threshold = self._live().score_threshold
+        for camera in self.cameras:
+            camera.views.announce(self.engine.class_names, self._announced_threshold)
+
     def _build(self, taken: TakenItem[str, LiveParameters]) -> None:
         try:
             self.engine.build(taken.item)
@@ -172,7 +192,3 @@ _Item = ReceivedFrame | SegmentRequest
 _FrameWorker = SlotWorker[_Source, _Item]
 _ViewWorker = SlotWorker[Camera, ViewFrame]
 _Builder = SlotWorker[str, LiveParameters]
-
-
-def _publish_views(taken: TakenItem[Camera, ViewFrame]) -> None:
-    taken.key.views.publish(taken.item)

@@ -1,0 +1,47 @@
+"""A processed frame as the views see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact_ros.inference.cdr import MessageHeader
+from yolact_ros.palette import PaletteName
+from yolact_ros.structures import Prediction
+from yolact_ros.visualization import caption, draw_overlay
+
+__all__ = ["ViewFrame"]
+
+
+@dataclass
+class ViewFrame:
+    """A processed frame for the views.
+
+    Attributes:
+        header: of the image.
+        image_bgr (uint8[H, W, 3]): the image.
+        prediction: what was found, with masks.
+        class_names: of the model.
+        palette: of the classes' colours.
+    """
+
+    header: MessageHeader
+    image_bgr: NDArray[np.uint8]
+    prediction: Prediction
+    class_names: Sequence[str] = field(repr=False)
+    palette: PaletteName = "vivid"
+
+    @cached_property
+    def overlay_bgr(self) -> NDArray[np.uint8]:
+        """The image with masks, boxes and names (uint8[H, W, 3]); drawn once for all views."""
+        return draw_overlay(
+            self.image_bgr, self.prediction, self.class_names, palette=self.palette
+        )
+
+    def caption(self, index: int) -> str:
+        """Class name and score of an instance."""
+        return caption(self.prediction, index, self.class_names)

@@ -1,0 +1,176 @@
+"""The instances as markers for rviz's 3D view.
+
+An image has no depth, so the markers lie on a plane one metre in front of the camera, in the
+frame of the image, which by convention looks along z with x to the right and y down. Each pixel is
+where its ray meets the plane: seen from the camera's origin the markers cover what they mark, and
+beside a point cloud they show the direction. The rays are those of the sibling camera_info; until
+one comes the image is taken to be one metre wide on that plane (see Pinhole.assumed).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point, Vector3
+from numpy.typing import NDArray
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from yolact_ros.ops.outlines import mask_rings, trapezoids
+from yolact_ros.ops.pinhole import Pinhole
+from yolact_ros.palette import instance_colors_bgr
+from yolact_ros.ros.camera_info import CameraInfoListener
+from yolact_ros.ros.conversions import to_header_message
+from yolact_ros.ros.views.frame import ViewFrame
+from yolact_ros.ros.views.view import View
+
+__all__ = ["BOXES", "LABELS", "MARKERS", "MASKS", "NAMESPACES", "OUTLINES", "MarkerRenderer"]
+
+MASKS, OUTLINES, BOXES, LABELS = NAMESPACES = ("masks", "outlines", "boxes", "labels")
+PLANE_M = 1.0
+# Lower scores lie farther away, so that they do not fight for the same pixels of the screen; of
+# one instance the outline lies before the mask, and the label before all.
+STEP_M = 1e-3
+OUTLINE_STEPS, BOX_STEPS, LABEL_STEPS = -0.3, -0.5, -0.7
+# The instances of a camera that has gone disappear after this.
+LIFETIME_S = 1
+MASK_ALPHA = 0.45
+# Sizes in pixels of an image whose shorter side has 480; they grow with it, as in the overlay.
+REFERENCE_SIDE_PX = 480
+TOLERANCE_PX = 1.5
+OUTLINE_PX = 2.5
+BOX_PX = 1.2
+LETTER_PX = 22.0
+LABEL_GAP_PX = 6.0
+HALF_PX = 0.5
+
+
+class MarkerRenderer:
+    """Makes the markers of one camera, and deletes those that the last frame had and this has not.
+
+    Args:
+        camera_info: of the camera.
+    """
+
+    def __init__(self, camera_info: CameraInfoListener) -> None:
+        self._camera_info = camera_info
+        self._shown: frozenset[tuple[str, int]] = frozenset()
+
+    def __call__(self, frame: ViewFrame) -> MarkerArray:
+        """The markers of one frame; the id is the index in the instances."""
+        prediction = frame.prediction
+        pinhole = self._camera_info.pinhole(prediction.image_width_px, prediction.image_height_px)
+        pen = _Pen(frame, pinhole)
+        markers: list[Marker] = []
+        for index in range(len(prediction)):
+            markers += pen.draw(index)
+        shown = frozenset((marker.ns, marker.id) for marker in markers)
+        for namespace, index in sorted(self._shown - shown):
+            markers.append(Marker(header=pen.header, ns=namespace, id=index, action=Marker.DELETE))
+        self._shown = shown
+        return MarkerArray(markers=markers)
+
+
+class _Pen:
+    """Draws the instances of one frame."""
+
+    def __init__(self, frame: ViewFrame, pinhole: Pinhole) -> None:
+        self.header: Header = to_header_message(frame.header)
+        self._frame = frame
+        self._pinhole = pinhole
+        prediction = frame.prediction
+        self._scale = (
+            min(prediction.image_width_px, prediction.image_height_px) / REFERENCE_SIDE_PX
+        )
+        self._metres_a_px = self._scale * PLANE_M / pinhole.focal_px[0]
+        self._colors = instance_colors_bgr(prediction.class_ids.tolist(), frame.palette)
+
+    def draw(self, index: int) -> list[Marker]:
+        """The markers of one instance."""
+        prediction = self._frame.prediction
+        tolerance_px = TOLERANCE_PX * self._scale
+        rings = mask_rings(prediction.masks[index], tolerance_px) if prediction.masks else []
+        drawn = [self._mask(index, rings), self._outline(index, rings)] if rings else []
+        return [*drawn, self._box(index), self._label(index)]
+
+    def _mask(self, index: int, rings: list[NDArray[np.float64]]) -> Marker:
+        marker = self._marker(MASKS, index, Marker.TRIANGLE_LIST, MASK_ALPHA)
+        marker.scale = Vector3(x=1.0, y=1.0, z=1.0)
+        marker.points = _triangles(self._points(trapezoids(rings).reshape(-1, 2), index))
+        return marker
+
+    def _outline(self, index: int, rings: list[NDArray[np.float64]]) -> Marker:
+        marker = self._marker(OUTLINES, index, Marker.LINE_LIST)
+        marker.scale.x = OUTLINE_PX * self._metres_a_px
+        points = self._points(np.concatenate(rings), index + OUTLINE_STEPS)
+        marker.points = _sides(points, [len(ring) for ring in rings])
+        return marker
+
+    def _box(self, index: int) -> Marker:
+        left, top, right, bottom = self._edges_px(index)
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+        marker = self._marker(BOXES, index, Marker.LINE_STRIP)
+        marker.scale.x = BOX_PX * self._metres_a_px
+        marker.points = self._points(np.array(corners), index + BOX_STEPS)
+        return marker
+
+    def _label(self, index: int) -> Marker:
+        left, top, right, _ = self._edges_px(index)
+        marker = self._marker(LABELS, index, Marker.TEXT_VIEW_FACING)
+        marker.text = self._frame.caption(index)
+        marker.scale.z = LETTER_PX * self._metres_a_px
+        # rviz centres the text at its position.
+        above = top - (LABEL_GAP_PX + LETTER_PX / 2) * self._scale
+        (marker.pose.position,) = self._points(
+            np.array([((left + right) / 2, above)]), index + LABEL_STEPS
+        )
+        return marker
+
+    def _edges_px(self, index: int) -> list[float]:
+        """Left, top, right and bottom edge; the centre of the first pixel is at 0."""
+        edges: list[float] = self._frame.prediction.boxes_xyxy[index].tolist()
+        return [edge - HALF_PX for edge in edges]
+
+    def _marker(self, namespace: str, index: int, kind: int, alpha: float = 1.0) -> Marker:
+        blue, green, red = (value / 255 for value in self._colors[index])
+        marker = Marker(
+            header=self.header,
+            ns=namespace,
+            id=index,
+            type=kind,
+            action=Marker.ADD,
+            color=ColorRGBA(r=red, g=green, b=blue, a=alpha),
+            lifetime=Duration(sec=LIFETIME_S),
+        )
+        marker.pose.orientation.w = 1.0
+        return marker
+
+    def _points(self, points_px: NDArray[np.float64], steps: float) -> list[Point]:
+        """Points so many steps behind the plane, in metres."""
+        distance_m = PLANE_M + steps * STEP_M
+        rays_m = self._pinhole.rays(points_px) * distance_m
+        return [Point(x=x, y=y, z=distance_m) for x, y in rays_m.tolist()]
+
+
+def _triangles(corners: list[Point]) -> list[Point]:
+    """Two triangles for every four corners of a trapezoid; both share the same point objects."""
+    points: list[Point] = []
+    for index in range(0, len(corners), 4):
+        top_left, top_right, bottom_left, bottom_right = corners[index : index + 4]
+        points += (top_left, bottom_left, top_right, top_right, bottom_left, bottom_right)
+    return points
+
+
+def _sides(points: list[Point], ring_lengths: list[int]) -> list[Point]:
+    """Both ends of every side of the rings."""
+    ends: list[Point] = []
+    begin = 0
+    for length in ring_lengths:
+        ring = points[begin : begin + length]
+        for index, point in enumerate(ring):
+            ends += (ring[index - 1], point)
+        begin += length
+    return ends
+
+
+MARKERS = View("markers", MarkerArray, MarkerRenderer, uses_camera_info=True)

@@ -1,0 +1,94 @@
+"""The view topics of one camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rclpy.lifecycle import LifecycleNode
+
+from yolact_ros.ros.camera_info import CameraInfoListener
+from yolact_ros.ros.qos import result_qos
+from yolact_ros.ros.views.detections import (
+    DETECTION_VIEWS,
+    VISION_MSGS_INSTALLED,
+    LabelPublisher,
+)
+from yolact_ros.ros.views.frame import ViewFrame
+from yolact_ros.ros.views.markers import MARKERS
+from yolact_ros.ros.views.pictures import COMPRESSED_OVERLAY, LABEL_IMAGE, OVERLAY
+from yolact_ros.ros.views.view import View
+
+__all__ = ["VIEWS", "ViewPublishers"]
+
+VIEWS: tuple[View, ...] = (OVERLAY, COMPRESSED_OVERLAY, LABEL_IMAGE, MARKERS, *DETECTION_VIEWS)
+
+
+class ViewPublishers:
+    """The view topics of one camera.
+
+    :meth:`publish` is for the views' thread, the rest for the executor's, except that anybody may
+    ask what is wanted.
+
+    Args:
+        node: to publish with.
+        prefix: of the topics, for example "~".
+        image_topic: resolved name of the camera's raw image topic.
+    """
+
+    def __init__(self, node: LifecycleNode, prefix: str, image_topic: str) -> None:
+        self._node = node
+        self._camera_info = CameraInfoListener(node, image_topic)
+        self._publishers = [
+            (
+                view,
+                view.make_render(self._camera_info),
+                node.create_lifecycle_publisher(
+                    view.message_type, f"{prefix}/{view.topic}", result_qos(depth=1)
+                ),
+            )
+            for view in VIEWS
+        ]
+        self._labels = LabelPublisher(node, prefix) if VISION_MSGS_INSTALLED else None
+
+    def wanted(self) -> tuple[View, ...]:
+        """The views that anybody subscribes to."""
+        return tuple(
+            view
+            for view, _, publisher in self._publishers
+            if publisher.get_subscription_count() > 0
+        )
+
+    def publish(self, frame: ViewFrame, wait: Callable[[], object] = lambda: None) -> None:
+        """Render and publish the views that have subscribers.
+
+        Args:
+            frame: to show.
+            wait: called before each view; returns when it may be made.
+        """
+        for _, render, publisher in self._publishers:
+            if publisher.get_subscription_count() > 0:
+                wait()
+                publisher.publish(render(frame))
+
+    def announce(self, class_names: Sequence[str], score_threshold: float) -> None:
+        """Publish what the class ids mean, for subscribers of now and later."""
+        if self._labels is not None:
+            self._labels.publish(class_names, score_threshold)
+
+    def tick(self) -> None:
+        """Call once a second: listens to camera_info while a view uses it."""
+        self._camera_info.set_open(any(view.uses_camera_info for view in self.wanted()))
+
+    def close(self) -> None:
+        """Listen to nothing any more."""
+        self._camera_info.set_open(False)
+
+    def destroy(self) -> None:
+        """Destroy the publishers."""
+        self.close()
+        for _, _, publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers = []
+        if self._labels is not None:
+            self._labels.destroy()
+            self._labels = None

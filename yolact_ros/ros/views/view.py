@@ -1,0 +1,38 @@
+"""What a view is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from yolact_ros.ros.camera_info import CameraInfoListener
+from yolact_ros.ros.views.frame import ViewFrame
+
+__all__ = ["Render", "View", "stateless"]
+
+Render = Callable[[ViewFrame], object]
+"""Makes the message of one frame."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One lazily computed output.
+
+    Attributes:
+        topic: below the camera's prefix.
+        message_type: of the topic.
+        make_render: what renders the frames of one camera, given its calibration.
+        uses_masks: it is empty without masks.
+        uses_camera_info: it looks at the calibration.
+    """
+
+    topic: str
+    message_type: type
+    make_render: Callable[[CameraInfoListener], Render]
+    uses_masks: bool = True
+    uses_camera_info: bool = False
+
+
+def stateless(render: Render) -> Callable[[CameraInfoListener], Render]:
+    """For a view that renders every frame of every camera alike."""
+    return lambda _camera_info: render
