@@ -13,6 +13,7 @@ from yolact_ros.cli.demo_plan import IMAGE_TOPIC, NODE_NAME
 from yolact_ros.cli.demo_processes import Child, free_domain_id, stop_all
 from yolact_ros.errors import DataError, YolactError
 from yolact_ros.evaluation.benchmark.live_record import (
+    CONNECTED,
     FIRST_RESULT,
     FrameAccount,
     ResultRecord,
@@ -131,6 +132,13 @@ def _run(
 
     node = start("node", _node_command(settings))
     probe = start("probe", _probe_command(records, counters))
+    # Not before: a result that is published before DDS has connected the subscriber is lost to it.
+    _wait(
+        lambda: CONNECTED in probe.last_lines(),
+        settings.timeout_s,
+        children,
+        "the node did not get ready",
+    )
     camera = start("camera", _camera_command(settings))
     _wait(
         lambda: FIRST_RESULT in probe.last_lines(),

@@ -1,8 +1,9 @@
 """``python -m yolact_ros.ros.benchmark_probe``: notes every result of a node with its latency.
 
 Writes a line of JSON for each result (:class:`~yolact_ros.evaluation.benchmark.live_record.
-ResultRecord`), and at the end the node's own counters from the diagnostics. Prints a line when
-the first result is there. Ends when the camera has gone and the counters stand still.
+ResultRecord`), and at the end the node's own counters from the diagnostics. Prints a line when it
+is connected to the node, so that the camera can start, and one at the first result. Ends when the
+camera has gone and the counters stand still.
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ from typing import TextIO
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-from yolact_ros.evaluation.benchmark.live_record import FIRST_RESULT, ResultRecord, to_line
+from yolact_ros.evaluation.benchmark.live_record import (
+    CONNECTED,
+    FIRST_RESULT,
+    ResultRecord,
+    to_line,
+)
 from yolact_ros.msg import InstanceArray, InstanceMask
 from yolact_ros.ros.spinning import make_executor
 
@@ -57,7 +64,15 @@ class Probe:
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE
         )
-        node.create_subscription(InstanceArray, f"/{watched}/instances", self._on_instances, qos)
+        node.create_subscription(
+            InstanceArray,
+            f"/{watched}/instances",
+            self._on_instances,
+            qos,
+            event_callbacks=SubscriptionEventCallbacks(
+                matched=lambda _: print(CONNECTED, flush=True)
+            ),
+        )
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def _on_instances(self, message: InstanceArray) -> None:

@@ -13,6 +13,7 @@ from yolact_ros.errors import DataError
 from yolact_ros.inference.ladder import Degradation
 
 __all__ = [
+    "CONNECTED",
     "FIRST_RESULT",
     "FrameAccount",
     "LiveSummary",
@@ -23,8 +24,10 @@ __all__ = [
     "to_line",
 ]
 
+CONNECTED = "connected"
+"""The line that a subscriber prints when the node's results can reach it."""
 FIRST_RESULT = "first result"
-"""The line that a subscriber prints when it has one."""
+"""The line that it prints when it has one."""
 
 # What float32 fields and two clocks of one machine may differ by.
 TOLERANCE_MS = 1.0
