@@ -183,7 +183,7 @@ def _fastest(request: _Request) -> Runtime:
             f"no runtime can run {request.model.config.name} with precision {request.precision} "
             f"on {request.device}: {'; '.join(notes)}"
         )
-    best.reason = f"fastest: {'; '.join(notes)}"
+    best.reason = "; ".join(filter(None, (f"fastest: {'; '.join(notes)}", best.reason)))
     _logger.info("runtime %s, %s", best.name, best.reason)
     _remember(request.cache_folder, key, best.name)
     return best
