@@ -50,7 +50,7 @@ def add_parser(subparsers: Any) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="to calibrate on, like those of the camera; a hundred are used",
+        help="to calibrate on, like those of the camera; up to 50 are used",
     )
     parser.add_argument(
         "--input-size", type=int, nargs="+", default=[0], metavar="PX", help="0: the model's own"

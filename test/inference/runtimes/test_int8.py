@@ -148,10 +148,10 @@ def test_many_images_are_thinned_out_evenly(tmp_path: Path) -> None:
     for index in range(1000):
         (tmp_path / f"{index:04}.png").touch()
     chosen = [int(path.stem) for path in calibration_images(tmp_path)]
-    assert len(chosen) == 100
+    assert len(chosen) == 50
     assert chosen[0] == 0
-    assert max(np.diff(chosen)) == 10
-    assert chosen[-1] == 990
+    assert max(np.diff(chosen)) == 20
+    assert chosen[-1] == 980
 
 
 def test_inputs_are_the_networks_and_unreadable_images_are_left_out(

@@ -19,8 +19,9 @@ from yolact_ros.inference.preprocess import Preprocessor
 __all__ = ["calibration_images", "folder_images", "images_digest", "network_inputs", "spread"]
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
-# MEASURED
-MOST_IMAGES = 100
+# Mask AP of the bundled model on 90 photographs (fp32 40.6) by images calibrated on, and their CPU
+# time: 10: 38.8 in 6 s, 30: 39.4 in 10 s, 100: 39.5 in 18 s, 300: 39.4 in 39 s.
+MOST_IMAGES = 50
 
 _logger = logging.getLogger(__name__)
 

@@ -32,6 +32,10 @@ __all__ = ["OpenVinoRuntime"]
 
 MODEL_FILE = "network.xml"
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
+# Layers on the largest maps, whose rounding reaches all others. In float they cost no measurable
+# time and halve the error of the bundled model's int8 outputs (class logits 0.061 to 0.033 RMS,
+# prototypes 0.101 to 0.034); heads and prototypes in float brought nothing.
+_FLOAT_LAYERS = r".*\.backbone\.(stem|blocks\.0|conv1|_preconv)\b.*"
 
 _logger = logging.getLogger(__name__)
 
@@ -187,5 +191,6 @@ def _quantize(converted: Any, model: Yolact, images: Sequence[Path]) -> Any:
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(images),
         fast_bias_correction=True,
+        ignored_scope=nncf.IgnoredScope(patterns=[_FLOAT_LAYERS], validate=False),
         advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
     )
