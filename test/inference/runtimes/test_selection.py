@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,6 +62,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
             return runtime
 
         monkeypatch.setattr(selection, "_open_candidate", open_one)
+        monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.5, 0.5))
         monkeypatch.setattr(selection, "measure_ms", lambda all_: [one.taken_ms for one in all_])
         return opened
 
@@ -91,6 +93,18 @@ def test_auto_remembers_its_choice(tiny: Yolact, machine: Machine, tmp_path: Pat
     runtime = open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path)
     assert (runtime.name, opened) == ("eager", ["eager"])
     assert "the fastest when it was measured" in runtime.describe()["reason"]
+
+
+def test_a_choice_made_on_a_busy_machine_is_not_remembered(
+    tiny: Yolact, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = machine({"openvino": 5.0, "eager": 2.0})
+    monkeypatch.setattr(os, "getloadavg", lambda: (100.0 * (os.cpu_count() or 1), 0.0, 0.0))
+    runtime = open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path)
+    assert "not remembered" in runtime.describe()["reason"]
+    opened.clear()
+    open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path)
+    assert opened == ["openvino", "eager"]
 
 
 def test_auto_measures_again_when_its_choice_cannot_run_any_more(

@@ -30,6 +30,8 @@ CHOICES_FILE = "auto.json"
 MEASURE_RUNS = 9
 MEASURE_S = 3.0
 WARM_UP_RUNS = 2
+# Programs that want to run for each core; compiling alone makes it one.
+BUSY_LOAD = 1.5
 
 _logger = logging.getLogger(__name__)
 
@@ -187,10 +189,22 @@ def _fastest(request: _Request) -> Runtime:
         notes.append(f"{runtime.name} {runtime.precision} {least_ms:.1f} ms")
         if runtime is not best:
             runtime.close()
+    busy = _is_busy()
+    if busy:
+        notes.append("not remembered, since other programs kept the machine busy")
     best.reason = "; ".join(filter(None, (f"fastest: {'; '.join(notes)}", best.reason)))
     _logger.info("runtime %s, %s", best.name, best.reason)
-    _remember(request.cache_folder, key, best.name)
+    if not busy:
+        _remember(request.cache_folder, key, best.name)
     return best
+
+
+def _is_busy() -> bool:
+    """Whether far more programs than cores want to run, so that a measurement says little."""
+    try:
+        return os.getloadavg()[0] > BUSY_LOAD * (os.cpu_count() or 1)
+    except OSError:
+        return False
 
 
 def _open_candidate(request: _Request, name: str, reason: str = "") -> Runtime:
