@@ -1,22 +1,26 @@
-"""Time the runtimes of one network against eager fp32, interleaved in one run.
+"""Time the runtimes of networks against eager fp32, interleaved in one run.
 
-    python benchmarks/runtimes.py --variant yolact_resnet50 --threads 2
-    python benchmarks/runtimes.py --variant yolact_light --calibration folder/with/images
+    python benchmarks/runtimes.py --variant yolact_resnet50 yolact_base --threads 2
+    python benchmarks/runtimes.py --variant yolact_light --input-size 320 288 256 \\
+        --calibration folder/with/images
 
-Random weights: the time does not depend on them, the error in the last column hardly. Prints a
-table: median wall time, median CPU time of the process (which another program on the machine
-disturbs less), both ratios to eager fp32, and the relative RMS error of the class logits.
+Random weights: the time does not depend on them, the error in the last column hardly. A table for
+each network and input size: median wall time, least CPU time of the process (which other programs
+disturb less), both ratios to eager fp32, the arithmetic rate on that CPU time, also as a share of
+torch's matrix product on one thread, and the relative RMS error of the class logits.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import time
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -27,7 +31,10 @@ from yolact_ros.inference.runtimes.selection import (
     default_engine_folder,
     open_runtime,
 )
-from yolact_ros.models import build_network
+from yolact_ros.models import Yolact, build_network
+
+MATMUL_SIDE = 1024
+MATMUL_ROUNDS = 20
 
 CPU_RUNTIMES = (
     ("eager", "fp32"),
@@ -49,8 +56,10 @@ CUDA_RUNTIMES = (
 def main() -> None:
     """Open, interleave, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--variant", default="yolact_resnet50")
-    parser.add_argument("--input-size", type=int, default=0, help="0 takes the variant's own")
+    parser.add_argument("--variant", nargs="+", default=["yolact_resnet50"])
+    parser.add_argument(
+        "--input-size", type=int, nargs="+", default=[0], help="0 takes the variant's own"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="0 takes torch's own")
     parser.add_argument("--rounds", type=int, default=10)
@@ -59,12 +68,18 @@ def main() -> None:
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
+    rate = matmul_rate() if args.device == "cpu" else 0.0
+    for name, size in itertools.product(args.variant, args.input_size):
+        torch.manual_seed(0)
+        config = variant(name)
+        model = build_network(config.with_input_size(size) if size else config).eval()
+        report(open_all(model, args), args.rounds, operations(model), rate)
+
+
+def open_all(model: Yolact, args: argparse.Namespace) -> list[Runtime]:
+    """The runtimes that this machine has and the options name; eager fp32 first."""
     device = torch.device(args.device)
-    torch.manual_seed(0)
-    config = variant(args.variant)
-    if args.input_size:
-        config = config.with_input_size(args.input_size)
-    model = build_network(config).eval().to(device)
+    model.to(device)
     wanted = list(CPU_RUNTIMES if device.type == "cpu" else CUDA_RUNTIMES)
     if args.calibration:
         wanted.append(("openvino", "int8"))
@@ -85,11 +100,41 @@ def main() -> None:
             )
         except YolactError as error:
             print(f"left out {name} {precision}: {error}")
-    report(runtimes, args.rounds)
+    return runtimes
 
 
-def report(runtimes: list[Runtime], rounds: int) -> None:
-    """Time all runtimes in turn and print the table."""
+@torch.inference_mode()
+def operations(model: Yolact) -> float:
+    """Floating-point operations of one run, a multiplication with its addition as two."""
+    side = model.config.input_size_px
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, side, side, device=model.priors.device))
+    return float(counter.get_total_flops())
+
+
+def matmul_rate() -> float:
+    """Operations a second of torch's float32 matrix product on one thread: the practical peak."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    left, right = torch.randn(2, MATMUL_SIDE, MATMUL_SIDE)
+    times_s = []
+    for _ in range(MATMUL_ROUNDS):
+        begun_s = time.process_time()
+        torch.mm(left, right)
+        times_s.append(time.process_time() - begun_s)
+    torch.set_num_threads(threads)
+    return 2.0 * MATMUL_SIDE**3 / min(times_s)
+
+
+def report(runtimes: list[Runtime], rounds: int, flops: float, rate: float) -> None:
+    """Time all runtimes in turn, print the table and close them.
+
+    Args:
+        runtimes: of one network; the first is the reference.
+        rounds: of timing.
+        flops: operations of one run.
+        rate: operations a second that one thread can do; 0 where it is not known.
+    """
     side, device = runtimes[0].input_size_px, runtimes[0].device
     images = torch.randn(1, 3, side, side).to(device)
     exact = runtimes[0].run(images).class_logits.clone()
@@ -107,17 +152,25 @@ def report(runtimes: list[Runtime], rounds: int) -> None:
                 torch.cuda.synchronize(device)
             busy[index].append((time.process_time() - busy_s) * 1e3)
             wall[index].append((time.perf_counter() - wall_s) * 1e3)
-    print(f"\n{torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds\n")
-    print("| runtime | precision | wall ms | ratio | CPU ms | ratio | logits RMS error |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        f"\n{flops / 1e9:.1f} GFLOP at {side} px, {torch.get_num_threads()} threads, matrix "
+        f"product {rate / 1e9:.0f} GFLOP/s a thread, torch {torch.__version__}, {rounds} rounds\n"
+    )
+    print("| runtime | precision | wall ms | ratio | CPU ms | ratio | G/s | of peak | error |")
+    print("|---|---|---|---|---|---|---|---|---|")
     wall_ms = [statistics.median(times) for times in wall]
-    busy_ms = [statistics.median(times) for times in busy]
+    busy_ms = [min(times) for times in busy]
     for index, runtime in enumerate(runtimes):
+        reached = flops / (busy_ms[index] / 1e3)
+        share = f"{reached / rate:.0%}" if rate else "-"
         print(
             f"| {runtime.name} | {runtime.precision} | {wall_ms[index]:.1f} "
             f"| {wall_ms[0] / wall_ms[index]:.2f} | {busy_ms[index]:.1f} "
-            f"| {busy_ms[0] / busy_ms[index]:.2f} | {errors[index]:.1e} |"
+            f"| {busy_ms[0] / busy_ms[index]:.2f} | {reached / 1e9:.0f} | {share} "
+            f"| {errors[index]:.1e} |",
+            flush=True,
         )
+        runtime.close()
 
 
 if __name__ == "__main__":

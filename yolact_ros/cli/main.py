@@ -27,6 +27,7 @@ SUBCOMMANDS = {
     "export": "write an ONNX file, checked against torch",
     "predict": "find instances in images, folders, videos or a camera",
     "models": "list, fetch and verify trained models",
+    "quantize": "make the int8 network of a model and measure what int8 costs",
     "train": "train or fine-tune a network on COCO-format data",
 }
 """Name and summary of each; ``yolact_ros/cli/<name>.py`` has ``add_parser`` and ``run``."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from yolact_ros.errors import DataError, RuntimeUnavailableError
+from yolact_ros.errors import DataError, DependencyError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes import openvino as openvino_runtime
 from yolact_ros.inference.runtimes.calibration import (
     calibration_images,
@@ -16,6 +19,7 @@ from yolact_ros.inference.runtimes.calibration import (
     network_inputs,
 )
 from yolact_ros.inference.runtimes.openvino import OpenVinoRuntime
+from yolact_ros.inference.runtimes.selection import open_runtime
 from yolact_ros.models import Yolact
 
 CPU = torch.device("cpu")
@@ -47,11 +51,83 @@ def test_int8_is_close_and_cached(
     error = (logits - exact.class_logits).square().mean().sqrt()
     assert 0.0 < error <= 0.1 * exact.class_logits.square().mean().sqrt()
 
-    def forbid(*_: object) -> None:
-        raise AssertionError("quantised although the engine is in the cache")
-
-    monkeypatch.setattr(openvino_runtime, "_quantize", forbid)
+    monkeypatch.setattr(openvino_runtime, "_quantize", forbid_quantising)
     assert torch.equal(open_int8().run(images).class_logits, logits)
+
+
+def forbid_quantising(*_: object) -> None:
+    raise AssertionError("quantised although the engine is in the cache")
+
+
+def keep_float(converted: object, model: Yolact, images: Sequence[Path]) -> object:
+    """In the place of NNCF's quantisation."""
+    return converted
+
+
+def test_an_int8_network_made_before_opens_without_images_and_says_what_it_costs(
+    tiny: Yolact,
+    images: Tensor,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(openvino_runtime, "_quantize", keep_float)
+    made = OpenVinoRuntime(
+        tiny,
+        device=CPU,
+        precision="int8",
+        cache_folder=tmp_path,
+        calibration_folder=photo_folder,
+    )
+    assert made.quantized is not None
+    made.quantized.record_accuracy("mask AP 40.6 to 39.4", {})
+
+    monkeypatch.setattr(openvino_runtime, "_quantize", forbid_quantising)
+    opened = open_runtime("openvino", tiny, device=CPU, precision="int8", cache_folder=tmp_path)
+    assert torch.equal(opened.run(images).class_logits, made.run(images).class_logits)
+    reason = "int8 calibrated on 4 images, mask AP 40.6 to 39.4"
+    assert opened.describe()["reason"] == reason
+    chosen = open_runtime("auto", tiny, device=CPU, precision="int8", cache_folder=tmp_path)
+    assert chosen.describe()["reason"].endswith(f"; {reason}")
+
+
+def test_a_damaged_int8_engine_is_made_again(
+    tiny: Yolact,
+    images: Tensor,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("openvino")
+    calls: list[int] = []
+
+    def quantize(converted: object, model: Yolact, images: Sequence[Path]) -> object:
+        calls.append(len(images))
+        return converted
+
+    monkeypatch.setattr(openvino_runtime, "_quantize", quantize)
+    for _ in range(2):
+        runtime = OpenVinoRuntime(
+            tiny,
+            device=CPU,
+            precision="int8",
+            cache_folder=tmp_path,
+            calibration_folder=photo_folder,
+        )
+        runtime.run(images)
+        assert runtime.quantized is not None
+        (runtime.quantized.folder / "network.bin").write_bytes(b"cut")
+    assert calls == [4, 4]
+
+
+def test_without_nncf_the_package_is_named(
+    tiny: Yolact, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(DependencyError, match=r"needs the package nncf: .*pip install nncf"):
+        OpenVinoRuntime(tiny, device=CPU, precision="int8", calibration_folder=photo_folder)
 
 
 def test_int8_without_images_asks_for_them(tiny: Yolact) -> None:
@@ -72,10 +148,10 @@ def test_many_images_are_thinned_out_evenly(tmp_path: Path) -> None:
     for index in range(1000):
         (tmp_path / f"{index:04}.png").touch()
     chosen = [int(path.stem) for path in calibration_images(tmp_path)]
-    assert len(chosen) == 300
+    assert len(chosen) == 50
     assert chosen[0] == 0
-    assert max(np.diff(chosen)) <= 4
-    assert chosen[-1] >= 995
+    assert max(np.diff(chosen)) == 20
+    assert chosen[-1] == 980
 
 
 def test_inputs_are_the_networks_and_unreadable_images_are_left_out(

@@ -7,7 +7,11 @@ import torch
 
 from yolact_ros.errors import RuntimeUnavailableError
 from yolact_ros.inference.runtimes import precision
-from yolact_ros.inference.runtimes.precision import choose_precision, native_floats
+from yolact_ros.inference.runtimes.precision import (
+    choose_precision,
+    int8_sums_saturate,
+    native_floats,
+)
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -68,3 +72,21 @@ def test_gpus_differ_by_generation(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert native_floats(CUDA) == floats
+
+
+@pytest.mark.parametrize(
+    ("machine", "unit", "saturate"),
+    [
+        ("x86_64", "avx2", True),
+        ("x86_64", "avx512_vnni", False),
+        ("x86_64", "avx_vnni", False),
+        ("x86_64", "amx_int8", False),
+        ("aarch64", "neon", False),
+    ],
+)
+def test_int8_sums_saturate_on_x86_without_the_units_for_them(
+    monkeypatch: pytest.MonkeyPatch, machine: str, unit: str, saturate: bool
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {unit: True}, raising=False)
+    assert int8_sums_saturate() is saturate

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from torch import Tensor
 from yolact_ros.errors import ImageError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes.base import DeviceMemoryError, Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
+from yolact_ros.inference.runtimes.engine_cache import EngineCache
 from yolact_ros.inference.runtimes.graph import GraphRuntime
 from yolact_ros.inference.runtimes.onnxruntime import OnnxRuntime
 from yolact_ros.inference.runtimes.openvino import OpenVinoRuntime
@@ -71,6 +75,35 @@ def test_onnxruntime_equals_eager(light: Yolact, images: Tensor) -> None:
     pytest.importorskip("onnxscript")
     runtime = OnnxRuntime(light, device=CPU)
     assert_close(runtime.run(images), reference(light, images), FP32_ERROR)
+
+
+@pytest.mark.parametrize("open_runtime", [OpenVinoRuntime, OnnxRuntime])
+@pytest.mark.parametrize("damage", ["cut short", "whole but unreadable", "no manifest"])
+def test_a_damaged_engine_is_built_again(
+    tiny: Yolact,
+    images: Tensor,
+    tmp_path: Path,
+    open_runtime: Callable[..., Runtime],
+    damage: str,
+) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    open_runtime(tiny, device=CPU, cache_folder=tmp_path).close()
+    (engine,) = tmp_path.iterdir()
+    network = next(engine.glob("network.[ox]*"))
+    if damage == "no manifest":
+        (engine / "manifest.json").unlink()
+    else:
+        network.write_bytes(network.read_bytes()[:100])
+    if damage == "whole but unreadable":
+        manifest = json.loads((engine / "manifest.json").read_text())
+        manifest[network.name] = hashlib.blake2b(network.read_bytes()).hexdigest()
+        (engine / "manifest.json").write_text(json.dumps(manifest))
+    output = open_runtime(tiny, device=CPU, cache_folder=tmp_path).run(images)
+    assert_close(output, reference(tiny, images), FP32_ERROR)
+    assert EngineCache(tmp_path).contains(engine.name)
+    assert len(network.read_bytes()) > 100
 
 
 def open_eager(network: Yolact) -> Runtime:

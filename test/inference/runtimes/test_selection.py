@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
             return runtime
 
         monkeypatch.setattr(selection, "_open_candidate", open_one)
-        monkeypatch.setattr(selection, "measure_ms", lambda runtime: runtime.taken_ms)
+        monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.5, 0.5))
+        monkeypatch.setattr(selection, "measure_ms", lambda all_: [one.taken_ms for one in all_])
         return opened
 
     return install
@@ -90,6 +93,18 @@ def test_auto_remembers_its_choice(tiny: Yolact, machine: Machine, tmp_path: Pat
     runtime = open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path)
     assert (runtime.name, opened) == ("eager", ["eager"])
     assert "the fastest when it was measured" in runtime.describe()["reason"]
+
+
+def test_a_choice_made_on_a_busy_machine_is_not_remembered(
+    tiny: Yolact, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = machine({"openvino": 5.0, "eager": 2.0})
+    monkeypatch.setattr(os, "getloadavg", lambda: (100.0 * (os.cpu_count() or 1), 0.0, 0.0))
+    runtime = open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path)
+    assert "not remembered" in runtime.describe()["reason"]
+    opened.clear()
+    open_runtime("auto", tiny, device=CPU, cache_folder=tmp_path)
+    assert opened == ["openvino", "eager"]
 
 
 def test_auto_measures_again_when_its_choice_cannot_run_any_more(
@@ -147,8 +162,48 @@ def test_eager_in_auto_precision_is_exact_and_by_name(tiny: Yolact) -> None:
     assert open_runtime("eager", tiny, device=CPU).describe()["precision"] == "fp32"
 
 
+class Busy(StandIn):
+    """A runtime that other programs slow down in some of its runs."""
+
+    def __init__(self, name: str, quiet_s: float, slow_runs: range, order: list[str]) -> None:
+        super().__init__(name, 0.0, "")
+        self._quiet_s, self._slow_runs, self._order = quiet_s, slow_runs, order
+        self._runs = 0
+
+    def run(self, images: Tensor) -> NetworkOutput:
+        time.sleep(self._quiet_s + 0.02 * (self._runs in self._slow_runs))
+        self._runs += 1
+        self._order.append(self.name)
+        return NetworkOutput(images, images, images, images)
+
+
+def test_runtimes_are_measured_in_turn_and_other_programs_do_not_decide() -> None:
+    order: list[str] = []
+    fast = type("Fast", (Busy,), {})("fast", 0.001, range(2, 9), order)
+    slow = type("Slow", (Busy,), {})("slow", 0.01, range(0), order)
+    fast_ms, slow_ms = measure_ms([fast, slow])
+    assert fast_ms < slow_ms
+    assert order[:4] == ["fast", "slow", "fast", "slow"]
+
+
+def test_those_that_are_not_the_fastest_are_closed(tiny: Yolact, machine: Machine) -> None:
+    stand_ins: list[StandIn] = []
+    machine({"openvino": 5.0, "eager": 20.0})
+    measure = selection.measure_ms
+
+    def remember(runtimes: Sequence[Runtime]) -> list[float]:
+        stand_ins.extend(one for one in runtimes if isinstance(one, StandIn))
+        return measure(runtimes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "measure_ms", remember)
+        open_runtime("auto", tiny, device=CPU)
+    assert [one.is_closed for one in stand_ins] == [False, True]
+
+
 def test_measuring_runs_the_network(tiny: Yolact) -> None:
-    assert 0.0 < measure_ms(open_runtime("eager", tiny, device=CPU)) < 5000.0
+    (taken_ms,) = measure_ms([open_runtime("eager", tiny, device=CPU)])
+    assert 0.0 < taken_ms < 5000.0
 
 
 def test_engines_are_kept_beside_the_models(

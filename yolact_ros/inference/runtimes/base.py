@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from yolact_ros.errors import ImageError, RuntimeUnavailableError
+from yolact_ros.inference.runtimes.quantized import QuantizedEngine
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["DeviceMemoryError", "Runtime"]
@@ -30,10 +31,12 @@ class Runtime(ABC):
     Attributes:
         name: as in the parameter ``runtime``.
         max_batch: most images in one :meth:`run`.
+        quantized: the int8 network in the cache; None in other precisions.
     """
 
     name: ClassVar[str]
     max_batch: int = 1
+    quantized: QuantizedEngine | None = None
 
     def __init__(
         self, *, input_size_px: int, device: torch.device, precision: str, reason: str = ""

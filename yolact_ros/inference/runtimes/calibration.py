@@ -16,16 +16,18 @@ from yolact_ros.config import YolactConfig
 from yolact_ros.errors import DataError
 from yolact_ros.inference.preprocess import Preprocessor
 
-__all__ = ["calibration_images", "images_digest", "network_inputs"]
+__all__ = ["calibration_images", "folder_images", "images_digest", "network_inputs", "spread"]
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
-MOST_IMAGES = 300
+# Mask AP of the bundled model on 90 photographs (fp32 40.6) by images calibrated on, and their CPU
+# time: 10: 38.8 in 6 s, 30: 39.4 in 10 s, 100: 39.5 in 18 s, 300: 39.4 in 39 s.
+MOST_IMAGES = 50
 
 _logger = logging.getLogger(__name__)
 
 
-def calibration_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """At most 300 images of a folder and the folders in it, spread evenly over their names.
+def folder_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """The images of a folder and the folders in it, by name.
 
     Raises:
         DataError: no such folder, or no image in it.
@@ -39,8 +41,22 @@ def calibration_images(folder: str | os.PathLike[str]) -> list[Path]:
             f"the calibration folder {root} has no image; expected some with one of the endings "
             f"{', '.join(sorted(SUFFIXES))}"
         )
-    step = max(len(images) / MOST_IMAGES, 1.0)
-    return [images[int(index * step)] for index in range(min(len(images), MOST_IMAGES))]
+    return images
+
+
+def calibration_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """At most :data:`MOST_IMAGES` images of a folder, spread evenly over their names.
+
+    Raises:
+        DataError: no such folder, or no image in it.
+    """
+    return spread(folder_images(folder), MOST_IMAGES)
+
+
+def spread(images: Sequence[Path], count: int) -> list[Path]:
+    """At most ``count`` of the images, evenly over all."""
+    step = max(len(images) / count, 1.0)
+    return [images[int(index * step)] for index in range(min(len(images), count))]
 
 
 def images_digest(images: Sequence[Path]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 from collections.abc import Collection
 
 import torch
@@ -10,7 +11,14 @@ import torch
 from yolact_ros.errors import RuntimeUnavailableError
 from yolact_ros.inference.runtimes.names import PRECISIONS
 
-__all__ = ["PRECISIONS", "choose_precision", "fastest_float", "float_type", "native_floats"]
+__all__ = [
+    "PRECISIONS",
+    "choose_precision",
+    "fastest_float",
+    "float_type",
+    "int8_sums_saturate",
+    "native_floats",
+]
 
 _FLOAT_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Half precision pays from NVIDIA's Volta on, bfloat16 from Ampere on.
@@ -30,6 +38,20 @@ def _cpu_has_bf16() -> bool:
     except (AttributeError, RuntimeError):  # torch before 2.9
         return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def int8_sums_saturate() -> bool:
+    """Whether the CPU adds int8 products in 16 bits, which weights of full range overflow.
+
+    So do x86 CPUs without VNNI or AMX (``vpmaddubsw``); weights of 7 bits fit.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    try:
+        capabilities = torch.cpu.get_capabilities()
+    except (AttributeError, RuntimeError):  # torch before 2.9
+        return not torch.cpu._is_vnni_supported()
+    return not any(capabilities.get(unit) for unit in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
 def native_floats(device: torch.device) -> tuple[str, ...]:

@@ -1,0 +1,118 @@
+"""int8 networks in the engine cache: what they were made from, and what int8 costs them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.inference.runtimes.calibration import images_digest
+from yolact_ros.inference.runtimes.engine_cache import EngineCache
+
+__all__ = ["QuantizedEngine"]
+
+CALIBRATION_FILE = "calibration.json"
+ACCURACY_FILE = "accuracy.json"
+
+_logger = logging.getLogger(__name__)
+
+
+class QuantizedEngine:
+    """The int8 network of one model, one a key; other images make it anew.
+
+    So it can be opened later without naming the images.
+
+    Args:
+        cache: where it is kept.
+        key: from :func:`~yolact_ros.inference.runtimes.engine_cache.engine_key`.
+        images: to calibrate on; None takes what was made before.
+    """
+
+    def __init__(self, cache: EngineCache, key: str, images: Sequence[Path] | None) -> None:
+        self._cache = cache
+        self._key = key
+        self._images = images
+        self._folder: Path | None = None
+
+    def get(self, quantize: Callable[[Path, Sequence[Path]], None]) -> Path:
+        """Its folder.
+
+        Args:
+            quantize: writes the network into a folder, calibrated on images.
+
+        Raises:
+            RuntimeUnavailableError: it has not been made, and there are no images.
+        """
+        if self._images is None:
+            if not self._cache.contains(self._key):
+                raise RuntimeUnavailableError(
+                    "precision int8 needs images to calibrate on: its network has not been made "
+                    "yet for this model, input size and machine, or is damaged; make it with "
+                    "`yolact quantize MODEL --images FOLDER`, or name a calibration folder with "
+                    "some dozen images like those of the camera"
+                )
+            self._folder = self._cache.get(self._key, _unreachable)
+            return self._folder
+        images = self._images
+        digest = images_digest(images)
+
+        def build(folder: Path) -> None:
+            _logger.info("quantising to int8 with %d images; this can take minutes", len(images))
+            begun_s = time.perf_counter()
+            quantize(folder, images)
+            _logger.info("quantised in %.0f s", time.perf_counter() - begun_s)
+            facts = {"images": len(images), "digest": digest}
+            (folder / CALIBRATION_FILE).write_text(json.dumps(facts))
+
+        self._folder = self._cache.get(self._key, build)
+        if _read(self._folder / CALIBRATION_FILE).get("digest") != digest:
+            _logger.info("the int8 network was made with other images and is made anew")
+            self.discard()
+            self._folder = self._cache.get(self._key, build)
+        return self._folder
+
+    def discard(self) -> None:
+        """Forget what is in the cache, because it cannot be used."""
+        self._cache.discard(self._key)
+
+    def record_accuracy(self, summary: str, values: Mapping[str, Any]) -> None:
+        """Keep what int8 costs beside the network; it goes when the network is made anew.
+
+        Args:
+            summary: one line for people.
+            values: plain JSON types.
+        """
+        path = self.folder / ACCURACY_FILE
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps({"summary": summary, **values}, indent=1))
+        os.replace(temporary, path)
+
+    @property
+    def folder(self) -> Path:
+        """Where it is, after :meth:`get`."""
+        assert self._folder is not None
+        return self._folder
+
+    @property
+    def summary(self) -> str:
+        """What it was calibrated on and what int8 costs, in one line."""
+        count = _read(self.folder / CALIBRATION_FILE).get("images", "unknown")
+        cost = _read(self.folder / ACCURACY_FILE).get("summary", "its accuracy was not measured")
+        return f"int8 calibrated on {count} images, {cost}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _unreachable(folder: Path) -> None:
+    raise RuntimeUnavailableError("the int8 network was removed while it was opened; try again")
