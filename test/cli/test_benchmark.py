@@ -147,19 +147,25 @@ def test_without_ros_the_cure_is_said(tiny_model, tmp_path, capsys, monkeypatch)
 def test_a_process_that_fails_is_reported_with_its_last_lines(tmp_path, monkeypatch):
     command = (sys.executable, "-c", "print('no such camera'); raise SystemExit(3)")
     monkeypatch.setattr(benchmark_live, "_camera_command", lambda _settings: command)
-    sleeping = (sys.executable, "-c", "import time; time.sleep(60)")
-    monkeypatch.setattr(benchmark_live, "_node_command", lambda _settings: sleeping)
-    monkeypatch.setattr(benchmark_live, "_probe_command", lambda *_files: sleeping)
+    connected = (sys.executable, "-uc", "print('connected'); import time; time.sleep(60)")
+    monkeypatch.setattr(benchmark_live, "_node_command", lambda _settings: connected)
+    monkeypatch.setattr(benchmark_live, "_probe_command", lambda *_files: connected)
     settings = LiveSettings("x", (64, 48), 10.0, 1.0, (), True, tmp_path)
     with pytest.raises(YolactError, match=r"camera: ended with exit status 3(.|\n)*no such"):
         run_live(settings, os.environ)
 
 
-def test_results_that_do_not_come_end_it_with_the_nodes_last_lines(tmp_path, monkeypatch):
-    waiting = (sys.executable, "-uc", "print('loading'); import time; time.sleep(60)")
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [("loading", "the node did not get ready"), ("connected", "no result came")],
+)
+def test_a_node_that_gives_no_result_ends_it_with_its_last_lines(
+    said, problem, tmp_path, monkeypatch
+):
+    waiting = (sys.executable, "-uc", f"print('{said}'); import time; time.sleep(60)")
     for name in ("_node_command", "_camera_command"):
         monkeypatch.setattr(benchmark_live, name, lambda _settings: waiting)
     monkeypatch.setattr(benchmark_live, "_probe_command", lambda *_files: waiting)
     settings = LiveSettings("x", (64, 48), 10.0, 1.0, (), True, Path(tmp_path), timeout_s=2.0)
-    with pytest.raises(YolactError, match=r"node: no result came within 2 s(.|\n)*loading"):
+    with pytest.raises(YolactError, match=rf"node: {problem} within 2 s(.|\n)*{said}"):
         run_live(settings, os.environ)

@@ -25,6 +25,9 @@ class InterruptedClock:
     def __init__(self, clock: Any) -> None:
         self._clock = clock
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
     def now(self) -> Any:
         time.sleep(PAUSE_S)
         return self._clock.now()
@@ -45,7 +48,7 @@ def test_a_pause_between_its_two_clocks_is_not_taken_for_the_images_age(
 ) -> None:
     camera = Camera(node, "", compressed=False, reliability="auto", budget_ns=lambda: 0)
     slots: FrameSlots[Camera, ReceivedFrame] = FrameSlots()
-    camera.open(slots)
+    camera.open(slots.put)
     camera._clock = InterruptedClock(node.get_clock())
     before_ns = node.get_clock().now().nanoseconds
     camera._receive(b"image")

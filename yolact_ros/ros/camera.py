@@ -197,9 +197,10 @@ class Camera:
     def _receive(self, data: bytes) -> None:
         received_ns = time.monotonic_ns()
         received_clock_ns = self._clock.now().nanoseconds
-        # A busy machine may stop this thread between two clocks; that time is in total_ms, and
-        # must not count as the image's age too.
-        received_clock_ns -= time.monotonic_ns() - received_ns
+        if not self._clock.ros_time_is_active:
+            # A busy machine may stop this thread between two clocks; that time is in total_ms, and
+            # must not count as the image's age too. A simulated clock does not run meanwhile.
+            received_clock_ns -= time.monotonic_ns() - received_ns
         frame = ReceivedFrame(data, received_ns, received_clock_ns)
         self.statistics.count_received()
         if self._put is not None:
