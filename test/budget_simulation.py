@@ -9,8 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from yolact_ros.inference.budget import FrameBudget
 from yolact_ros.inference.cost import MaskCost
@@ -19,6 +21,7 @@ from yolact_ros.inference.frame_statistics import StatisticsSummary
 from yolact_ros.inference.ladder import Degradation, MaskDetail, QualityLadder, Rung
 
 __all__ = [
+    "CameraFrame",
     "Frame",
     "LoadStep",
     "Simulation",
@@ -230,6 +233,20 @@ def flaps(frames: Sequence[Frame], within_ms: float = 2000.0) -> list[float]:
     return times_ms
 
 
+class CameraFrame(NamedTuple):
+    """A frame of one of several cameras that was worked on to the end.
+
+    Attributes:
+        together: number of frames in its run of the network.
+    """
+
+    rung: Rung
+    deadline_met: bool
+    received_ms: float
+    finished_ms: float
+    together: int
+
+
 def simulate_cameras(
     world: World,
     *,
@@ -237,23 +254,33 @@ def simulate_cameras(
     period_ms: float,
     offsets_ms: Sequence[float],
     duration_ms: float,
-) -> list[list[tuple[Rung, bool]]]:
+    batch_worth: Mapping[int, float] = MappingProxyType({}),
+    prepare_ms: float = 0.0,
+    fixed_rung: int | None = None,
+) -> list[list[CameraFrame]]:
     """Run cameras of one rate through one worker, earliest reception first.
 
     Args:
         offsets_ms: each camera's first arrival.
+        batch_worth: in the time of how many single frames the network works on so many together.
+        prepare_ms: decoding of a frame.
+        fixed_rung: work on this rung always.
 
     Returns:
-        of each camera its finished frames: the rung, and whether the deadline was met.
+        of each camera its finished frames.
     """
     chance = random.Random(world.seed)
     ladder = QualityLadder.from_settings(sorted(world.network_ms, reverse=True), 15)
+    if fixed_rung is not None:
+        ladder = QualityLadder((ladder.rungs[fixed_rung],))
     budget = FrameBudget(ladder, budget_ms)
     for size_px, cost_ms in world.network_ms.items():
         budget.costs.seed_network(size_px, cost_ms)
+        for frames, worth in batch_worth.items():
+            budget.costs.seed_batch(size_px, frames, worth)
     for detail, cost in MASK_COSTS.items():
         budget.costs.seed_masks(detail, cost)
-    finished: list[list[tuple[Rung, bool]]] = [[] for _ in offsets_ms]
+    finished: list[list[CameraFrame]] = [[] for _ in offsets_ms]
     arrivals = sorted(
         (offset_ms + index * period_ms, camera)
         for camera, offset_ms in enumerate(offsets_ms)
@@ -261,6 +288,12 @@ def simulate_cameras(
     )
     waiting: dict[int, tuple[float, float, int]] = {}
     now_ms, index = 0.0, 0
+
+    def take() -> tuple[int, float, int]:
+        camera = min(waiting, key=lambda name: waiting[name][0])
+        _, received_ms, replaced = waiting.pop(camera)
+        return camera, received_ms, replaced
+
     while index < len(arrivals) or waiting:
         if not waiting:
             now_ms = max(now_ms, arrivals[index][0])
@@ -269,16 +302,28 @@ def simulate_cameras(
             first_ms, _, replaced = waiting.get(camera, (received_ms, 0.0, -1))
             waiting[camera] = (first_ms, received_ms, replaced + 1)
             index += 1
-        camera = min(waiting, key=lambda name: waiting[name][0])
-        _, received_ms, replaced = waiting.pop(camera)
+        camera, received_ms, replaced = take()
         plan = budget.begin(
             now_ms, received_ms, source=camera, queued=len(waiting), replaced=replaced
         )
         if not plan.run:
             continue
         slow = world.slowdown(now_ms) * math.exp(chance.gauss(0.0, world.noise))
-        now_ms += world.network_ms[plan.rung.input_size_px] * slow
-        masks = budget.after_inference(now_ms, world.found(now_ms))
-        now_ms += MASK_COSTS[masks.mask_detail].expected_ms(masks.max_instances) * slow
-        finished[camera].append((plan.rung, budget.finish(now_ms).deadline_met))
+        now_ms += prepare_ms * slow
+        batch = [(camera, received_ms)]
+        while waiting and len(batch) < plan.together:
+            camera, received_ms, replaced = take()
+            budget.join(now_ms, received_ms, source=camera, replaced=replaced)
+            now_ms += prepare_ms * slow
+            batch.append((camera, received_ms))
+        if len(batch) > 1:
+            budget.run_network(now_ms)
+        together = len(batch)
+        worth = batch_worth[together] if together > 1 else 1.0
+        now_ms += world.network_ms[plan.rung.input_size_px] * worth * slow
+        for camera, received_ms in batch:
+            masks = budget.after_inference(now_ms, world.found(now_ms))
+            now_ms += MASK_COSTS[masks.mask_detail].expected_ms(masks.max_instances) * slow
+            met = budget.finish(now_ms).deadline_met
+            finished[camera].append(CameraFrame(plan.rung, met, received_ms, now_ms, together))
     return finished

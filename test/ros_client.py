@@ -129,3 +129,16 @@ class RosClient:
         stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
         for status in message.status:
             self._diagnostics[status.name] = stamp_ns, status
+
+
+def publish_until(
+    client: RosClient, publish: Callable[[], object], done: Callable[[], Any]
+) -> Any:
+    """Publish ten times a second until it is done."""
+
+    def step() -> Any:
+        publish()
+        client.spin_for(0.1)
+        return done()
+
+    return client.spin_until(step, "answers")

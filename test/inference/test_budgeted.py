@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -35,8 +36,8 @@ class StepClock:
         return self.now_ms
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["host", "device"])
-def predictors(request: pytest.FixtureRequest) -> Iterator[dict[int, Predictor]]:
+@contextmanager
+def open_predictors(on_device: bool) -> Iterator[dict[int, Predictor]]:
     # Random weights give every class of every prior nearly the same score: low, and many.
     settings = PostprocessConfig(score_threshold=0.05, top_k=TOP_K, nms_threshold=0.9)
     built = {}
@@ -52,11 +53,23 @@ def predictors(request: pytest.FixtureRequest) -> Iterator[dict[int, Predictor]]
             proto_channels=16,
         )
         built[size_px] = Predictor(
-            build_network(config), device="cpu", settings=settings, on_device=request.param
+            build_network(config), device="cpu", settings=settings, on_device=on_device
         )
     yield built
     for predictor in built.values():
         predictor.close()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["host", "device"])
+def predictors(request: pytest.FixtureRequest) -> Iterator[dict[int, Predictor]]:
+    with open_predictors(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def host_predictors() -> Iterator[dict[int, Predictor]]:
+    with open_predictors(False) as opened:
+        yield opened
 
 
 def make(
@@ -201,6 +214,77 @@ def test_warming_up_tells_the_budget_what_every_size_costs(
         measured_ms = budget.costs.masks_ms(detail, TOP_K)
         assert 0.0 < measured_ms < 1000.0
         assert measured_ms != unmeasured.masks_ms(detail, TOP_K)
+
+
+def let_batches_take(
+    monkeypatch: pytest.MonkeyPatch, clock: StepClock, first_ms: float, each_ms: float
+) -> list[int]:
+    """Networks take so long for an image and so much more for each other; returns the batches."""
+    detect_batch = Predictor.detect_batch
+    batches: list[int] = []
+
+    def slow(self: Predictor, images_bgr: Sequence[np.ndarray]) -> list[DetectedFrame]:
+        batches.append(len(images_bgr))
+        clock.now_ms += first_ms + each_ms * (len(images_bgr) - 1)
+        return detect_batch(self, images_bgr)
+
+    monkeypatch.setattr(Predictor, "detect_batch", slow)
+    return batches
+
+
+def test_warming_up_for_several_cameras_measures_batches_as_large_as_pay(
+    host_predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgeted, clock = make(host_predictors, 33.3)
+    batches = let_batches_take(monkeypatch, clock, 10.0, 2.0)
+    budgeted.warm_up(IMAGE_BGR)
+    assert set(batches) == {1}
+    budgeted.warm_up(IMAGE_BGR, cameras=3)
+    assert set(batches) == {1, 2, 3}
+    for size_px in SIZES_PX:
+        assert budgeted.budget.costs.batch_worth(size_px, 2) == pytest.approx(1.2)
+        assert budgeted.budget.costs.batch_worth(size_px, 3) == pytest.approx(1.4)
+    assert budgeted.budget.costs.network_ms(SIZES_PX[0]) == pytest.approx(10.0)
+
+
+def test_warming_up_stops_at_the_first_batch_that_does_not_pay(
+    host_predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgeted, clock = make(host_predictors, 33.3)
+    batches = let_batches_take(monkeypatch, clock, 10.0, 9.5)
+    budgeted.warm_up(IMAGE_BGR, cameras=4)
+    assert set(batches) == {1, 2}
+    assert budgeted.begin(clock.now_ms, queued=1).together == 1
+
+
+def test_the_frames_of_several_cameras_are_predicted_in_one_run(
+    host_predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgeted, clock = make(host_predictors, 100.0)
+    images = [IMAGE_BGR, IMAGE_BGR[:, ::-1], IMAGE_BGR[:60]]
+    expected = [host_predictors[SIZES_PX[0]].predict(image) for image in images]
+    for size_px in SIZES_PX:
+        budgeted.budget.costs.seed_batch(size_px, 3, 1.4)
+    batches = let_batches_take(monkeypatch, clock, 10.0, 2.0)
+    plans = [budgeted.begin(clock.now_ms - 5.0, source=0, queued=2)]
+    assert plans[0].together == 3
+    plans += [budgeted.join(clock.now_ms - 5.0 + source, source=source) for source in (1, 2)]
+    frames = budgeted.detect_together(plans[0], images)
+    assert batches == [3]
+    for index, (plan, image, frame) in enumerate(zip(plans, images, frames, strict=True)):
+        result = budgeted.predict(plan, image, frame)
+        clock.now_ms += 1.0
+        outcome = budgeted.finish()
+        assert result is not None
+        np.testing.assert_allclose(
+            result.prediction.scores, expected[index].scores, rtol=0, atol=1e-5
+        )
+        assert result.times.inference_ms == frames[0].times.inference_ms
+        assert plan.wait_ms == pytest.approx(5.0 - index)
+        # Waiting, the run of the batch, and the masks of the frames before.
+        assert outcome.total_ms == pytest.approx(5.0 - index + 14.0 + index + 1.0)
+        assert outcome.deadline_met
+    assert batches == [3]
 
 
 def test_a_ladder_with_a_size_that_nobody_has_is_refused(predictors: dict[int, Predictor]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yolact_ros.inference.cost import CostModel, MaskCost, StageCost, quantile
-from yolact_ros.inference.ladder import MaskDetail, Rung
+from yolact_ros.inference.ladder import MaskDetail, QualityLadder, Rung
 
 
 @given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=60), st.floats(0.01, 1.0))
@@ -118,3 +118,31 @@ def test_the_first_observation_stands_in_for_a_warm_up() -> None:
     costs.observe_network(550, 0.0, 30.0)
     assert costs.network_ms(550) == pytest.approx(30.0)
     assert costs.network_ms(275) == pytest.approx(7.5)
+
+
+def test_a_batch_that_saves_less_than_a_tenth_does_not_pay() -> None:
+    costs = CostModel()
+    assert not costs.seed_batch(550, 2, 1.85)
+    assert costs.batch_worth(550, 2) == 2.0
+    assert costs.seed_batch(550, 2, 1.5)
+    assert costs.batch_worth(550, 2) == 1.5
+
+
+def test_a_batch_never_costs_less_than_one_of_its_frames() -> None:
+    costs = CostModel()
+    costs.seed_batch(550, 2, 0.6)  # measured while another load went
+    assert costs.batch_worth(550, 2) == 1.0
+
+
+def test_the_best_batch_pays_at_every_input_size_and_leaves_the_rest_single() -> None:
+    costs = CostModel()
+    ladder = QualityLadder.from_settings([550, 400], 15)
+    assert costs.best_batch(ladder, 3) == (1, 3.0)
+    costs.seed_batch(550, 2, 1.5)
+    assert costs.best_batch(ladder, 2) == (1, 2.0)
+    costs.seed_batch(400, 2, 1.2)
+    costs.seed_batch(400, 3, 1.25)
+    assert costs.best_batch(ladder, 1) == (1, 1.0)
+    assert costs.best_batch(ladder, 2) == (2, 1.5)
+    assert costs.best_batch(ladder, 4) == (2, 3.5)
+    assert costs.best_batch(QualityLadder.from_settings([400], 15), 4) == (3, 2.25)

@@ -22,6 +22,7 @@ from yolact_ros.errors import (
 )
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor, choose_device
+from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.models.checkpoint import save_checkpoint
 from yolact_ros.structures import Prediction
@@ -66,6 +67,17 @@ def assert_same(first: Prediction, second: Prediction) -> None:
     assert len(first.masks) == len(second.masks)
     for ours, theirs in zip(first.masks, second.masks, strict=True):
         np.testing.assert_array_equal(ours.bits, theirs.bits)
+
+
+def assert_close(first: Prediction, second: Prediction) -> None:
+    """The same instances; a batch may sum its products in another order."""
+    np.testing.assert_array_equal(first.class_ids, second.class_ids)
+    np.testing.assert_allclose(first.scores, second.scores, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(first.boxes_xyxy, second.boxes_xyxy, rtol=0, atol=1e-3)
+    assert len(first.masks) == len(second.masks)
+    for ours, theirs in zip(first.masks, second.masks, strict=True):
+        assert (ours.width, ours.height) == (theirs.width, theirs.height)
+        assert np.unpackbits(ours.bits ^ theirs.bits).sum() <= 0.01 * ours.width * ours.height
 
 
 def test_the_golden_image_gives_the_references_instances(r50_network: Yolact) -> None:
@@ -115,6 +127,42 @@ def test_the_stages_are_timed(predictor: Predictor) -> None:
     prediction, times = predictor.predict_timed(picture())
     assert_same(prediction, predictor.predict(picture()))
     assert all(time_ms > 0 for time_ms in times)
+
+
+def test_a_batch_gives_what_its_images_give_one_by_one(predictor: Predictor) -> None:
+    images = [picture(1), picture(2)[:31, :50], picture(3)]
+    expected = [predictor.predict(image) for image in images]
+    for order in ([0, 1, 2], [2, 0]):
+        frames = predictor.detect_batch([images[index] for index in order])
+        for index, frame in zip(order, frames, strict=True):
+            found, times = predictor.finish(frame)
+            assert_close(found, expected[index])
+            assert all(time_ms > 0 for time_ms in times)
+        assert len({frame.times.inference_ms for frame in frames}) == 1
+
+
+def test_a_batch_is_no_larger_than_the_runtime_holds() -> None:
+    network = small_network()
+    device = torch.device("cpu")
+    runtime = EagerRuntime(network, device=device)
+    runtime.max_batch = 2
+    predictor = Predictor(network, device=device, runtime=runtime)
+    assert predictor.max_batch == 2
+    for count in (0, 3):
+        with pytest.raises(ImageError, match=rf"{count} images at once, the runtime takes 1..2"):
+            predictor.detect_batch([picture()] * count)
+    predictor.close()
+    on_device = Predictor(network, device="cpu", on_device=True)
+    assert on_device.max_batch == 1
+    on_device.close()
+
+
+def test_a_bad_image_in_a_batch_raises_and_the_next_batch_works(predictor: Predictor) -> None:
+    with pytest.raises(ImageError):
+        predictor.detect_batch([picture(), picture()[..., :2]])
+    expected = predictor.predict(picture())
+    for frame in predictor.detect_batch([picture(), picture()]):
+        assert_close(predictor.finish(frame)[0], expected)
 
 
 def test_settings_can_change_between_images() -> None:

@@ -29,6 +29,21 @@ def test_the_earliest_deadline_goes_first() -> None:
     assert [taken and taken.key for taken in order] == ["right", "left"]
 
 
+def test_more_items_of_the_keys_asked_for_are_handed_out_the_earliest_deadline_first() -> None:
+    slots: FrameSlots[str, int] = FrameSlots()
+    for number, key in enumerate(("rear", "right", "service", "left")):
+        slots.put(key, number, deadline=40.0 - number)
+    slots.put("right", 5, deadline=50.0)
+    taken = slots.take_more(["left", "right", "rear", "absent"], 2)
+    assert [(item.key, item.item, item.replaced) for item in taken] == [
+        ("left", 3, 0),
+        ("right", 5, 1),
+    ]
+    assert "service" in slots
+    assert [item.key for item in slots.take_more(["left", "right", "rear"], 2)] == ["rear"]
+    assert slots.take_more(["left"], 2) == []
+
+
 def test_a_flooding_camera_does_not_starve_a_slow_one() -> None:
     slots: FrameSlots[str, int] = FrameSlots()
     served = {"flood": 0, "slow": 0}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,14 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
-import rclpy
 import torch
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
-from ros_client import RosClient
+from ros_client import RosClient, publish_until
+from ros_node import NodeInThread, node_in_thread
 from ros_processes import start_node
 from sensor_msgs.msg import CompressedImage, Image
 from yolact_ros.msg import InstanceArray
 
 from yolact_ros.inference.predictor import Predictor
-from yolact_ros.ros.node import YolactNode
 
 SIZE_PX = (64, 48)
 
@@ -43,19 +39,6 @@ def jpeg(frame_id: str) -> CompressedImage:
     message.header.frame_id = frame_id
     message.header.stamp.sec = 1
     return message
-
-
-def publish_until(
-    client: RosClient, publish: Callable[[], object], done: Callable[[], Any]
-) -> Any:
-    """Publish ten times a second until it is done."""
-
-    def step() -> Any:
-        publish()
-        client.spin_for(0.1)
-        return done()
-
-    return client.spin_until(step, "answers")
 
 
 def test_two_cameras_share_a_network_and_a_flood_does_not_starve_the_other(
@@ -103,49 +86,10 @@ def test_two_cameras_share_a_network_and_a_flood_does_not_starve_the_other(
         )
 
 
-class NodeInThread:
-    """A node of this process, so that a test can reach into its network."""
-
-    def __init__(self, domain_id: int, parameters: dict[str, object]) -> None:
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=domain_id)
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = YolactNode(
-            "reached",
-            context=self.context,
-            parameter_overrides=overrides,
-            cli_args=["--ros-args", "-r", "image:=/reached_image"],
-        )
-        self.node.start_up()
-        self._stopping = threading.Event()
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._stopping.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def close(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._executor.shutdown()
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
-
-
 @pytest.fixture
 def reached(domain_id: int, tiny_model: Path) -> Iterator[NodeInThread]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the other processes of these tests have
-    running = NodeInThread(
-        domain_id, {"model": str(tiny_model), "score_threshold": 0.0, "device": "cpu"}
-    )
-    yield running
-    running.close()
-    torch.set_num_threads(threads)
-    assert not [t for t in threading.enumerate() if t.name.startswith("yolact ")]
+    with node_in_thread(domain_id, tiny_model) as running:
+        yield running
 
 
 def test_an_exception_in_the_network_costs_one_frame(

@@ -37,6 +37,14 @@ def test_every_received_frame_is_accounted_for() -> None:
     assert snapshot.quiet_s == 4.0
 
 
+def test_results_of_batches_are_counted_among_the_others() -> None:
+    statistics = CameraStatistics()
+    for batched in (True, False, True):
+        statistics.count_finished(5.0, deadline_met=True, published=True, batched=batched)
+    snapshot = statistics.snapshot()
+    assert (snapshot.published, snapshot.batched) == (3, 2)
+
+
 def test_rates_are_about_the_time_since_the_previous_snapshot() -> None:
     now_s = 0.0
     statistics = CameraStatistics(clock=lambda: now_s)

@@ -9,12 +9,18 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import replace
 
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.arrivals import Arrivals
 from yolact_ros.inference.cost import CostModel, quantile
-from yolact_ros.inference.frame_plan import FrameOutcome, FramePlan, MaskPlan, OverrunPolicy
+from yolact_ros.inference.frame_plan import (
+    FrameOutcome,
+    FramePlan,
+    MaskPlan,
+    OpenFrame,
+    OverrunPolicy,
+)
 from yolact_ros.inference.frame_statistics import DropCause, FrameStatistics, StatisticsSummary
 from yolact_ros.inference.ladder import MaskDetail, QualityLadder, Rung
 from yolact_ros.inference.mask_choice import affordable_masks
@@ -24,26 +30,17 @@ __all__ = ["FrameBudget"]
 
 RECENT_FRAMES = 64
 SHORT_WAIT_SHARE = 0.05
-
-
-@dataclass
-class _OpenFrame:
-    plan: FramePlan
-    ladder: QualityLadder
-    budget_ms: float
-    received_ms: float
-    begun_ms: float
-    avoidable: bool
-    inferred_ms: float | None = None
-    found: int = 0
-    masks: MaskPlan | None = None
+PREPARE_SMOOTHING = 0.2
 
 
 class FrameBudget:
     """Chooses the quality of every frame so that it is published within the budget.
 
     For every frame: :meth:`begin`, work, :meth:`after_inference` once the detections are known,
-    mask assembly, :meth:`finish` just before publication. One frame at a time; not thread-safe.
+    mask assembly, :meth:`finish` just before publication. Frames that a plan allows to work on
+    together :meth:`join` the one begun and go through the rest in the same order, one after the
+    other. Not thread-safe.
+
     Every frame given to :meth:`begin` ends as published or counted as dropped. A budget or
     ladder changed meanwhile counts from the next frame on.
 
@@ -68,7 +65,8 @@ class FrameBudget:
         self._budget_ms = _valid_budget(budget_ms)
         self._choice = RungChoice(ladder, self.costs)
         self._statistics = FrameStatistics()
-        self._open: _OpenFrame | None = None
+        self._open: deque[OpenFrame] = deque()
+        self._prepare_ms = 0.0
         self._found: deque[int] = deque(maxlen=RECENT_FRAMES)
         self._arrivals = Arrivals()
         self._last_source: Hashable = None
@@ -125,28 +123,29 @@ class FrameBudget:
             now_ms: current time.
             received_ms: when the frame arrived.
             source: camera it came from.
-            queued: frames of other cameras that wait meanwhile.
+            queued: frames of other cameras that wait meanwhile. Where batches pay, the plan says
+                how many of them may :meth:`join`.
             replaced: older frames of this camera that this one replaced; they are counted.
         """
-        if self._open is not None:
-            self.abandon(now_ms)
-        if replaced:
-            self.count_drop(DropCause.REPLACED, replaced)
+        self.abandon(now_ms)
         alone = source == self._last_source and queued == 0
-        self._last_source = source
-        self._arrivals.note(source, received_ms, replaced)
+        self._note_arrival(source, received_ms, replaced)
         wait_ms = max(now_ms - received_ms, 0.0)
         choice = self._choice
+        together, worth = self.costs.best_batch(self.ladder, 1 + queued)
         if self._budget_ms == 0.0:
             choice.take_best(now_ms)
-            return self._open_frame(now_ms, received_ms, self.rung, wait_ms, avoidable=False)
+            plan = FramePlan(True, self.rung, wait_ms, together)
+            return self._open_frame(plan, now_ms, received_ms, avoidable=False)
 
-        remaining_ms = (self._budget_ms - wait_ms) / (1 + queued)
+        instances = int(quantile(self._found, 0.95))
+        # What frames in one run of the network do not share is there once for each.
+        unshared_ms = (1 + queued - worth) * self._unshared_ms(instances) if together > 1 else 0.0
+        remaining_ms = (self._budget_ms - wait_ms - unshared_ms) / worth
         if self._has_waited(wait_ms):
             remaining_ms /= 1.0 + choice.caution.margin
         if not alone:
             choice.note_shared_time(now_ms, remaining_ms)
-        instances = int(quantile(self._found, 0.95))
         fits = choice.choose(
             now_ms, budget_ms=self._budget_ms, remaining_ms=remaining_ms, instances=instances
         )
@@ -163,10 +162,49 @@ class FrameBudget:
         self._gave_way = False
         rung = choice.rung_for(now_ms, fits, instances)
         avoidable = fits is not None and choice.current < len(self.ladder) - 1
-        return self._open_frame(now_ms, received_ms, rung, wait_ms, avoidable=avoidable)
+        plan = FramePlan(True, rung, wait_ms, 1 if fits is None else together)
+        return self._open_frame(plan, now_ms, received_ms, avoidable=avoidable)
+
+    def join(
+        self, now_ms: float, received_ms: float, *, source: Hashable = None, replaced: int = 0
+    ) -> FramePlan:
+        """Plan one more frame of the batch whose first one is open; it has the same rung.
+
+        Call it before :meth:`run_network`, at most as often as the first frame's plan allows.
+
+        Args:
+            As :meth:`begin`.
+
+        Raises:
+            RuntimeError: no frame is open.
+        """
+        first = self._require_open()
+        self._note_arrival(source, received_ms, replaced)
+        wait_ms = max(now_ms - received_ms, 0.0)
+        plan = replace(first.plan, wait_ms=wait_ms)
+        self._open.append(replace(first, plan=plan, received_ms=received_ms, worth=0.0))
+        return plan
+
+    def run_network(self, now_ms: float) -> None:
+        """Say that a batch is decoded and its run of the network begins.
+
+        A frame alone needs no such call. From it the budget knows what the frames do not share.
+
+        Raises:
+            RuntimeError: no frame is open.
+        """
+        first = self._require_open()
+        frames = len(self._open)
+        own_ms = max(now_ms - first.begun_ms, 0.0) / frames
+        known_ms = self._prepare_ms or own_ms
+        self._prepare_ms = known_ms + PREPARE_SMOOTHING * (own_ms - known_ms)
+        first.worth = self.costs.batch_worth(first.plan.rung.input_size_px, frames)
+        first.begun_ms = now_ms - own_ms * first.worth
 
     def after_inference(self, now_ms: float, instances_found: int) -> MaskPlan:
         """Plan the masks, once the detections of the open frame are known.
+
+        Of a batch the frame begun or joined first is meant that is still open.
 
         Gives up instances first, then mask detail, then masks; each only where it helps.
 
@@ -177,7 +215,9 @@ class FrameBudget:
         rung = frame.plan.rung
         frame.inferred_ms, frame.found = now_ms, instances_found
         self._found.append(instances_found)
-        self.costs.observe_network(rung.input_size_px, now_ms, max(now_ms - frame.begun_ms, 0.0))
+        if frame.worth:
+            alone_ms = max(now_ms - frame.begun_ms, 0.0) / frame.worth
+            self.costs.observe_network(rung.input_size_px, now_ms, alone_ms)
         plan = MaskPlan(True, min(instances_found, rung.max_instances), rung.mask_detail)
         if frame.budget_ms > 0.0:
             spent_ms = max(now_ms - frame.received_ms, 0.0)
@@ -189,7 +229,7 @@ class FrameBudget:
                 self.costs,
                 rung,
                 instances_found,
-                remaining_ms=frame.budget_ms - spent_ms,
+                remaining_ms=(frame.budget_ms - spent_ms) / len(self._open),
                 spent_ms=spent_ms,
             )
         frame.masks = plan
@@ -209,39 +249,51 @@ class FrameBudget:
         self.costs.observe_masks(masks.mask_detail, masks.max_instances, now_ms, masks_ms)
         return self._close(frame, max(now_ms - frame.received_ms, 0.0), masks)
 
-    def abandon(self, now_ms: float, *, bar_input_for_ms: float = 0.0) -> None:
-        """Close the open frame, if any, as dropped because work on it failed.
+    def abandon(
+        self, now_ms: float, plan: FramePlan | None = None, *, bar_input_for_ms: float = 0.0
+    ) -> None:
+        """Close a frame, if it is open, as dropped because work on it failed.
 
         Args:
             now_ms: current time.
+            plan: of the frame; None closes all that are open.
             bar_input_for_ms: keep off this frame's input size and all larger ones for so long,
                 for example after the device ran out of memory. The smallest is never barred.
         """
-        frame = self._open
-        if frame is None:
-            return
-        self._open = None
-        self.count_drop(DropCause.FAILED)
-        if bar_input_for_ms > 0.0:
-            self._choice.bar(frame.plan.rung.input_size_px, now_ms + bar_input_for_ms)
+        for frame in [frame for frame in self._open if plan is None or frame.plan is plan]:
+            self._open.remove(frame)
+            self.count_drop(DropCause.FAILED)
+            if bar_input_for_ms > 0.0:
+                self._choice.bar(frame.plan.rung.input_size_px, now_ms + bar_input_for_ms)
+
+    def _note_arrival(self, source: Hashable, received_ms: float, replaced: int) -> None:
+        if replaced:
+            self.count_drop(DropCause.REPLACED, replaced)
+        self._last_source = source
+        self._arrivals.note(source, received_ms, replaced)
+
+    def _unshared_ms(self, instances: int) -> float:
+        """What a frame of a batch costs besides its part of the network."""
+        shown = min(instances, self.rung.max_instances)
+        return self._prepare_ms + self.costs.masks_ms(self.rung.mask_detail, shown)
 
     def _has_waited(self, wait_ms: float) -> bool:
         return wait_ms > SHORT_WAIT_SHARE * self._budget_ms
 
     def _open_frame(
-        self, now_ms: float, received_ms: float, rung: Rung, wait_ms: float, *, avoidable: bool
+        self, plan: FramePlan, now_ms: float, received_ms: float, *, avoidable: bool
     ) -> FramePlan:
-        plan = FramePlan(True, rung, wait_ms)
-        self._open = _OpenFrame(plan, self.ladder, self._budget_ms, received_ms, now_ms, avoidable)
+        frame = OpenFrame(plan, self.ladder, self._budget_ms, received_ms, now_ms, avoidable)
+        self._open.append(frame)
         return plan
 
-    def _require_open(self) -> _OpenFrame:
-        if self._open is None:
+    def _require_open(self) -> OpenFrame:
+        if not self._open:
             raise RuntimeError("FrameBudget: no frame is open, call begin first")
-        return self._open
+        return self._open[0]
 
-    def _close(self, frame: _OpenFrame, total_ms: float, masks: MaskPlan) -> FrameOutcome:
-        self._open = None
+    def _close(self, frame: OpenFrame, total_ms: float, masks: MaskPlan) -> FrameOutcome:
+        self._open.remove(frame)
         rung = frame.plan.rung
         most = min(frame.found, frame.ladder.rungs[0].max_instances)
         given_up = frame.ladder.degradation(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ __all__ = ["MASK_STRIDES", "BudgetedPrediction", "BudgetedPredictor", "monotonic
 # A coarse mask changes every fourth pixel and costs a sixteenth of the evaluations.
 MASK_STRIDES: Mapping[MaskDetail, int] = {MaskDetail.FULL: 1, MaskDetail.COARSE: 4}
 WARM_UP_FRAMES = 8
+# More make the first frame wait for longer than the last one gains.
+MOST_TOGETHER = 4
+BATCH_WARM_UP_RUNS = 3
 SLOWEST_SHARE = 0.95
 
 
@@ -50,7 +54,8 @@ class BudgetedPredictor:
 
     For every frame: :meth:`begin`; if the plan says run, decode the image and :meth:`predict`;
     build the message; :meth:`finish`, and publish if the outcome says so. After an exception
-    :meth:`abandon`. One thread only.
+    :meth:`abandon`. Frames of other cameras may :meth:`join` a frame whose plan says so; then
+    :meth:`detect_together`, and the rest of each frame in the same order. One thread only.
 
     Args:
         predictors: by side of their network input in pixels.
@@ -83,12 +88,14 @@ class BudgetedPredictor:
         """Names of the classes; the index is the class id of a prediction."""
         return next(iter(self._predictors.values())).class_names
 
-    def warm_up(self, image_bgr: NDArray[np.uint8] | None = None) -> None:
+    def warm_up(self, image_bgr: NDArray[np.uint8] | None = None, *, cameras: int = 1) -> None:
         """Run every input size several times and tell the budget what it costs.
 
         Args:
             image_bgr (uint8[H, W, 3]): of the camera's size, best with something to find, so
                 that the cost of masks is measured too; None takes an empty one of 640x480.
+            cameras: that share the network; with several, batches are measured where the runtime
+                holds them.
         """
         image = np.zeros((480, 640, 3), np.uint8) if image_bgr is None else image_bgr
         for size_px in sorted({rung.input_size_px for rung in self.budget.ladder.rungs}):
@@ -106,6 +113,28 @@ class BudgetedPredictor:
             self.budget.costs.seed_network(size_px, slow_ms)
             if frame is not None and instances > 0:
                 self._seed_masks(predictor, frame, instances)
+            if cameras > 1:
+                self._seed_batches(size_px, image, min(cameras, MOST_TOGETHER))
+
+    def _seed_batches(self, size_px: int, image_bgr: NDArray[np.uint8], most: int) -> None:
+        """Measure batches of 2, 3, ... frames up to the first that does not pay."""
+        predictor = self._predictors[size_px]
+        alone = partial(predictor.detect, image_bgr)
+        for frames in range(2, min(most, predictor.max_batch) + 1):
+            together = partial(predictor.detect_batch, [image_bgr] * frames)
+            together()
+            # Each beside a frame alone, so that another load hardly changes their ratio.
+            worths = [
+                self._taken_ms(together) / max(self._taken_ms(alone), 1e-3)
+                for _ in range(BATCH_WARM_UP_RUNS)
+            ]
+            if not self.budget.costs.seed_batch(size_px, frames, float(np.median(worths))):
+                return
+
+    def _taken_ms(self, work: Callable[[], object]) -> float:
+        begun_ms = self._clock_ms()
+        work()
+        return self._clock_ms() - begun_ms
 
     def _seed_masks(self, predictor: Predictor, frame: DetectedFrame, instances: int) -> None:
         for detail in MaskDetail:
@@ -133,18 +162,43 @@ class BudgetedPredictor:
             self._clock_ms(), received_ms, source=source, queued=queued, replaced=replaced
         )
 
-    def predict(self, plan: FramePlan, image_bgr: NDArray[np.uint8]) -> BudgetedPrediction | None:
+    def join(self, received_ms: float, *, source: Hashable = None, replaced: int = 0) -> FramePlan:
+        """Plan one more frame of a batch; see :meth:`FrameBudget.join`."""
+        return self.budget.join(self._clock_ms(), received_ms, source=source, replaced=replaced)
+
+    def detect_together(
+        self, plan: FramePlan, images_bgr: Sequence[NDArray[np.uint8]]
+    ) -> list[DetectedFrame]:
+        """Run the network on the frame begun and on those that joined it.
+
+        Args:
+            plan: of any of them.
+            images_bgr: uint8[H, W, 3] each, in the order of the frames.
+
+        Raises:
+            As :meth:`Predictor.detect_batch`.
+        """
+        self.budget.run_network(self._clock_ms())
+        return self._predictors[plan.rung.input_size_px].detect_batch(images_bgr)
+
+    def predict(
+        self,
+        plan: FramePlan,
+        image_bgr: NDArray[np.uint8],
+        detected: DetectedFrame | None = None,
+    ) -> BudgetedPrediction | None:
         """Find the instances as planned; None if the frame was dropped for being late already.
 
         Args:
             plan: from :meth:`begin`.
             image_bgr (uint8[H, W, 3]): the decoded image.
+            detected: of the image, from :meth:`detect_together`; None runs the network now.
 
         Raises:
             As :meth:`Predictor.predict`; call :meth:`abandon` then.
         """
         predictor = self._predictors[plan.rung.input_size_px]
-        frame = predictor.detect(image_bgr)
+        frame = predictor.detect(image_bgr) if detected is None else detected
         # NaN shows as -1 on devices that must not be waited for; finishing the frame raises it.
         instances = max(int(frame.detections.counts[0]), 0)
         masks = self.budget.after_inference(self._clock_ms(), instances)
@@ -157,9 +211,12 @@ class BudgetedPredictor:
         """Close the frame, just before its publication; see :meth:`FrameBudget.finish`."""
         return self.budget.finish(self._clock_ms())
 
-    def abandon(self, *, bar_input_for_ms: float = 0.0) -> None:
-        """Count the frame as dropped because work on it failed; no frame open is no error."""
-        self.budget.abandon(self._clock_ms(), bar_input_for_ms=bar_input_for_ms)
+    def abandon(self, plan: FramePlan | None = None, *, bar_input_for_ms: float = 0.0) -> None:
+        """Count a frame as dropped because work on it failed; see :meth:`FrameBudget.abandon`.
+
+        No such frame open is no error.
+        """
+        self.budget.abandon(self._clock_ms(), plan, bar_input_for_ms=bar_input_for_ms)
 
     def close(self) -> None:
         """Let go of the networks."""

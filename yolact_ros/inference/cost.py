@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from yolact_ros.inference.ladder import MaskDetail, Rung
+from yolact_ros.inference.ladder import MaskDetail, QualityLadder, Rung
 
 __all__ = ["CostModel", "MaskCost", "StageCost", "quantile"]
 
@@ -20,6 +20,8 @@ RESCALE_BELOW = 0.8
 # What a size may cost more than its area says: 300 px take 1.6 times the 24 ms of 320 px in
 # OpenVINO on AVX2, where multiples of 32 are fast.
 ABOVE_AREA = 1.6
+# A batch is worth its wait for the others where it saves a tenth of their time.
+BATCH_PAYS_BELOW = 0.9
 
 
 def quantile(values: Iterable[float], q: float) -> float:
@@ -126,6 +128,7 @@ class CostModel:
 
     def __init__(self) -> None:
         self._network_ms: dict[int, float] = {}
+        self._batches: dict[tuple[int, int], float] = {}
         self._masks: dict[MaskDetail, MaskCost] = {
             MaskDetail.FULL: MaskCost(1.0, 0.1),
             MaskDetail.COARSE: MaskCost(1.0, 0.03),
@@ -142,6 +145,37 @@ class CostModel:
     def seed_masks(self, detail: MaskDetail, cost: MaskCost) -> None:
         """Set the warm-up cost (p95) of mask assembly and encoding at one detail."""
         self._masks[detail] = cost
+
+    def seed_batch(self, input_size_px: int, frames: int, worth: float) -> bool:
+        """Set what a batch of ``frames`` takes at warm-up, in the time of ``worth`` single frames.
+
+        Returns:
+            whether it pays; a batch that does not is never used.
+        """
+        pays = worth < BATCH_PAYS_BELOW * frames
+        if pays:
+            self._batches[input_size_px, frames] = max(worth, 1.0)
+        return pays
+
+    def batch_worth(self, input_size_px: int, frames: int) -> float:
+        """In the time of how many single frames the network works on ``frames`` together."""
+        return self._batches.get((input_size_px, frames), float(frames))
+
+    def best_batch(self, ladder: QualityLadder, waiting: int) -> tuple[int, float]:
+        """The largest batch that pays at every input size, of frames that wait.
+
+        At every one, so that a change of rung never turns a batch into frames one by one.
+
+        Returns:
+            its frames, 1 where none pays, and in the time of how many single frames the network
+            works on all ``waiting`` ones, at the worst size.
+        """
+        sizes_px = {rung.input_size_px for rung in ladder.rungs} if self._batches else ()
+        for frames in range(waiting if sizes_px else 1, 1, -1):
+            if all((size_px, frames) in self._batches for size_px in sizes_px):
+                worth = max(self.batch_worth(size_px, frames) for size_px in sizes_px)
+                return frames, worth + waiting - frames
+        return 1, float(waiting)
 
     def network_warm_up_ms(self, input_size_px: int) -> float:
         """Warm-up cost of a size; one never seeded is scaled by area; 0 if none is known.

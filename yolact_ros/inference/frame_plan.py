@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from yolact_ros.inference.ladder import Degradation, MaskDetail, Rung
+from yolact_ros.inference.ladder import Degradation, MaskDetail, QualityLadder, Rung
 
-__all__ = ["FrameOutcome", "FramePlan", "MaskPlan", "OverrunPolicy"]
+__all__ = ["FrameOutcome", "FramePlan", "MaskPlan", "OpenFrame", "OverrunPolicy"]
 
 
 class OverrunPolicy(Enum):
@@ -25,11 +25,14 @@ class FramePlan:
         run: False if the frame is dropped (and counted); take the next one.
         rung: quality to work at.
         wait_ms: reception to start of work.
+        together: most frames to work on in one run of the network, this one included; the others
+            are frames of other cameras that wait.
     """
 
     run: bool
     rung: Rung
     wait_ms: float
+    together: int = 1
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,34 @@ class MaskPlan:
     run: bool
     max_instances: int
     mask_detail: MaskDetail
+
+
+@dataclass(eq=False)
+class OpenFrame:
+    """A frame between its plan and its outcome.
+
+    Attributes:
+        plan: of the frame.
+        ladder, budget_ms: that it is held to.
+        received_ms, begun_ms: when it arrived, and when work on it or on its batch began.
+        avoidable: a cheaper rung was to be had.
+        worth: in the time of how many single frames its run of the network works; 0 for one
+            that joined a batch, whose run is that of the first.
+        inferred_ms: when its detections were known; None before.
+        found: number of detections.
+        masks: what was decided about them; None before.
+    """
+
+    plan: FramePlan
+    ladder: QualityLadder
+    budget_ms: float
+    received_ms: float
+    begun_ms: float
+    avoidable: bool
+    worth: float = 1.0
+    inferred_ms: float | None = None
+    found: int = 0
+    masks: MaskPlan | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolact_ros.errors import ConfigError, RuntimeUnavailableError, YolactError
+from yolact_ros.errors import ConfigError, ImageError, RuntimeUnavailableError, YolactError
 from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
 from yolact_ros.inference.device_execution import CudaExecution, DirectExecution
 from yolact_ros.inference.device_pipeline import DevicePipeline
 from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
 from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
@@ -76,6 +77,8 @@ class Predictor:
         network = model if runtime is None else runtime.run
         self._network: Callable[[Tensor], NetworkOutput] | None = network
         self._config = model.config
+        side = model.config.input_size_px
+        self._batch = torch.empty(0, 3, side, side, device=self.device)
         self._preprocessor = Preprocessor(model.config, self.device)
         self._postprocessor = Postprocessor(
             model.config, model.priors, mask_rescoring=model.mask_rescoring
@@ -141,6 +144,16 @@ class Predictor:
         """:meth:`predict`, with what each stage took."""
         return self.finish(self.detect(image_bgr))
 
+    @property
+    def max_batch(self) -> int:
+        """Most images in one :meth:`detect_batch`: what the runtime holds.
+
+        1 where whole frames run on the device, whose buffers and graphs are those of one image.
+        """
+        if self._pipeline is not None:
+            return 1
+        return EagerRuntime.max_batch if self._runtime is None else self._runtime.max_batch
+
     @torch.inference_mode()
     def detect(self, image_bgr: NDArray[np.uint8]) -> DetectedFrame:
         """The first part of :meth:`predict`: all but the masks.
@@ -152,32 +165,50 @@ class Predictor:
         Raises:
             As :meth:`predict`.
         """
+        if self._pipeline is None or self.settings.nms != "fast":
+            return self.detect_batch((image_bgr,))[0]
+        self._postprocessor.class_ids(self.settings)
+        return self._pipeline.detect(image_bgr, self.settings)
+
+    @torch.inference_mode()
+    def detect_batch(self, images_bgr: Sequence[NDArray[np.uint8]]) -> list[DetectedFrame]:
+        """:meth:`detect` for several images, in one run of the network.
+
+        Each frame's ``inference_ms`` is that of the whole run, which it waited for. Finish all
+        frames before detecting the next ones.
+
+        Args:
+            images_bgr: uint8[H, W, 3] each, of any sizes; at most :attr:`max_batch`.
+
+        Raises:
+            ImageError: none, or more than :attr:`max_batch`.
+            As :meth:`predict`, if any of the images fails.
+        """
         if self._network is None:
             raise YolactError("the predictor is closed; make a new one")
-        if self._pipeline is not None and self.settings.nms == "fast":
-            self._postprocessor.class_ids(self.settings)
-            return self._pipeline.detect(image_bgr, self.settings)
-        begun_s = time.perf_counter()
-        images = self._preprocessor(image_bgr)
+        count = len(images_bgr)
+        if not 1 <= count <= self.max_batch:
+            raise ImageError(f"{count} images at once, the runtime takes 1..{self.max_batch}")
+        if count > len(self._batch):
+            self._batch = self._batch.new_empty(count, *self._batch.shape[1:])
+        times_s = [time.perf_counter()]
+        for row, image_bgr in enumerate(images_bgr):
+            images = self._preprocessor(image_bgr)
+            if count > 1:
+                self._batch[row] = images[0]
+            self._wait_for_device()
+            times_s.append(time.perf_counter())
+        output = self._network(self._batch[:count] if count > 1 else images)
         self._wait_for_device()
-        preprocessed_s = time.perf_counter()
-        output = self._network(images)
-        self._wait_for_device()
-        inferred_s = time.perf_counter()
-        detections = self._postprocessor.detect(output, self.settings)
-        height_px, width_px = image_bgr.shape[:2]
-        return DetectedFrame(
-            detections,
-            output.prototypes,
-            height_px,
-            width_px,
-            self.settings,
-            StageTimes(
-                (preprocessed_s - begun_s) * 1e3,
-                (inferred_s - preprocessed_s) * 1e3,
-                (time.perf_counter() - inferred_s) * 1e3,
-            ),
-        )
+        inference_ms = (time.perf_counter() - times_s[-1]) * 1e3
+        return [
+            self._detected(
+                NetworkOutput(*(part[row : row + 1] for part in output[:4])),
+                image_bgr,
+                StageTimes((times_s[row + 1] - times_s[row]) * 1e3, inference_ms),
+            )
+            for row, image_bgr in enumerate(images_bgr)
+        ]
 
     def finish(
         self,
@@ -233,6 +264,23 @@ class Predictor:
             self._pipeline = None
         if self._runtime is not None:
             self._runtime.close()
+
+    def _detected(
+        self, output: NetworkOutput, image_bgr: NDArray[np.uint8], times: StageTimes
+    ) -> DetectedFrame:
+        """The detections of one image, whose output is B = 1."""
+        begun_s = time.perf_counter()
+        detections = self._postprocessor.detect(output, self.settings)
+        height_px, width_px = image_bgr.shape[:2]
+        taken_ms = (time.perf_counter() - begun_s) * 1e3
+        return DetectedFrame(
+            detections,
+            output.prototypes,
+            height_px,
+            width_px,
+            self.settings,
+            times._replace(postprocess_ms=taken_ms),
+        )
 
     def _wait_for_device(self) -> None:
         """So that the stage times are those of the stages."""

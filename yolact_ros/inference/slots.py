@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -88,9 +88,16 @@ class FrameSlots(Generic[Key, Item]):
                 self._condition.wait(timeout_s)
             if not self._waiting or self._closed:
                 return None
-            key = min(self._waiting, key=lambda name: self._waiting[name].deadline)
-            waiting = self._waiting.pop(key)
-        return TakenItem(key, waiting.item, waiting.replaced)
+            return self._pop(min(self._waiting, key=self._deadline))
+
+    def take_more(self, keys: Collection[Key], most: int) -> list[TakenItem[Key, Item]]:
+        """Items of ``keys`` that wait now, at most ``most``, the earliest deadlines first.
+
+        For a batch, after :meth:`take`: what that returned has the earliest deadline of all.
+        """
+        with self._condition:
+            waiting = sorted((key for key in keys if key in self._waiting), key=self._deadline)
+            return [self._pop(key) for key in waiting[:most]]
 
     def close(self) -> list[TakenItem[Key, Item]]:
         """Wake whoever waits in :meth:`take`, which returns None from now on.
@@ -107,3 +114,10 @@ class FrameSlots(Generic[Key, Item]):
             self._closed = True
             self._condition.notify_all()
         return left
+
+    def _deadline(self, key: Key) -> float:
+        return self._waiting[key].deadline
+
+    def _pop(self, key: Key) -> TakenItem[Key, Item]:
+        waiting = self._waiting.pop(key)
+        return TakenItem(key, waiting.item, waiting.replaced)

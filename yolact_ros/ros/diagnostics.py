@@ -109,6 +109,7 @@ def camera_status(report: CameraReport, name: str) -> DiagnosticStatus:
         ("published", now.published),
         ("deadline misses", now.deadline_misses),
         ("degraded", now.degraded),
+        ("batched", now.batched),
         ("lost in transport", now.lost),
     ]
     values += [(f"dropped {cause}", count) for cause, count in now.dropped.items()]

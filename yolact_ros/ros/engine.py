@@ -215,7 +215,7 @@ class Engine:
             best_first = dict(reversed(predictors.items()))
             rungs = Rungs(best_first, live, runtime, masks=live.mask_encoding != "none")
             with _memory_errors(self._device, next(iter(best_first))):
-                rungs.budgeted.warm_up()
+                rungs.budgeted.warm_up(cameras=len(self._fixed.cameras))
         except BaseException:
             for predictor in predictors.values():
                 predictor.close()

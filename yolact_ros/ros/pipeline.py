@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import cast
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -63,9 +64,6 @@ class Pipeline:
         self.engine = Engine(fixed, live())
         for reason in self.engine.left_out.values():
             faults.report("memory", f"an input_size is left out: {reason}")
-        self._processor = FrameProcessor(
-            self.engine, live, queued=self._cameras_waiting, show=self._show
-        )
         self.cameras = tuple(
             Camera(
                 node,
@@ -75,6 +73,14 @@ class Pipeline:
                 budget_ns=lambda: int(live().frame_budget_ms * 1e6),
             )
             for name in fixed.cameras or ("",)
+        )
+        self._processor = FrameProcessor(
+            self.engine,
+            live,
+            cameras=self.cameras,
+            queued=self._cameras_waiting,
+            take_more=self._take_more,
+            show=self._show,
         )
         self._builder: _Builder = SlotWorker("yolact input sizes", self._build, self._report)
         self._builder.start()
@@ -158,6 +164,12 @@ class Pipeline:
     def _cameras_waiting(self) -> int:
         slots = self._frames.slots
         return len(slots) - (self._segment in slots)
+
+    def _take_more(
+        self, cameras: Collection[Camera], most: int
+    ) -> list[TakenItem[Camera, ReceivedFrame]]:
+        taken = self._frames.slots.take_more(cameras, most)
+        return cast(list[TakenItem[Camera, ReceivedFrame]], taken)
 
     def _show(self, camera: Camera, frame: ViewFrame) -> None:
         self._views.slots.put(camera, frame, time.monotonic())

@@ -30,6 +30,7 @@ class StatisticsSnapshot:
         lost: images that the transport says it lost before they reached the node.
         deadline_misses: messages, and late drops, over the frame budget.
         degraded: messages that gave up quality for their deadline.
+        batched: messages, and late drops, worked on together with other cameras' images.
         received_hz, published_hz: since the previous snapshot.
         latency_p50_ms, latency_p95_ms, latency_p99_ms: from reception to publication over the
             last frames; 0 before the first.
@@ -42,6 +43,7 @@ class StatisticsSnapshot:
     lost: int
     deadline_misses: int
     degraded: int
+    batched: int
     received_hz: float
     published_hz: float
     latency_p50_ms: float
@@ -64,7 +66,7 @@ class CameraStatistics:
         self._published = 0
         self._dropped: Counter[str] = Counter()
         self._lost = 0
-        self._deadline_misses = self._degraded = 0
+        self._deadline_misses = self._degraded = self._batched = 0
         self._latencies_ms: deque[float] = deque(maxlen=RECENT_FRAMES)
         self._last_received_s = self._last_snapshot_s = clock()
         self._received_before = self._published_before = 0
@@ -94,12 +96,19 @@ class CameraStatistics:
             self._dropped[cause] += frames
 
     def count_finished(
-        self, latency_ms: float, *, deadline_met: bool, published: bool, degraded: bool = False
+        self,
+        latency_ms: float,
+        *,
+        deadline_met: bool,
+        published: bool,
+        degraded: bool = False,
+        batched: bool = False,
     ) -> None:
         """Work on a frame reached its end; one that is not published is a late drop."""
         with self._lock:
             self._latencies_ms.append(latency_ms)
             self._deadline_misses += not deadline_met
+            self._batched += batched
             if published:
                 self._published += 1
                 self._degraded += degraded
@@ -120,6 +129,7 @@ class CameraStatistics:
                 lost=self._lost,
                 deadline_misses=self._deadline_misses,
                 degraded=self._degraded,
+                batched=self._batched,
                 received_hz=(self._received - self._received_before) / elapsed_s,
                 published_hz=(self._published - self._published_before) / elapsed_s,
                 latency_p50_ms=float(percentiles[0]),
