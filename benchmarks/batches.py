@@ -33,7 +33,7 @@ IMAGE_BGR = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="yolact_light")
+    parser.add_argument("--model", default="bundled")
     parser.add_argument("--input-size", type=int, nargs="+", default=[320, 256, 192])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=20)

@@ -154,7 +154,6 @@ class Predictor:
             return 1
         return EagerRuntime.max_batch if self._runtime is None else self._runtime.max_batch
 
-    @torch.inference_mode()
     def detect(self, image_bgr: NDArray[np.uint8]) -> DetectedFrame:
         """The first part of :meth:`predict`: all but the masks.
 
@@ -203,7 +202,7 @@ class Predictor:
         inference_ms = (time.perf_counter() - times_s[-1]) * 1e3
         return [
             self._detected(
-                NetworkOutput(*(part[row : row + 1] for part in output[:4])),
+                output if count == 1 else _row(output, row),
                 image_bgr,
                 StageTimes((times_s[row + 1] - times_s[row]) * 1e3, inference_ms),
             )
@@ -286,6 +285,11 @@ class Predictor:
         """So that the stage times are those of the stages."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def _row(output: NetworkOutput, row: int) -> NetworkOutput:
+    """The output of one image of a batch, B = 1."""
+    return NetworkOutput(*(part[row : row + 1] for part in output[:4]))
 
 
 def _check_runtime(runtime: Runtime, input_size_px: int, device: torch.device) -> None:
