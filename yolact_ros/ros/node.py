@@ -107,7 +107,7 @@ class YolactNode(LifecycleNode):
         self.get_logger().info(
             f"model {fixed.model}: {config.name}, {sizes} px, "
             f"k={config.num_prototypes}, {config.num_classes} classes, on "
-            f"{engine.description.device}, {engine.description.runtime}, "
+            f"{engine.description.device}, {engine.runtime}, "
             f"ready in {time.monotonic() - begun_s:.1f} s"
         )
         if not VISION_MSGS_INSTALLED:
@@ -238,6 +238,8 @@ class YolactNode(LifecycleNode):
                 ("classes", model.config.num_classes),
                 ("device", model.device),
                 *(
+                ("runtime", engine.runtime),
+                ("runtime provisional", engine.provisional),
                     [("input sizes left out (px)", ", ".join(map(str, engine.left_out)))]
                     if engine.left_out
                     else []
@@ -272,7 +274,8 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         rclpy.init(args=None if args is None else list(args))
         node = YolactNode()
-        if node.fixed_parameters.tune_malloc:
+        fixed = node.fixed_parameters
+        if fixed.tune_malloc:
             tune_malloc()
         node.start_up()
         spin(node, lambda: node.state != "finalized", node.report_callback_error)

@@ -51,7 +51,7 @@ class FixedParameters:
     model: str = "bundled"
     num_prototypes: int = 0
     device: str = "auto"
-    runtime: str = "eager"
+    runtime: str = "auto"
     precision: str = "auto"
     calibration_folder: str = ""
     image_transport: str = "raw"
@@ -163,8 +163,8 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "runtime",
         _FIXED.runtime,
-        "What runs the network (docs/runtimes.md); auto measures those that are installed, which "
-        "takes minutes the first time, and keeps the fastest.",
+        "What runs the network (docs/runtimes.md); auto takes the fastest that is installed. The "
+        "first time it starts with eager and measures the others meanwhile.",
         change="configure",
         choices=RUNTIMES,
     ),
