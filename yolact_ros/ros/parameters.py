@@ -172,14 +172,16 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         "precision",
         _FIXED.precision,
         "What the runtime computes in; auto is fp32 for eager and the device's fastest float for "
-        "the others, int8 needs runtime openvino and calibration_folder.",
+        "the others, int8 needs runtime openvino, and calibration_folder or `yolact quantize` "
+        "before.",
         change="configure",
         choices=PRECISIONS,
     ),
     ParameterSpec(
         "calibration_folder",
         _FIXED.calibration_folder,
-        "Folder of images like the camera's, on which precision int8 measures the network.",
+        "Folder of images like the camera's, of which precision int8 uses up to 50 to calibrate "
+        "the network; empty takes the int8 network that was made before.",
         change="configure",
     ),
     ParameterSpec(
