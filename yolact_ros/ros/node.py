@@ -28,6 +28,7 @@ from yolact_ros.ros.memory import (
 from yolact_ros.ros.parameter_server import ParameterServer
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.pipeline import Pipeline
+from yolact_ros.ros.priority import describe_scheduling, run_in_real_time
 from yolact_ros.ros.qos import result_qos, shared_memory_segment_bytes
 from yolact_ros.ros.segment import SegmentService
 from yolact_ros.ros.spinning import spin
@@ -237,9 +238,9 @@ class YolactNode(LifecycleNode):
                 ("prototypes", model.config.num_prototypes),
                 ("classes", model.config.num_classes),
                 ("device", model.device),
-                *(
                 ("runtime", engine.runtime),
                 ("runtime provisional", engine.provisional),
+                *(
                     [("input sizes left out (px)", ", ".join(map(str, engine.left_out)))]
                     if engine.left_out
                     else []
@@ -249,6 +250,7 @@ class YolactNode(LifecycleNode):
         segment_bytes = shared_memory_segment_bytes()
         values += [
             ("segment requests", self._segment.answered),
+            ("scheduling", describe_scheduling()),
             ("process memory (MiB)", resident_memory_bytes() // MEBIBYTE),
             ("heap in use (MiB)", f"{heap_bytes() / MEBIBYTE:.1f}"),
             ("shared memory segment", f"{segment_bytes} bytes" if segment_bytes else "default"),
@@ -277,6 +279,9 @@ def main(args: Sequence[str] | None = None) -> int:
         fixed = node.fixed_parameters
         if fixed.tune_malloc:
             tune_malloc()
+        refusal = run_in_real_time(fixed.realtime_priority)
+        if refusal:
+            node.get_logger().warning(refusal)
         node.start_up()
         spin(node, lambda: node.state != "finalized", node.report_callback_error)
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -59,6 +59,7 @@ class FixedParameters:
     cameras: tuple[str, ...] = ()
     autostart: bool = True
     tune_malloc: bool = True
+    realtime_priority: int = 0
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> FixedParameters:
@@ -218,6 +219,15 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         "Keep freed memory of large images instead of returning it to the system: half the "
         "latency of large images for more resident memory.",
         change="start",
+    ),
+    ParameterSpec(
+        "realtime_priority",
+        _FIXED.realtime_priority,
+        "Run before all ordinary programs, with this priority of Linux's SCHED_RR, which needs "
+        "the right to (docs/budget.md); 0 leaves it as it was started.",
+        change="start",
+        low=0,
+        high=99,
     ),
 )
 

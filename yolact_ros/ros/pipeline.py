@@ -23,8 +23,8 @@ from yolact_ros.ros.views import ViewFrame
 __all__ = ["Pipeline"]
 
 # How long a frame's views wait for pauses of the network before they are drawn beside it. A lower
-# priority of their thread would not do: descheduled while it holds the interpreter, it stops the
-# network's thread as well.
+# priority of their thread would not do, nor an ordinary one beside real-time threads: descheduled
+# while it holds the interpreter, it stops the network's thread as well.
 VIEWS_PATIENCE_S = 0.2
 
 
