@@ -12,6 +12,7 @@ import argparse
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,6 @@ from pathlib import Path
 __all__ = ["main", "prepare_apart"]
 
 POLL_S = 0.1
-# For removing what was half built, after SIGTERM.
-PATIENCE_S = 5.0
 PR_SET_PDEATHSIG = 1
 BUILT = ("openvino", "compiled")
 
@@ -49,6 +48,9 @@ def prepare_apart(
     Returns:
         why, by the name of each runtime that cannot run here.
     """
+    # Late, for the sake of the process: it imports torch.
+    from yolact_ros.inference.runtimes.engine_cache import building_prefix
+
     command = [
         *(sys.executable, "-m", __name__, str(model), "--cache", str(cache_folder)),
         *("--input-size", str(input_size_px), "--precision", precision),
@@ -63,9 +65,13 @@ def prepare_apart(
         )
         while process.poll() is None and not cancelled.wait(POLL_S):
             pass
-        _end(process)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         output.seek(0)
         lines = output.read().splitlines()
+    for half_built in cache_folder.glob(f"{building_prefix(process.pid)}*"):
+        shutil.rmtree(half_built, ignore_errors=True)
     try:
         unavailable: dict[str, str] = json.loads(lines[-1])
     except (ValueError, IndexError):
@@ -74,24 +80,11 @@ def prepare_apart(
     return unavailable
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started, if it still runs."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is None:
-            os.killpg(process.pid, number)
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            continue
-        return
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prepare what the command line names; prints the reasons as JSON."""
     # A node's real-time priority is inherited, and would keep other programs out for minutes.
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    # Ends with the node, and leaves nothing half built.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Ends with the node.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     from yolact_ros.openmp import wait_passively
 
