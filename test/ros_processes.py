@@ -149,11 +149,14 @@ def start_node(
     remappings: Mapping[str, str] | None = None,
     program: Sequence[str] = ("-m", "yolact_ros.ros.node"),
 ) -> Process:
-    """yolact_node under ``name``, its output in ``folder``; or another program that runs it."""
+    """yolact_node under ``name``, its output in ``folder``; or another program that runs it.
+
+    It runs eager unless the parameters name a runtime: measuring would disturb other tests.
+    """
     command = [sys.executable, *program, "--ros-args", "-r", f"__node:={name}"]
     for topic, target in (remappings or {}).items():
         command += ["-r", f"{topic}:={target}"]
-    for parameter, value in (parameters or {}).items():
+    for parameter, value in ({"runtime": "eager"} | dict(parameters or {})).items():
         command += ["-p", f"{parameter}:={json.dumps(value)}"]
     return Process(command, environment, folder / f"{name}.log")
 

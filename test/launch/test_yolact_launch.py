@@ -103,6 +103,11 @@ def test_arguments_become_parameters_of_the_right_type() -> None:
     assert node["respawn"] is True
 
 
+def test_a_prefix_goes_before_the_command_and_none_leaves_launch_its_own() -> None:
+    assert started("yolact_node", prefix="chrt --rr 1")["prefix"] == "chrt --rr 1"
+    assert started("yolact_node")["prefix"] is None
+
+
 def test_names_are_a_list_with_or_without_brackets() -> None:
     for text in ("[dining table, cup]", "dining table,cup", " dining table , cup "):
         assert started("yolact_node", classes=text)["parameters"][1]["classes"] == [

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from yolact_ros.msg import Instance, InstanceArray
@@ -54,9 +54,15 @@ def main() -> None:
         status.message = "cannot configure: nan in the weights"
         diagnostics.publish(DiagnosticArray(status=[status]))
 
+    def report() -> None:
+        status = DiagnosticStatus(level=DiagnosticStatus.OK, name=f"{node.get_name()}: node")
+        status.values = [KeyValue(key="runtime provisional", value="False")]
+        diagnostics.publish(DiagnosticArray(status=[status]))
+
     if mode == "refuse":
         node.create_timer(0.1, complain)
     else:
+        node.create_timer(0.1, report)
         node.create_subscription(Image, "image", on_image, QoSProfile(depth=1))
     with contextlib.suppress(KeyboardInterrupt):
         rclpy.spin(node)

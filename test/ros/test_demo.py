@@ -147,6 +147,22 @@ def test_a_camera_that_fails_is_reported_with_its_last_lines(make_plan, clip, ca
     assert "/no/such.mp4: no such file" in capfd.readouterr().err
 
 
+def test_the_camera_plays_at_last_though_the_node_has_not_chosen_its_runtime(
+    clip, client, ros_env
+):
+    _, subscription = client.collect(Image, "/undecided")
+    command = [
+        sys.executable, "-m", "yolact_ros.ros.demo_camera", "--source", str(clip),
+        "--topic", "/undecided", "--rate", str(RATE_HZ),
+        "--wait-for-runtime", "/nobody", "--runtime-wait-s", "0.5",
+    ]  # fmt: skip
+    done = subprocess.run(command, env=ros_env, capture_output=True, text=True, timeout=120)
+    client.node.destroy_subscription(subscription)
+    assert done.returncode == 0, done.stderr
+    assert "though /nobody has not chosen its runtime within 0.5 s" in done.stderr
+    assert json.loads(done.stdout)["published"] > 0
+
+
 def test_an_existing_topic_is_watched_for_the_duration(make_plan, clip, monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(demo_plan.free_domain_id()))
     playing = make_plan("--source", str(clip), "--duration", "60", output="camera")
@@ -155,6 +171,8 @@ def test_an_existing_topic_is_watched_for_the_duration(make_plan, clip, monkeypa
     for topic in ("instances", "overlay"):
         at = command.index(f"/yolact_node/{topic}")
         del command[at - 1 : at + 1]
+    at = command.index("--wait-for-runtime")
+    del command[at : at + 2]
     with subprocess.Popen(command) as camera:
         try:
             plan = make_plan("--source", "/robot/image", "--duration", "2")
@@ -274,7 +292,7 @@ def real_plan(clip: Path, output: Path, model: Path, *arguments: str) -> demo_pl
     args = parser.parse_args(
         [
             "demo", "--source", str(clip), "--output", str(output), "--model", str(model),
-            "--device", "cpu", *arguments,
+            "--device", "cpu", "-p", "runtime:=eager", *arguments,
         ]
     )  # fmt: skip
     return demo_plan.make_plan(args, os.environ)

@@ -10,10 +10,12 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
-from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.errors import RuntimeUnavailableError, YolactError
 from yolact_ros.inference.predictor import Predictor
+from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.settings import PostprocessConfig
-from yolact_ros.ros import engine as engine_module
+from yolact_ros.ros import runtime_choice
 from yolact_ros.ros.engine import Engine
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 
@@ -21,7 +23,8 @@ IMAGE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
 
 
 def engine_of(model: Path, **live: Any) -> Engine:
-    return Engine(FixedParameters(model=str(model), device="cpu"), LiveParameters(**live))
+    fixed = FixedParameters(model=str(model), device="cpu", runtime="eager")
+    return Engine(fixed, LiveParameters(**live))
 
 
 def test_the_runtime_gets_precision_and_calibration_images(
@@ -33,7 +36,7 @@ def test_the_runtime_gets_precision_and_calibration_images(
         asked.update(options, name=name)
         raise RuntimeUnavailableError("not here")
 
-    monkeypatch.setattr(engine_module, "open_runtime", refuse)
+    monkeypatch.setattr(runtime_choice, "open_runtime", refuse)
     fixed = FixedParameters(
         model=str(tiny_model),
         device="cpu",
@@ -83,13 +86,13 @@ def test_input_sizes_share_their_weights(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights: dict[int, int] = {}
-    open_runtime = engine_module.open_runtime
+    open_runtime = runtime_choice.open_runtime
 
     def watch(name: str, model: Any, **options: Any) -> Any:
         weights[model.config.input_size_px] = next(model.parameters()).data_ptr()
         return open_runtime(name, model, **options)
 
-    monkeypatch.setattr(engine_module, "open_runtime", watch)
+    monkeypatch.setattr(runtime_choice, "open_runtime", watch)
     engine = engine_of(tiny_model, input_size=(128, 96, 64))
     assert list(weights) == [64, 96, 128]
     assert len(set(weights.values())) == 1
@@ -117,3 +120,93 @@ def test_sizes_that_nobody_used_yet_are_closed_when_others_replace_them(
     assert engine.input_sizes_px == (128,)
     engine.close()
     assert closed == [96, 64, 128]
+
+
+class Choice:
+    """Stands for what takes long: preparing and measuring."""
+
+    def __init__(self) -> None:
+        self.measured_px: list[int] = []
+        self.error: YolactError | None = None
+
+    def choose(self, network: Any, *, device: Any, turn: Any, **_: Any) -> Runtime:
+        with turn():
+            self.measured_px.append(network.config.input_size_px)
+        if self.error is not None:
+            raise self.error
+        return EagerRuntime(network, device=device, reason="fastest: it is alone")
+
+
+@pytest.fixture
+def choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Choice:
+    choice = Choice()
+    monkeypatch.setattr(runtime_choice, "choose_runtime", choice.choose)
+    monkeypatch.setenv("YOLACT_ROS_CACHE", str(tmp_path))
+    return choice
+
+
+def auto_engine_of(model: Path, **live: Any) -> Engine:
+    fixed = FixedParameters(model=str(model), device="cpu", runtime="auto")
+    return Engine(fixed, LiveParameters(**live))
+
+
+def test_auto_starts_with_eager_and_goes_over_to_the_fastest_between_two_images(
+    tiny_model: Path, choice: Choice
+) -> None:
+    live = LiveParameters(score_threshold=0.0, input_size=(96, 64))
+    engine = auto_engine_of(tiny_model, input_size=(96, 64))
+    assert engine.provisional
+    assert engine.runtime.startswith("eager ")
+    assert engine.runtime.endswith(" until the fastest is chosen")
+    assert choice.measured_px == []
+    before = engine.ready(live, masks=True)
+    with engine.turns:
+        assert engine.ready(live, masks=True) is before
+    engine.build(live)
+    assert choice.measured_px == [64, 96]
+    assert (engine.provisional, engine.runtime) == (
+        False,
+        "eager fp32 (fastest: it is alone)",
+    )
+    assert engine.ready(live, masks=True) is not before
+    assert engine.input_sizes_px == (96, 64)
+    engine.build(live)
+    assert choice.measured_px == [64, 96]
+    engine.close()
+
+
+def test_eager_stays_with_the_reason_where_the_fastest_cannot_be_had(
+    tiny_model: Path, choice: Choice
+) -> None:
+    engine = auto_engine_of(tiny_model)
+    before = engine.ready(LiveParameters(), masks=True)
+    choice.error = RuntimeUnavailableError("no room")
+    with pytest.raises(RuntimeUnavailableError):
+        engine.build(LiveParameters())
+    assert not engine.provisional
+    assert engine.runtime.endswith(", since a faster one could not be had: no room")
+    engine.build(LiveParameters())
+    assert choice.measured_px == [64]
+    assert engine.ready(LiveParameters(), masks=True) is before
+    assert len(engine.predict_at_best(IMAGE, LiveParameters(score_threshold=0.0))[0].scores)
+    # Other sizes are another try.
+    choice.error = None
+    engine.build(LiveParameters(input_size=(96,)))
+    assert engine.runtime == "eager fp32 (fastest: it is alone)"
+    engine.close()
+
+
+def test_a_cancelled_choice_changes_nothing(tiny_model: Path, choice: Choice) -> None:
+    engine = auto_engine_of(tiny_model)
+    before = engine.ready(LiveParameters(), masks=True)
+    engine.cancel()
+    engine.build(LiveParameters())
+    assert choice.measured_px == []
+    assert engine.ready(LiveParameters(), masks=True) is before
+    engine.close()
+
+
+def test_int8_is_never_stood_in_for_by_eager(tiny_model: Path, choice: Choice) -> None:
+    fixed = FixedParameters(model=str(tiny_model), device="cpu", runtime="auto", precision="int8")
+    with pytest.raises(RuntimeUnavailableError, match="needs images to calibrate on"):
+        Engine(fixed, LiveParameters())

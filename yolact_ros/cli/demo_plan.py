@@ -24,6 +24,7 @@ CLIP_SIZE_PX = (704, 576)
 IMAGE_TOPIC = "/camera/image_raw"
 NODE_NAME = "yolact_node"
 TOPIC_RATE_HZ = 15.0
+RUNTIME_WAIT_SHARE = 0.7
 _TOPIC = re.compile(r"(topic:)?(/[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*)")
 _PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
@@ -102,12 +103,7 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
 def _node_command(args: argparse.Namespace, topic: str) -> tuple[str, ...]:
     # As YAML strings: a path may hold what YAML reads otherwise.
     model = str(Path(args.model).absolute()) if Path(args.model).is_file() else args.model
-    # The fastest runtime here; the node's default starts at once, a demo shows what can be had.
-    parameters = [
-        f"model:={json.dumps(model)}",
-        f"device:={json.dumps(args.device)}",
-        "runtime:=auto",
-    ]
+    parameters = [f"model:={json.dumps(model)}", f"device:={json.dumps(args.device)}"]
     for text in args.param:
         if ":=" not in text:
             raise ConfigError(f"--param {text}: expected NAME:=VALUE")
@@ -131,6 +127,10 @@ def _camera_command(
         "--duration", f"{args.duration:g}",
         "--wait-for", f"/{NODE_NAME}/instances",
         "--wait-for", f"/{NODE_NAME}/overlay",
+        # A clip of seconds shows the runtime that will be used for hours.
+        "--wait-for-runtime", f"/{NODE_NAME}",
+        # The viewer gives up when no result came in time; the provisional runtime gives some.
+        "--runtime-wait-s", f"{args.timeout * RUNTIME_WAIT_SHARE:g}",
         # The viewer knows better why nothing comes, so it speaks first.
         "--wait-s", f"{args.timeout + 30:g}",
         *size,

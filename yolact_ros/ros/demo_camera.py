@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 import cv2
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -29,8 +30,9 @@ from sensor_msgs.msg import Image
 from yolact_ros.errors import ImageError, YolactError
 from yolact_ros.evaluation.benchmark.pictures import read_pictures
 from yolact_ros.inference.sources import open_source
+from yolact_ros.ros.wait_active import runtime_is_chosen
 
-__all__ = ["Played", "main", "play", "wait_for_subscribers"]
+__all__ = ["Played", "main", "play", "wait_for_runtime", "wait_for_subscribers"]
 
 SETTLE_S = 0.3
 POLL_S = 0.02
@@ -56,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         publisher = node.create_publisher(Image, args.topic, qos)
         wait_for_subscribers(node, publisher, args.wait_for or (), args.wait_s)
+        if args.wait_for_runtime is not None:
+            wait_for_runtime(node, args.wait_for_runtime, args.runtime_wait_s)
         played = play(
             _frames(args),
             lambda image_bgr: publisher.publish(_to_message(node, image_bgr, args.frame_id)),
@@ -138,6 +142,30 @@ def wait_for_subscribers(
         time.sleep(POLL_S)
 
 
+def wait_for_runtime(node: Node, watched: str, timeout_s: float) -> None:
+    """Return once the node named ``watched`` has the runtime that it will keep, or after a while.
+
+    Without images the runtimes are measured sooner.
+    """
+    chosen = False
+
+    def read(message: DiagnosticArray) -> None:
+        nonlocal chosen
+        chosen = chosen or runtime_is_chosen(message, watched)
+
+    subscription = node.create_subscription(DiagnosticArray, "/diagnostics", read, 10)
+    deadline_s = time.monotonic() + timeout_s
+    while not chosen and time.monotonic() < deadline_s:
+        rclpy.spin_once(node, timeout_sec=POLL_S)
+    if not chosen:
+        print(
+            f"demo_camera: playing, though {watched} has not chosen its runtime within "
+            f"{timeout_s:g} s",
+            file=sys.stderr,
+        )
+    node.destroy_subscription(subscription)
+
+
 def _frames(args: argparse.Namespace) -> Iterator[NDArray[np.uint8]]:
     """The source's images, from the beginning again for as long as a duration is given."""
     if args.preload:
@@ -188,6 +216,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--wait-for", action="append", metavar="TOPIC", help="start when it has a subscriber"
     )
+    parser.add_argument(
+        "--wait-for-runtime", metavar="NODE", help="start when it has chosen its runtime"
+    )
+    parser.add_argument("--runtime-wait-s", type=float, default=40.0, help="but not later")
     parser.add_argument("--wait-s", type=float, default=60.0, help="longest wait for subscribers")
     return parser
 

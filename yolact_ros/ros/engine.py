@@ -18,13 +18,14 @@ from yolact_ros.inference.budgeted import BudgetedPredictor
 from yolact_ros.inference.ladder import QualityLadder
 from yolact_ros.inference.predictor import Predictor, StageTimes, choose_device
 from yolact_ros.inference.runtimes.base import DeviceMemoryError, Runtime
-from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
 from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.turns import Turns
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
 from yolact_ros.ros.rungs import Rungs
+from yolact_ros.ros.runtime_choice import ChoiceCancelledError, RuntimeChoice
 from yolact_ros.structures import Prediction
 
 __all__ = ["Engine", "ModelDescription"]
@@ -39,22 +40,23 @@ class ModelDescription:
         path: its file.
         config: of the network, with the model's own input size.
         device: where it runs.
-        runtime: what runs it, in which precision, and why where it was chosen.
     """
 
     name: str
     path: Path
     config: YolactConfig
     device: torch.device
-    runtime: str
 
 
 class Engine:
     """One model on one device, at the input sizes that the parameters ask for.
 
     :meth:`ready`, what it returns and :meth:`predict_at_best` belong to the worker's thread,
-    :meth:`build` to one other. Input sizes for which the device has no memory are left out, as
-    long as one fits.
+    which takes one of :attr:`turns` for each image, and :meth:`build` to one other. Input sizes
+    for which the device has no memory are left out, as long as one fits.
+
+    With the runtime ``auto`` it starts with eager where the fastest is not known yet, and
+    :meth:`build` finds and opens that.
 
     Args:
         fixed: the model, its device and k.
@@ -67,15 +69,16 @@ class Engine:
     Attributes:
         description: of the model.
         class_names: the index is the class id.
+        provisional: whether eager runs until :meth:`build` has chosen the fastest runtime.
         left_out: why, by the input size in pixels for which the device had no memory.
     """
 
     def __init__(self, fixed: FixedParameters, live: LiveParameters) -> None:
-        self._fixed = fixed
         path = find_model(fixed.model)
         network = load_network(path, num_prototypes=fixed.num_prototypes)
         self._network: Yolact | None = network
         self._device = choose_device(fixed.device)
+        self._choice = RuntimeChoice(fixed, path, self._device)
         self._own_size_px = network.config.input_size_px
         self.class_names = network.config.class_names
         self.left_out: Mapping[int, str] = {}
@@ -83,10 +86,23 @@ class Engine:
         self._lock = threading.Lock()
         self._next: Rungs | None = None
         self._asked_px = self._sizes_px(live)
-        self._rungs = self._open(live, spare=True)
-        self.description = ModelDescription(
-            fixed.model, path, network.config, self._device, self._rungs.runtime
+        self._not_chosen = ""
+        self.provisional = not all(
+            self._choice.is_final(network.with_input_size(size_px)) for size_px in self._asked_px
         )
+        self._rungs = self._open(live, spare=True)
+        self.description = ModelDescription(fixed.model, path, network.config, self._device)
+
+    @property
+    def runtime(self) -> str:
+        """What runs the networks, in which precision, and why where it was chosen; for people."""
+        note = " until the fastest is chosen" if self.provisional else self._not_chosen
+        return (self._next or self._rungs).runtime + note
+
+    @property
+    def turns(self) -> Turns:
+        """Taken by the worker for each image; runs that are measured come between two."""
+        return self._choice.turns
 
     @property
     def input_size_px(self) -> int:
@@ -108,25 +124,35 @@ class Engine:
         QualityLadder.from_settings(self._sizes_px(live), live.top_k)
 
     def build(self, live: LiveParameters) -> None:
-        """Warm up other input sizes beside those in use; the next frame takes them.
+        """Warm up what should be used beside what is; the next frame takes it.
 
-        Sizes that could not be had are tried again once others were asked for.
+        That is other input sizes, or the fastest runtime in the place of a provisional one. What
+        could not be had is tried again once other sizes were asked for.
 
         Raises:
-            YolactError: the device has no room, or the runtime cannot run one of them; those in
-                use stay.
+            YolactError: the device has no room, or the runtime cannot run one of them; what is in
+                use stays.
         """
-        sizes_px = self._sizes_px(live)
-        if sizes_px == self._asked_px:
+        sizes_px, choosing = self._sizes_px(live), self.provisional
+        if sizes_px == self._asked_px and not choosing:
             return
         self._asked_px = sizes_px
-        if sizes_px == self.input_sizes_px:
+        if sizes_px == self.input_sizes_px and not choosing:
             self.left_out = {}
             return
         # All anew: a predictor in use must not be warmed up at the same time.
-        rungs = self._open(live)
+        try:
+            rungs = self._open(live, spare=choosing, beside=True)
+        except ChoiceCancelledError:
+            return
+        except Exception as error:
+            if choosing:
+                self._not_chosen = f", since a faster one could not be had: {error}"
+                self.provisional = False
+            raise
         with self._lock:
             superseded, self._next = self._next, rungs
+            self._not_chosen, self.provisional = "", False
         if superseded is not None:
             superseded.close()
 
@@ -162,6 +188,10 @@ class Engine:
         finally:
             predictor.settings = settings
 
+    def cancel(self) -> None:
+        """Let a :meth:`build` that measures runtimes end soon, without a result."""
+        self._choice.cancel()
+
     def close(self) -> None:
         """Free the networks and their memory on the device."""
         for rungs in (self._rungs, self._next):
@@ -190,13 +220,14 @@ class Engine:
     def _sizes_px(self, live: LiveParameters) -> tuple[int, ...]:
         return tuple(size_px or self._own_size_px for size_px in live.input_size)
 
-    def _open(self, live: LiveParameters, *, spare: bool = False) -> Rungs:
+    def _open(self, live: LiveParameters, *, spare: bool = False, beside: bool = False) -> Rungs:
         """Predictors of all input sizes, warmed up.
 
         The smallest comes first: it is the one that must be there when time or memory is short.
 
         Args:
             spare: leave out those for which the device has no memory, as long as one fits.
+            beside: there is time to choose the fastest runtime, since another runs.
 
         Raises:
             DeviceMemoryError: no memory.
@@ -207,7 +238,7 @@ class Engine:
         try:
             for size_px in reversed(self._sizes_px(live)):
                 try:
-                    predictors[size_px], runtime = self._load(size_px)
+                    predictors[size_px], runtime = self._load(size_px, beside)
                 except DeviceMemoryError as error:
                     if not (spare and predictors):
                         raise
@@ -224,19 +255,13 @@ class Engine:
         self.left_out = left_out
         return rungs
 
-    def _load(self, size_px: int) -> tuple[Predictor, str]:
+    def _load(self, size_px: int, beside: bool) -> tuple[Predictor, str]:
         """A predictor that has run once, and what runs it."""
         assert self._network is not None
         with _memory_errors(self._device, size_px):
             network = self._network.with_input_size(size_px)
-            runtime = open_runtime(
-                self._fixed.runtime,
-                network,
-                device=self._device,
-                precision=self._fixed.precision,
-                cache_folder=default_engine_folder(),
-                calibration_folder=self._fixed.calibration_folder or None,
-            )
+            open_it = self._choice.open_fastest if beside else self._choice.open
+            runtime = open_it(network)
             predictor = Predictor(network, device=self._device, runtime=runtime)
             try:
                 predictor.warm_up()

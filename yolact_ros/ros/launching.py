@@ -98,6 +98,11 @@ def node_arguments() -> list[DeclareLaunchArgument]:
                 "",
                 "Fixed frame of rviz, to which tf must lead; empty leaves that of the file.",
             ),
+            (
+                "prefix",
+                "",
+                "Put before the node's command, such as 'chrt --rr 1' (docs/budget.md).",
+            ),
             ("respawn", "false", "Start the node again when it dies."),
             ("use_sim_time", "false", "Compare stamps with /clock, for bags and simulators."),
             (
@@ -207,6 +212,8 @@ def start_node(context: LaunchContext) -> list[Node]:
                 (f"{name}/image" if name else "image", topic)
                 for name, topic in camera_topics(context).items()
             ],
+            # None leaves it to launch's own --launch-prefix.
+            prefix=argument(context, "prefix") or None,
             respawn=is_true(context, "respawn"),
             respawn_delay=1.0,
             output="screen",

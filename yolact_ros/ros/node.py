@@ -28,6 +28,7 @@ from yolact_ros.ros.memory import (
 from yolact_ros.ros.parameter_server import ParameterServer
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.pipeline import Pipeline
+from yolact_ros.ros.priority import describe_scheduling, run_in_real_time
 from yolact_ros.ros.qos import result_qos, shared_memory_segment_bytes
 from yolact_ros.ros.segment import SegmentService
 from yolact_ros.ros.spinning import spin
@@ -107,7 +108,7 @@ class YolactNode(LifecycleNode):
         self.get_logger().info(
             f"model {fixed.model}: {config.name}, {sizes} px, "
             f"k={config.num_prototypes}, {config.num_classes} classes, on "
-            f"{engine.description.device}, {engine.description.runtime}, "
+            f"{engine.description.device}, {engine.runtime}, "
             f"ready in {time.monotonic() - begun_s:.1f} s"
         )
         if not VISION_MSGS_INSTALLED:
@@ -237,6 +238,8 @@ class YolactNode(LifecycleNode):
                 ("prototypes", model.config.num_prototypes),
                 ("classes", model.config.num_classes),
                 ("device", model.device),
+                ("runtime", engine.runtime),
+                ("runtime provisional", engine.provisional),
                 *(
                     [("input sizes left out (px)", ", ".join(map(str, engine.left_out)))]
                     if engine.left_out
@@ -247,6 +250,7 @@ class YolactNode(LifecycleNode):
         segment_bytes = shared_memory_segment_bytes()
         values += [
             ("segment requests", self._segment.answered),
+            ("scheduling", describe_scheduling()),
             ("process memory (MiB)", resident_memory_bytes() // MEBIBYTE),
             ("heap in use (MiB)", f"{heap_bytes() / MEBIBYTE:.1f}"),
             ("shared memory segment", f"{segment_bytes} bytes" if segment_bytes else "default"),
@@ -272,8 +276,12 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         rclpy.init(args=None if args is None else list(args))
         node = YolactNode()
-        if node.fixed_parameters.tune_malloc:
+        fixed = node.fixed_parameters
+        if fixed.tune_malloc:
             tune_malloc()
+        refusal = run_in_real_time(fixed.realtime_priority)
+        if refusal:
+            node.get_logger().warning(refusal)
         node.start_up()
         spin(node, lambda: node.state != "finalized", node.report_callback_error)
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -51,7 +51,7 @@ class FixedParameters:
     model: str = "bundled"
     num_prototypes: int = 0
     device: str = "auto"
-    runtime: str = "eager"
+    runtime: str = "auto"
     precision: str = "auto"
     calibration_folder: str = ""
     image_transport: str = "raw"
@@ -59,6 +59,7 @@ class FixedParameters:
     cameras: tuple[str, ...] = ()
     autostart: bool = True
     tune_malloc: bool = True
+    realtime_priority: int = 0
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> FixedParameters:
@@ -163,8 +164,8 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "runtime",
         _FIXED.runtime,
-        "What runs the network (docs/runtimes.md); auto measures those that are installed, which "
-        "takes minutes the first time, and keeps the fastest.",
+        "What runs the network (docs/runtimes.md); auto takes the fastest that is installed. The "
+        "first time it starts with eager and measures the others meanwhile.",
         change="configure",
         choices=RUNTIMES,
     ),
@@ -172,14 +173,16 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         "precision",
         _FIXED.precision,
         "What the runtime computes in; auto is fp32 for eager and the device's fastest float for "
-        "the others, int8 needs runtime openvino and calibration_folder.",
+        "the others, int8 needs runtime openvino, and calibration_folder or `yolact quantize` "
+        "before.",
         change="configure",
         choices=PRECISIONS,
     ),
     ParameterSpec(
         "calibration_folder",
         _FIXED.calibration_folder,
-        "Folder of images like the camera's, on which precision int8 measures the network.",
+        "Folder of images like the camera's, of which precision int8 uses up to 50 to calibrate "
+        "the network; empty takes the int8 network that was made before.",
         change="configure",
     ),
     ParameterSpec(
@@ -216,6 +219,15 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         "Keep freed memory of large images instead of returning it to the system: half the "
         "latency of large images for more resident memory.",
         change="start",
+    ),
+    ParameterSpec(
+        "realtime_priority",
+        _FIXED.realtime_priority,
+        "Run before all ordinary programs, with this priority of Linux's SCHED_RR, which needs "
+        "the right to (docs/budget.md); 0 leaves it as it was started.",
+        change="start",
+        low=0,
+        high=99,
     ),
 )
 

@@ -24,8 +24,8 @@ from yolact_ros.ros.views import ViewFrame
 __all__ = ["Pipeline"]
 
 # How long a frame's views wait for pauses of the network before they are drawn beside it. A lower
-# priority of their thread would not do: descheduled while it holds the interpreter, it stops the
-# network's thread as well.
+# priority of their thread would not do, nor an ordinary one beside real-time threads: descheduled
+# while it holds the interpreter, it stops the network's thread as well.
 VIEWS_PATIENCE_S = 0.2
 
 
@@ -33,7 +33,8 @@ class Pipeline:
     """Exists while the node is configured; takes images between :meth:`start` and :meth:`stop`.
 
     One thread works on frames and on the requests of ``~/segment``, another draws the views, so
-    that drawing never delays a result, and a third warms up other input sizes.
+    that drawing never delays a result, and a third warms up other input sizes and the fastest
+    runtime where that must be measured first.
     All methods are for the executor's thread.
 
     Args:
@@ -82,11 +83,12 @@ class Pipeline:
             take_more=self._take_more,
             show=self._show,
         )
-        self._builder: _Builder = SlotWorker("yolact input sizes", self._build, self._report)
+        self._builder: _Builder = SlotWorker("yolact networks", self._build, self._report)
         self._builder.start()
         self._views: _ViewWorker = SlotWorker("yolact views", self._draw, self._report)
         self._views.start()
         self._frames = self._start_frames()
+        self.prepare(live())
 
     def start(self, *, subscribed: bool) -> None:
         """Subscribe to the cameras unless switched off."""
@@ -122,8 +124,8 @@ class Pipeline:
         self.engine.check(live)
 
     def prepare(self, live: LiveParameters) -> None:
-        """Begin to warm up the input sizes of these parameters, if they are other ones."""
-        self._builder.slots.put("input size", live, time.monotonic())
+        """Begin to warm up what these parameters ask for, if it is not in use."""
+        self._builder.slots.put("networks", live, time.monotonic())
         if self._subscribable and live.score_threshold != self._announced_threshold:
             self._announce()
 
@@ -133,6 +135,7 @@ class Pipeline:
         self._stop_frames()
         self._segment.close("the node was cleaned up before the request's turn; configure it")
         self._views.stop()
+        self.engine.cancel()
         self._builder.stop()
         for camera in self.cameras:
             camera.destroy()
@@ -156,10 +159,11 @@ class Pipeline:
 
     def _work(self, taken: TakenItem[_Source, _Item]) -> None:
         source, item = taken.key, taken.item
-        if isinstance(source, Camera) and isinstance(item, ReceivedFrame):
-            self._processor.process(source, item, taken.replaced)
-        elif isinstance(item, SegmentRequest):
-            self._segment.serve(item, self.engine, self._live())
+        with self.engine.turns:
+            if isinstance(source, Camera) and isinstance(item, ReceivedFrame):
+                self._processor.process(source, item, taken.replaced)
+            elif isinstance(item, SegmentRequest):
+                self._segment.serve(item, self.engine, self._live())
 
     def _cameras_waiting(self) -> int:
         slots = self._frames.slots
@@ -186,11 +190,20 @@ class Pipeline:
             camera.views.announce(self.engine.class_names, self._announced_threshold)
 
     def _build(self, taken: TakenItem[str, LiveParameters]) -> None:
+        choosing = self.engine.provisional
         try:
             self.engine.build(taken.item)
         except YolactError as error:
+            if choosing:
+                self._faults.report("runtime", f"runtime stays {self.engine.runtime}")
+                return
             sizes = ", ".join(map(str, self.engine.input_sizes_px))
             self._faults.report("input size", f"input_size stays at {sizes}: {error}")
+            return
+        if choosing and not self.engine.provisional:
+            self._node.get_logger().info(
+                f"runtime {self.engine.runtime}; in use from the next image on"
+            )
 
     def _report(self, error: Exception) -> None:
         if not self._node.context.ok():

@@ -1,8 +1,9 @@
-"""``python -m yolact_ros.ros.wait_active NODE``: returns when the lifecycle node is active.
+"""``python -m yolact_ros.ros.wait_active NODE``: returns when the lifecycle node is ready.
 
-Exit code 0; 1 with the reason on standard error where the node says that it cannot be configured,
-or is not active in time. ``replay.launch.py`` starts the bag after it, so that no frame is played
-to a node that is still loading its model.
+That is active, and its runtime chosen. Exit code 0; 1 with the reason on standard error where the
+node says that it cannot be configured, or is not ready in time. ``replay.launch.py`` starts the
+bag after it, so that no frame is played to a node that is still loading its model, and none is
+worked on by a runtime that will be replaced.
 """
 
 from __future__ import annotations
@@ -18,11 +19,26 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-__all__ = ["main", "wait_until_active"]
+__all__ = ["main", "runtime_is_chosen", "wait_until_active"]
 
 # Choosing a runtime by measurement takes minutes at the first start.
 DEFAULT_TIMEOUT_S = 600.0
 POLL_S = 0.2
+
+
+def runtime_is_chosen(message: DiagnosticArray, node_name: str) -> bool:
+    """Whether a message of /diagnostics says that a node has the runtime that it will keep.
+
+    Args:
+        message: about any node.
+        node_name: fully qualified.
+    """
+    return any(
+        status.name == f"{node_name.lstrip('/')}: node"
+        and (item.key, item.value) == ("runtime provisional", "False")
+        for status in message.status
+        for item in status.values
+    )
 
 
 def wait_until_active(node_name: str, timeout_s: float) -> str:
@@ -37,8 +53,11 @@ def wait_until_active(node_name: str, timeout_s: float) -> str:
     """
     problems: list[str] = []
     status_name = f"{node_name.lstrip('/')}: node"
+    chosen = False
 
     def read(message: DiagnosticArray) -> None:
+        nonlocal chosen
+        chosen = chosen or runtime_is_chosen(message, node_name)
         problems.extend(
             status.message
             for status in message.status
@@ -63,9 +82,10 @@ def wait_until_active(node_name: str, timeout_s: float) -> str:
                 executor.spin_until_future_complete(future, timeout_sec=1.0)
                 if future.done():
                     current = future.result().current_state
-                    if current.id == State.PRIMARY_STATE_ACTIVE:
+                    active = current.id == State.PRIMARY_STATE_ACTIVE
+                    if active and chosen:
                         return ""
-                    state = current.label
+                    state = "active with a provisional runtime" if active else current.label
             executor.spin_once(timeout_sec=POLL_S)
         return f"{node_name} is {state} after {timeout_s:g} s"
     finally:

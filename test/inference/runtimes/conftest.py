@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ros_fixtures import tiny_model
 from torch import Tensor, nn
 
 from yolact_ros.config import YolactConfig, variant
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.structures import NetworkOutput
+
+__all__ = ["tiny_model"]
 
 SIDE_PX = 64
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,15 @@ from torch import Tensor
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes import selection
 from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.precision import fastest_float
 from yolact_ros.inference.runtimes.selection import (
+    choose_runtime,
     default_engine_folder,
     measure_ms,
+    open_eager,
     open_runtime,
+    prepare_candidates,
+    remembered_choice,
 )
 from yolact_ros.models import Yolact
 from yolact_ros.structures import NetworkOutput
@@ -63,7 +70,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
         monkeypatch.setattr(selection, "_open_candidate", open_one)
         monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.5, 0.5))
-        monkeypatch.setattr(selection, "measure_ms", lambda all_: [one.taken_ms for one in all_])
+        monkeypatch.setattr(
+            selection, "measure_ms", lambda all_, turn: [one.taken_ms for one in all_]
+        )
         return opened
 
     return install
@@ -191,14 +200,95 @@ def test_those_that_are_not_the_fastest_are_closed(tiny: Yolact, machine: Machin
     machine({"openvino": 5.0, "eager": 20.0})
     measure = selection.measure_ms
 
-    def remember(runtimes: Sequence[Runtime]) -> list[float]:
+    def remember(runtimes: Sequence[Runtime], turn: object) -> list[float]:
         stand_ins.extend(one for one in runtimes if isinstance(one, StandIn))
-        return measure(runtimes)
+        return measure(runtimes, turn)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(selection, "measure_ms", remember)
         open_runtime("auto", tiny, device=CPU)
     assert [one.is_closed for one in stand_ins] == [False, True]
+
+
+def test_every_measured_run_has_a_turn_of_its_own() -> None:
+    order: list[str] = []
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        order.append("begin")
+        yield
+        order.append("end")
+
+    one = type("One", (Busy,), {})("one", 0.0, range(0), order)
+    two = type("Two", (Busy,), {})("two", 0.0, range(0), order)
+    measure_ms([one, two], turn)
+    assert order[:6] == ["begin", "one", "end", "begin", "two", "end"]
+    assert len(order) == 3 * 2 * order.count("one")
+
+
+def test_what_preparing_found_unavailable_is_not_tried(tiny: Yolact, machine: Machine) -> None:
+    opened = machine({"openvino": 5.0, "compiled": 9.0, "eager": 20.0})
+    reasons = {"openvino": "not installed", "compiled": "no compiler"}
+    runtime = choose_runtime(tiny, device=CPU, prepare=lambda: reasons)
+    assert (runtime.name, opened) == ("eager", ["eager"])
+    reason = runtime.describe()["reason"]
+    assert "openvino not available (not installed); compiled not available (no" in reason
+
+
+def test_the_load_that_preparing_makes_does_not_count_as_that_of_others(
+    tiny: Yolact, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine({"openvino": 5.0, "eager": 20.0})
+
+    def prepare() -> dict[str, str]:
+        monkeypatch.setattr(os, "getloadavg", lambda: (100.0 * (os.cpu_count() or 1), 0.0, 0.0))
+        return {}
+
+    choose_runtime(tiny, device=CPU, cache_folder=tmp_path, prepare=prepare)
+    assert remembered_choice(tiny, device=CPU, cache_folder=tmp_path) == "openvino"
+    assert remembered_choice(tiny, device=CPU, precision="fp32", cache_folder=tmp_path) == ""
+
+
+def test_a_choice_without_openvino_does_not_count_once_it_is_installed(
+    tiny: Yolact, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine({"openvino": DependencyError("absent"), "compiled": 9.0, "eager": 20.0})
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda name: None)
+        choose_runtime(tiny, device=CPU, cache_folder=tmp_path)
+        assert remembered_choice(tiny, device=CPU, cache_folder=tmp_path) == "compiled"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: "there")
+    assert remembered_choice(tiny, device=CPU, cache_folder=tmp_path) == ""
+
+
+def test_preparing_opens_what_will_be_measured_and_tells_what_cannot_be(
+    tiny: Yolact, machine: Machine
+) -> None:
+    opened = machine({"openvino": DependencyError("absent"), "compiled": 9.0, "eager": 20.0})
+    unavailable = prepare_candidates(tiny, device=CPU, precision="auto", cache_folder=None)
+    assert unavailable == {"openvino": "absent"}
+    assert opened == ["openvino", "compiled", "eager"]
+
+
+def test_what_was_opened_is_closed_when_measuring_is_given_up(
+    tiny: Yolact, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_ins: list[StandIn] = []
+    machine({"openvino": 5.0, "eager": 20.0})
+
+    def give_up(runtimes: Sequence[Runtime], turn: object) -> list[float]:
+        stand_ins.extend(one for one in runtimes if isinstance(one, StandIn))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(selection, "measure_ms", give_up)
+    with pytest.raises(KeyboardInterrupt):
+        choose_runtime(tiny, device=CPU)
+    assert [one.is_closed for one in stand_ins] == [True, True]
+
+
+def test_the_eager_of_auto_computes_in_the_fastest_float(tiny: Yolact) -> None:
+    runtime = open_eager(tiny, device=CPU)
+    assert (runtime.name, runtime.precision) == ("eager", fastest_float(CPU))
 
 
 def test_measuring_runs_the_network(tiny: Yolact) -> None:

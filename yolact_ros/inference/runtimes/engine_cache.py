@@ -16,7 +16,7 @@ import torch
 
 from yolact_ros.models import Yolact
 
-__all__ = ["EngineCache", "engine_key"]
+__all__ = ["EngineCache", "building_prefix", "engine_key"]
 
 MANIFEST = "manifest.json"
 KEY_DIGITS = 20
@@ -41,6 +41,11 @@ def engine_key(kind: str, model: Yolact, *facts: str) -> str:
         contents = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(contents.view(torch.uint8).numpy().tobytes())
     return f"{kind}-{model.config.name}-{model.config.input_size_px}-{digest.hexdigest()}"
+
+
+def building_prefix(process_id: int) -> str:
+    """Begin of the names of folders in which a process builds; gone when they are done."""
+    return f".building-{process_id}-"
 
 
 class EngineCache:
@@ -71,7 +76,8 @@ class EngineCache:
             _logger.warning("the engine %s is damaged and is built again", target)
             shutil.rmtree(target, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".building-") as name:
+        prefix = building_prefix(os.getpid())
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=prefix) as name:
             building = Path(name) / key
             building.mkdir()
             build(building)

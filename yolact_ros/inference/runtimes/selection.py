@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import importlib.util
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.choices import keep_choice, read_choice
 from yolact_ros.inference.runtimes.compiled import CompiledRuntime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.engine_cache import engine_key
@@ -24,16 +26,26 @@ from yolact_ros.inference.runtimes.openvino import OpenVinoRuntime
 from yolact_ros.inference.runtimes.precision import fastest_float
 from yolact_ros.models import Yolact
 
-__all__ = ["RUNTIMES", "default_engine_folder", "measure_ms", "open_runtime"]
+__all__ = [
+    "RUNTIMES",
+    "choose_runtime",
+    "default_engine_folder",
+    "measure_ms",
+    "open_eager",
+    "open_runtime",
+    "prepare_candidates",
+    "remembered_choice",
+]
 
-CHOICES_FILE = "auto.json"
 MEASURE_RUNS = 9
-MEASURE_S = 3.0
+MEASURE_MS = 3000.0
 WARM_UP_RUNS = 2
 # Programs that want to run for each core; compiling alone makes it one.
 BUSY_LOAD = 1.5
 
 _logger = logging.getLogger(__name__)
+
+Turn = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,7 @@ def open_runtime(
         )
     request = _Request(model, device, precision, cache_folder, calibration_folder)
     if name == "auto":
-        return _fastest(request)
+        return _remembered(request) or _fastest(request, nullcontext, dict)
     if name != "compiled":
         return request.open(name)
     try:
@@ -125,27 +137,92 @@ def open_runtime(
         return runtime
 
 
-def measure_ms(runtimes: Sequence[Runtime]) -> list[float]:
+def remembered_choice(
+    model: Yolact, *, device: torch.device, precision: str = "auto", cache_folder: Path | None
+) -> str:
+    """Name of the runtime that ``auto`` chose before for such a network; empty if none."""
+    return read_choice(cache_folder, _choice_key(model, device, precision))
+
+
+def open_eager(model: Yolact, *, device: torch.device, precision: str = "auto") -> Runtime:
+    """Eager as ``auto`` would open it: ``auto`` precision is the device's fastest float.
+
+    Raises:
+        RuntimeUnavailableError: the device lacks the precision.
+    """
+    return _open_candidate(_Request(model, device, precision, None, None), "eager")
+
+
+def prepare_candidates(
+    model: Yolact, *, device: torch.device, precision: str, cache_folder: Path | None
+) -> dict[str, str]:
+    """Fill the cache with what ``auto`` will open to measure.
+
+    Returns:
+        why, by the name of each runtime that cannot run here.
+    """
+    unavailable: dict[str, str] = {}
+    opened, _ = _open_candidates(
+        _Request(model, device, precision, cache_folder, None), unavailable
+    )
+    for runtime in opened:
+        runtime.close()
+    return unavailable
+
+
+def choose_runtime(
+    model: Yolact,
+    *,
+    device: torch.device,
+    precision: str = "auto",
+    cache_folder: Path | None = None,
+    turn: Turn = nullcontext,
+    prepare: Callable[[], Mapping[str, str]] = dict,
+) -> Runtime:
+    """The fastest runtime by measurement, whatever was chosen before; kept in the cache.
+
+    Args:
+        model, device, precision, cache_folder: as for :func:`open_runtime`.
+        turn: every measured run is within one of these, so that another thread's runs on the
+            same device wait for it and do not slow it.
+        prepare: called before runtimes are opened, to fill the cache with what that needs;
+            returns why, by the names of those that need not be tried.
+
+    Raises:
+        RuntimeUnavailableError: none can run here; the message says why.
+    """
+    request = _Request(model, device, precision, cache_folder, None)
+    return _fastest(request, turn, prepare)
+
+
+def measure_ms(runtimes: Sequence[Runtime], turn: Turn = nullcontext) -> list[float]:
     """The least time of a run of each on an empty image, in milliseconds, warmed up.
 
     They run in turn, and the least counts: other programs would otherwise decide. On a busy
     machine one after the other, by medians, chose eager (78 ms) before OpenVINO (267 ms).
+
+    Args:
+        runtimes: of one device.
+        turn: entered for every run.
     """
     least_ms = [float("inf")] * len(runtimes)
     images = [
         torch.zeros(1, 3, one.input_size_px, one.input_size_px, device=one.device)
         for one in runtimes
     ]
-    begun_s = time.perf_counter()
-    for turn in range(WARM_UP_RUNS + MEASURE_RUNS):
+    spent_ms = 0.0
+    for number in range(WARM_UP_RUNS + MEASURE_RUNS):
         for index, runtime in enumerate(runtimes):
-            run_s = time.perf_counter()
-            runtime.run(images[index])
-            if runtime.device.type == "cuda":
-                torch.cuda.synchronize(runtime.device)
-            if turn >= WARM_UP_RUNS:
-                least_ms[index] = min(least_ms[index], (time.perf_counter() - run_s) * 1e3)
-        if turn >= WARM_UP_RUNS and time.perf_counter() - begun_s > MEASURE_S * len(runtimes):
+            with turn():
+                run_s = time.perf_counter()
+                runtime.run(images[index])
+                if runtime.device.type == "cuda":
+                    torch.cuda.synchronize(runtime.device)
+                taken_ms = (time.perf_counter() - run_s) * 1e3
+            spent_ms += taken_ms
+            if number >= WARM_UP_RUNS:
+                least_ms[index] = min(least_ms[index], taken_ms)
+        if number >= WARM_UP_RUNS and spent_ms > MEASURE_MS * len(runtimes):
             break
     return least_ms
 
@@ -158,45 +235,86 @@ def _candidates(device: torch.device, precision: str) -> tuple[str, ...]:
     return ("openvino", "compiled", "eager")
 
 
-def _fastest(request: _Request) -> Runtime:
-    key = engine_key("auto", request.model, str(request.device), request.precision)
-    remembered = _read_choices(request.cache_folder).get(key)
-    if remembered in RUNTIMES[1:]:
-        try:
-            return _open_candidate(request, remembered, "the fastest when it was measured")
-        except (RuntimeUnavailableError, DependencyError) as error:
-            _logger.warning("the runtime chosen before cannot run any more: %s", error)
+def _choice_key(model: Yolact, device: torch.device, precision: str) -> str:
+    # Who installs OpenVINO later wants it to be tried.
+    beside = "openvino" if importlib.util.find_spec("openvino") else ""
+    return engine_key("auto", model, str(device), precision, beside)
 
+
+def _remembered(request: _Request) -> Runtime | None:
+    name = remembered_choice(
+        request.model,
+        device=request.device,
+        precision=request.precision,
+        cache_folder=request.cache_folder,
+    )
+    if not name:
+        return None
+    try:
+        return _open_candidate(request, name, "the fastest when it was measured")
+    except (RuntimeUnavailableError, DependencyError) as error:
+        _logger.warning("the runtime chosen before cannot run any more: %s", error)
+        return None
+
+
+def _open_candidates(
+    request: _Request, unavailable: dict[str, str]
+) -> tuple[list[Runtime], list[str]]:
+    """Those that can run here and were not named unavailable before, and notes on the others."""
     opened: list[Runtime] = []
     notes: list[str] = []
-    for name in _candidates(request.device, request.precision):
-        if name == "compiled" and any(runtime.name == "openvino" for runtime in opened):
-            # Compiling takes minutes and was never faster than OpenVINO where both exist.
-            notes.append("compiled not tried beside openvino")
-            continue
-        try:
-            opened.append(_open_candidate(request, name))
-        except (RuntimeUnavailableError, DependencyError) as error:
-            notes.append(f"{name} not available ({error})")
+    try:
+        for name in _candidates(request.device, request.precision):
+            if name == "compiled" and any(runtime.name == "openvino" for runtime in opened):
+                # Compiling takes minutes and was never faster than OpenVINO where both exist.
+                notes.append("compiled not tried beside openvino")
+                continue
+            if name not in unavailable:
+                try:
+                    opened.append(_open_candidate(request, name))
+                    continue
+                except (RuntimeUnavailableError, DependencyError) as error:
+                    unavailable[name] = str(error)
+            notes.append(f"{name} not available ({unavailable[name]})")
+    except BaseException:
+        _close(opened)
+        raise
+    return opened, notes
+
+
+def _fastest(request: _Request, turn: Turn, prepare: Callable[[], Mapping[str, str]]) -> Runtime:
+    # Before anything is opened: compiling is a load too, as are a node's own images.
+    busy = _is_busy()
+    opened, notes = _open_candidates(request, dict(prepare()))
     if not opened:
         raise RuntimeUnavailableError(
             f"no runtime can run {request.model.config.name} with precision {request.precision} "
             f"on {request.device}: {'; '.join(notes)}"
         )
-    taken_ms = measure_ms(opened)
+    try:
+        taken_ms = measure_ms(opened, turn)
+    except BaseException:
+        _close(opened)
+        raise
     best = opened[taken_ms.index(min(taken_ms))]
-    for runtime, least_ms in zip(opened, taken_ms, strict=True):
-        notes.append(f"{runtime.name} {runtime.precision} {least_ms:.1f} ms")
-        if runtime is not best:
-            runtime.close()
-    busy = _is_busy()
+    notes += [
+        f"{runtime.name} {runtime.precision} {least_ms:.1f} ms"
+        for runtime, least_ms in zip(opened, taken_ms, strict=True)
+    ]
+    _close([runtime for runtime in opened if runtime is not best])
     if busy:
         notes.append("not remembered, since other programs kept the machine busy")
     best.reason = "; ".join(filter(None, (f"fastest: {'; '.join(notes)}", best.reason)))
     _logger.info("runtime %s, %s", best.name, best.reason)
     if not busy:
-        _remember(request.cache_folder, key, best.name)
+        key = _choice_key(request.model, request.device, request.precision)
+        keep_choice(request.cache_folder, key, best.name)
     return best
+
+
+def _close(runtimes: Sequence[Runtime]) -> None:
+    for runtime in runtimes:
+        runtime.close()
 
 
 def _is_busy() -> bool:
@@ -212,25 +330,3 @@ def _open_candidate(request: _Request, name: str, reason: str = "") -> Runtime:
         # Eager alone means exact by ``auto``; here speed is asked for.
         request = replace(request, precision=fastest_float(request.device))
     return request.open(name, reason)
-
-
-def _read_choices(folder: Path | None) -> dict[str, str]:
-    if folder is None:
-        return {}
-    try:
-        choices = json.loads((folder / CHOICES_FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return choices if isinstance(choices, dict) else {}
-
-
-def _remember(folder: Path | None, key: str, name: str) -> None:
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{CHOICES_FILE}.{os.getpid()}"
-        temporary.write_text(json.dumps(_read_choices(folder) | {key: name}, indent=1))
-        os.replace(temporary, folder / CHOICES_FILE)
-    except OSError as error:
-        _logger.warning("the choice of the runtime cannot be kept in %s: %s", folder, error)
