@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolact_ros.ops.contours import Reach, pack_masks
+from yolact_ros.ops.contours import OUTSIDE, Reach, pack_masks
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.ops.scratch import Scratch
 
@@ -25,11 +25,11 @@ class Crop(NamedTuple):
 
 
 def strip_of(crops: list[Crop], source_height: int) -> np.ndarray:
-    """The crops side by side, a column of -inf before each and behind the last."""
-    strip = np.full((source_height + 1, 1), -np.inf, np.float32)
+    """The crops side by side, a column outside of all before each and behind the last."""
+    strip = np.full((source_height + 1, 1), OUTSIDE, np.float32)
     for top, _, logits in crops:
         below = source_height + 1 - top - len(logits)
-        padded = np.pad(logits, ((top, below), (0, 1)), constant_values=-np.inf)
+        padded = np.pad(logits, ((top, below), (0, 1)), constant_values=OUTSIDE)
         strip = np.concatenate((strip, padded), axis=1)
     return strip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.ops.contours import Reach, pack_masks
+from yolact_ros.ops.contours import OUTSIDE, Reach, pack_masks
 from yolact_ros.ops.enlargement import enlarged_positions
 from yolact_ros.ops.packing import pack_bits, unpack_bits
 from yolact_ros.ops.scratch import Scratch
@@ -102,7 +102,7 @@ def _logits(
     ends = np.cumsum(columns.source_stop - columns.source_start + 1)
     num_rows, num_columns = len(prototypes) + 1, int(ends[-1]) + 1
     buffer: NDArray[np.float32] = scratch.array("crops", num_rows * num_columns, np.float32)
-    buffer.fill(-np.inf)
+    buffer.fill(OUTSIDE)
     logits = buffer.reshape(num_rows, num_columns)
     edges = (rows.source_start, rows.source_stop, columns.source_start, columns.source_stop, ends)
     # One product each: a product of matrices for all has to multiply whole prototypes and took
