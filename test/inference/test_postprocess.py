@@ -314,6 +314,8 @@ def test_infinite_boxes_are_left_out() -> None:
     found = processor().detect(output, EVERYTHING)
     assert 0 < int(found.counts[0]) <= best
     assert found.boxes_xyxy.isfinite().all()
+    logits, offsets = output.class_logits[0], output.box_offsets[0]
+    assert np.isfinite(find_candidates(logits, offsets, made_up_priors(), 0.05).boxes_xyxy).all()
 
 
 def test_rescored_scores_of_the_golden_network_are_the_references() -> None:

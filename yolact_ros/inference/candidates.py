@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import reduce
 from typing import NamedTuple
 
 import cv2
@@ -19,8 +18,6 @@ __all__ = ["Candidates", "find_candidates"]
 
 # Keeps what rounding could lose; the probabilities decide afterwards.
 MARGIN_TOLERANCE = 1e-3
-
-ROWS_TOGETHER = 3
 
 _EIGHT_TRUE = np.uint64(0x0101010101010101)
 _NAN_SCORES = "the network produced NaN class scores: its weights are damaged"
@@ -99,10 +96,8 @@ def _promising_rows(
 ) -> NDArray[np.int64]:
     """Rows in which a logit of the classes is far enough above the background's, or NaN.
 
-    And some of their neighbours. Rows are compared in threes with the least of their limits, since
-    NumPy takes as long to begin a row as to compare it (0.2 ms less), and the three boxes of a
-    place are much alike. And eight comparisons are looked at as one number, which takes a seventh
-    of the time: 0.1 ms instead of 0.9 ms where 4000 boxes pass.
+    And some of their neighbours, because eight comparisons are looked at as one number, which
+    takes a seventh of the time: 0.1 ms instead of 0.9 ms where 4000 boxes pass.
     """
     if class_ids is not None:
         columns = logits[:, [class_id + 1 for class_id in class_ids]]
@@ -112,18 +107,14 @@ def _promising_rows(
     if columns.size == 0:
         return np.zeros(0, np.int64)
     margin = math.log(floor / (1 - floor)) if floor < 1 else math.inf
-    num_rows, num_columns = columns.shape
-    group = ROWS_TOGETHER if num_rows % ROWS_TOGETHER == 0 else 1
-    # Like the comparison below, the minimum hands NaN on.
-    least = reduce(np.minimum, (logits[first::group, :1] for first in range(group)))
-    limits = least + np.float32(margin - MARGIN_TOLERANCE)
+    limits = logits[:, :1] + np.float32(margin - MARGIN_TOLERANCE)
     words = scratch.array("not promising", -(-columns.size // 8), np.uint64)
     words[-1] = _EIGHT_TRUE  # the bytes behind the last row
     below = words.view(np.bool_)[: columns.size].reshape(columns.shape)
-    shape = (num_rows // group, group * num_columns)
-    np.less_equal(columns.reshape(shape), limits, out=below.reshape(shape))  # NaN is not below
+    np.less_equal(columns, limits, out=below)  # NaN is not below
     if class_ids is None:
         below[:, 0] = True  # the background
+    num_rows, num_columns = columns.shape
     begins = np.flatnonzero(words != _EIGHT_TRUE) * 8
     is_row = np.zeros(num_rows, np.bool_)
     for byte in (*range(0, 8, num_columns), 7):
