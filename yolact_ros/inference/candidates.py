@@ -116,10 +116,10 @@ def _promising_rows(
         below[:, 0] = True  # the background
     num_rows, num_columns = columns.shape
     begins = np.flatnonzero(words != _EIGHT_TRUE) * 8
-    is_row = np.zeros(num_rows, np.bool_)
+    is_row = np.zeros(num_rows + 8, np.bool_)  # the last word may reach behind the last row
     for byte in (*range(0, 8, num_columns), 7):
-        is_row[np.minimum((begins + byte) // num_columns, num_rows - 1)] = True
-    return np.flatnonzero(is_row)
+        is_row[(begins + byte) // num_columns] = True
+    return np.flatnonzero(is_row[:num_rows])
 
 
 def _decode(
