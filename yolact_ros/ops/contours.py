@@ -19,7 +19,7 @@ OUTSIDE = -50.0
 
 # Cells that are looked at together, so that what is made of them stays in the cache and in memory
 # that malloc holds: 100 masks took twice as long where every array was new pages of the system.
-MAX_CELLS = 8000
+MAX_CELLS = 16_000
 
 _ALL_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE = np.uint64(1)
