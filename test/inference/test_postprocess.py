@@ -159,7 +159,7 @@ def test_no_candidate_is_lost_before_the_softmax(floor: float) -> None:
     offsets = torch.zeros(2001, 4)
     found = find_candidates(logits, offsets, made_up_priors(2001), floor)
     expected = (logits.softmax(dim=1)[:, 1:].amax(dim=1) > floor).nonzero()[:, 0]
-    np.testing.assert_array_equal(found.rows, expected)
+    np.testing.assert_array_equal(found.rows[found.class_scores.any(axis=1)], expected)
 
 
 @pytest.mark.parametrize("class_ids", [None, (), (1,), (0, 1)])
@@ -178,8 +178,9 @@ def test_candidates_are_those_of_this_call_also_in_memory_that_held_more(
         columns = list(range(2) if class_ids is None else class_ids)
         scores = part.softmax(dim=1)[:, 1:][:, columns].numpy()
         expected = np.flatnonzero(scores.max(axis=1, initial=0.0) > 0.3)
-        np.testing.assert_array_equal(found.rows, expected)
-        np.testing.assert_allclose(found.class_scores, scores[expected], rtol=1e-6)
+        reported = found.class_scores.any(axis=1)
+        np.testing.assert_array_equal(found.rows[reported], expected)
+        np.testing.assert_allclose(found.class_scores[reported], scores[expected], rtol=1e-6)
 
 
 def test_logits_in_half_precision_are_taken() -> None:
@@ -284,6 +285,18 @@ def test_a_single_nan_score_is_noticed_also_by_the_form_for_devices() -> None:
         postprocess.assemble(found, output.prototypes, 60, 80, image=1)
 
 
+@pytest.mark.parametrize("class_ids", [None, (4,)])
+@pytest.mark.parametrize("column", range(NUM_CLASSES + 1))
+@pytest.mark.parametrize("score_threshold", [0.3, 1.0])
+def test_a_single_nan_score_is_noticed_in_any_class(
+    column: int, class_ids: tuple[int, ...] | None, score_threshold: float
+) -> None:
+    output = made_up_output()
+    output.class_logits[0, 399, column] = float("nan")
+    with pytest.raises(YolactError, match="NaN class scores"):
+        processor().detect(output, PostprocessConfig(score_threshold, class_ids=class_ids))
+
+
 def test_nan_from_the_rescoring_network_is_an_error_too() -> None:
     output = made_up_output()
     postprocess = processor(
@@ -301,6 +314,8 @@ def test_infinite_boxes_are_left_out() -> None:
     found = processor().detect(output, EVERYTHING)
     assert 0 < int(found.counts[0]) <= best
     assert found.boxes_xyxy.isfinite().all()
+    logits, offsets = output.class_logits[0], output.box_offsets[0]
+    assert np.isfinite(find_candidates(logits, offsets, made_up_priors(), 0.05).boxes_xyxy).all()
 
 
 def test_rescored_scores_of_the_golden_network_are_the_references() -> None:
