@@ -79,6 +79,7 @@ class Engine:
         self._network: Yolact | None = network
         self._device = choose_device(fixed.device)
         self._choice = RuntimeChoice(fixed, path, self._device)
+        self._cameras = max(len(fixed.cameras), 1)
         self._own_size_px = network.config.input_size_px
         self.class_names = network.config.class_names
         self.left_out: Mapping[int, str] = {}
@@ -246,7 +247,7 @@ class Engine:
             best_first = dict(reversed(predictors.items()))
             rungs = Rungs(best_first, live, runtime, masks=live.mask_encoding != "none")
             with _memory_errors(self._device, next(iter(best_first))):
-                rungs.budgeted.warm_up(cameras=len(self._fixed.cameras))
+                rungs.budgeted.warm_up(cameras=self._cameras)
         except BaseException:
             for predictor in predictors.values():
                 predictor.close()
