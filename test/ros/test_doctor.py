@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 from ros_client import RosClient
-from ros_fixtures import NODE
 from ros_processes import (
     CameraProcess,
-    Process,
     reserve_domain,
     ros_environment,
     start_node,
@@ -88,12 +86,17 @@ def test_without_the_profile_the_default_shared_memory_is_noticed(
 
 
 def test_a_running_node_is_found_and_its_topic_listened_to(
-    running_node: Process, ros_env: dict[str, str], tiny_model: Path
+    client: RosClient, ros_env: dict[str, str], tiny_model: Path, tmp_path: Path
 ) -> None:
-    code, report = doctor(ros_env, tiny_model, listen_s=10)
-    assert f"ok  node {NODE}: node: active" in report
-    assert re.search(rf"node {NODE}: image: nobody publishes on /image", report)
-    assert "WRONG  /image: nobody publishes here" in report
+    topic = "/examined/image"
+    parameters = {"model": str(tiny_model)}
+    with start_node("examined", tmp_path, ros_env, parameters, {"image": topic}) as node:
+        node.wait_for_text(f"active on {topic}")
+        code, report = doctor(ros_env, tiny_model, listen_s=10)
+        node.stop()
+    assert "ok  node examined: node: active" in report
+    assert re.search(rf"node examined: image: nobody publishes on {topic}", report)
+    assert f"WRONG  {topic}: nobody publishes here" in report
     assert code == 1
 
 
