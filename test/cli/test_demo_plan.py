@@ -192,3 +192,12 @@ def test_without_ros_the_demo_says_what_to_do(monkeypatch, capsys, missing, word
     without(monkeypatch, missing)
     assert main(["demo"]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_the_bundled_model_has_rungs_for_the_budget_and_a_parameter_overrides_them(
+    tmp_path,
+):
+    command = plan(tmp_path, "--source", "/camera/image_raw").node
+    assert "input_size:=[320, 288, 256]" in command
+    command = plan(tmp_path, "--source", "/camera/image_raw", "-p", "input_size:=[320]").node
+    assert command.index("input_size:=[320, 288, 256]") < command.index("input_size:=[320]")
