@@ -111,6 +111,14 @@ class StageCost:
             ratios = [sample.ratio for sample in self._samples]
         return max(quantile(ratios, 0.95), *ratios[-SUSPICIOUS_FRAMES:])
 
+    def ratio_p50(self, key: int) -> float:
+        """The median to expect on ``key``; 1 before any observation."""
+        if not self._samples:
+            return 1.0
+        if self._samples[-1].key != key:
+            return self.level()
+        return quantile(self._since_change(), 0.5)
+
     def _since_change(self) -> list[float]:
         in_use = self._samples[-1].key
         run = itertools.takewhile(lambda sample: sample.key == in_use, reversed(self._samples))
@@ -227,3 +235,12 @@ class CostModel:
         """Running p95 of a whole frame on ``rung`` with ``instances`` instances."""
         shown = min(instances, rung.max_instances)
         return self.network_ms(rung.input_size_px) + self.masks_ms(rung.mask_detail, shown)
+
+    def usual_rung_ms(self, rung: Rung, instances: int) -> float:
+        """Running median of a whole frame on ``rung`` with ``instances`` instances."""
+        shown = min(instances, rung.max_instances)
+        network_ms = self.network_warm_up_ms(rung.input_size_px)
+        network_ms *= self.network.ratio_p50(rung.input_size_px)
+        masks_ms = self._masks[rung.mask_detail].expected_ms(shown)
+        masks_ms *= self.masks.ratio_p50(int(rung.mask_detail))
+        return network_ms + masks_ms

@@ -71,6 +71,10 @@ class RungChoice:
         """Expected cost of a frame on a rung."""
         return self._costs.rung_ms(self._ladder.rungs[index], instances)
 
+    def usual_ms(self, instances: int) -> float:
+        """Median cost of a frame on the rung in use."""
+        return self._costs.usual_rung_ms(self._ladder.rungs[self.current], instances)
+
     def choose(
         self, now_ms: float, *, budget_ms: float, remaining_ms: float, instances: int
     ) -> int | None:
