@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from yolact_ros.cli.numbers import require_positive
 from yolact_ros.dependencies import require
 from yolact_ros.errors import ConfigError, DataError
 from yolact_ros.evaluation.coco import Dataset, evaluate_results, load_ground_truth
@@ -110,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: data, models or options cannot be used, or pycocotools is missing.
     """
+    require_positive(args, "limit")
     require("pycocotools.coco", extra="evaluate")
     truth = load_ground_truth(args.annotations)
     evaluations = []

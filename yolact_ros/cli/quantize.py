@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from yolact_ros.cli.numbers import require_positive
 from yolact_ros.errors import ConfigError, ImageError
 from yolact_ros.models.zoo import BUNDLED
 
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from yolact_ros.models.checkpoint import load_network
     from yolact_ros.models.zoo import find_model
 
+    require_positive(args, "limit")
     test = _test_set(args)
     path = find_model(args.model)
     reports = [
