@@ -96,6 +96,20 @@ def test_the_run_of_a_batch_is_not_taken_for_the_cost_of_a_frame() -> None:
     assert budget.costs.network_ms(550) == pytest.approx(24.0)
 
 
+def test_what_the_frames_of_a_batch_do_not_share_is_counted_for_each() -> None:
+    budget = batching_budget(1.2, budget_ms=100.0)
+    budget.begin(0.0, 0.0, queued=1)
+    budget.join(0.0, 0.0)
+    budget.run_network(8.0)  # 4 ms of decoding each
+    for finished_ms in (33.0, 34.0):
+        budget.after_inference(finished_ms - 1.0, 0)
+        budget.finish(finished_ms)
+    budget.set_budget(33.3)
+    plan = budget.begin(1000.0, 1000.0, queued=1)
+    # 24 * 1.2 + 2 * 1 ms of masks would be in time, with 2 * 4 ms before them it is not.
+    assert (plan.together, plan.rung.input_size_px) == (2, 400)
+
+
 def test_the_time_left_for_masks_is_shared_by_the_frames_of_a_batch() -> None:
     budget = batching_budget(1.2)
     budget.begin(100.0, 100.0, queued=1)
