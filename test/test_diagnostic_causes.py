@@ -9,7 +9,6 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 ROS = REPOSITORY / "yolact_ros" / "ros"
-ENCODINGS = REPOSITORY / "yolact_ros" / "inference" / "encodings.py"
 
 
 def explained() -> set[str]:
@@ -21,18 +20,6 @@ def explained() -> set[str]:
 
 def nodes_of(path: Path) -> Iterator[ast.AST]:
     return ast.walk(ast.parse(path.read_text()))
-
-
-def texts_passed_to(name: str, path: Path) -> set[str]:
-    """The strings among the arguments of all calls of a function or method."""
-    return {
-        argument.value
-        for node in nodes_of(path)
-        if isinstance(node, ast.Call)
-        and getattr(node.func, "attr", getattr(node.func, "id", "")) == name
-        for argument in node.args
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-    }
 
 
 def test_every_cause_that_is_put_together_is_known_here() -> None:
@@ -49,19 +36,10 @@ def test_every_cause_that_is_put_together_is_known_here() -> None:
         "camera.py: cause",  # what `fail` is called with
         "camera.py: reading.problem",  # of a stamp: test/ros/test_diagnostics_page.py
         "frame_processor.py: fault.cause",  # of a FrameFault: the same
-        "segment.py: f'segment {cause}'",
+        "segment.py: f'segment {cause}'",  # of a refusal: the same
         "subscription.py: cause",  # of a publisher
         "subscription.py: f'qos {policy}'",
     }
-
-
-def test_every_refusal_of_a_request_is_explained() -> None:
-    causes = texts_passed_to("_refuse", ROS / "segment.py")
-    causes |= texts_passed_to("FrameFault", ENCODINGS)
-    causes = {cause for cause in causes if " " not in cause}
-    assert {"closed", "busy", "image", "memory", "network", "encoding"} <= causes
-    # Only compressed images, which no request has, are decoded.
-    assert {f"errors segment {cause}" for cause in causes - {"decode"}} <= explained()
 
 
 def test_every_refused_quality_of_service_is_explained() -> None:
