@@ -124,7 +124,7 @@ def test_the_time_left_for_masks_is_shared_by_the_frames_of_a_batch() -> None:
 def test_a_frame_of_a_batch_can_fail_alone() -> None:
     budget = batching_budget(1.2)
     budget.begin(100.0, 100.0, queued=2)
-    broken = budget.join(101.0, 100.0)
+    broken = budget.join(101.0, 97.0)
     budget.abandon(101.0, broken)
     budget.join(101.0, 98.0)
     budget.run_network(102.0)
