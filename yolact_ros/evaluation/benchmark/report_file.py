@@ -1,10 +1,10 @@
-"""The folder that a benchmark leaves: numbers as JSON, pictures beside it."""
+"""The folder that a measurement leaves: numbers as JSON, pictures beside it."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from yolact_ros.errors import ConfigError
@@ -23,11 +23,11 @@ def make_output_folder(folder: Path) -> Path:
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be made: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"{folder}: cannot be written to; name another --output")
+        raise ConfigError(f"{folder}: cannot be written to; name another folder")
     return folder
 
 
-def write_json(path: Path, values: Mapping[str, object]) -> None:
+def write_json(path: Path, values: Mapping[str, object] | Sequence[object]) -> None:
     """Write what consists of plain JSON types.
 
     Raises:
