@@ -181,7 +181,8 @@ def _score_models(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluati
             results, stages = _predict(predictor, images, category_ids, " ".join(labels.values()))
             predictor.close()
             if args.save_results is not None:
-                write_json(args.save_results / f"{'_'.join(labels.values())}.json", results)
+                path = args.save_results / f"{'_'.join(labels.values())}.json"
+                write_json(path, results, indent=None)
             yield _evaluation(labels, truth, results, categories, images.ids, stages=stages)
 
 

@@ -27,13 +27,20 @@ def make_output_folder(folder: Path) -> Path:
     return folder
 
 
-def write_json(path: Path, values: Mapping[str, object] | Sequence[object]) -> None:
+def write_json(
+    path: Path, values: Mapping[str, object] | Sequence[object], *, indent: int | None = 1
+) -> None:
     """Write what consists of plain JSON types.
+
+    Args:
+        path: of the file.
+        values: to write.
+        indent: None for much: in one line, which takes a quarter of the time.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     try:
-        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(values, indent=indent) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
