@@ -67,6 +67,13 @@ def test_the_frame_after_a_step_up_uses_a_rung_that_fits() -> None:
     assert outcome.degradation == Degradation.INPUT
 
 
+def test_a_frame_that_is_late_already_is_no_reason_for_a_better_rung() -> None:
+    budget = make_budget(budget_ms=16.0)
+    assert run_steadily(budget, 0.0, 2, slowdown=1.0)[-1] == 400
+    budget.set_budget(33.3)
+    assert budget.begin(1000.0, 1000.0 - 40.0).rung == LADDER.rungs[-1]
+
+
 def test_a_spike_is_forgotten_within_half_a_second() -> None:
     budget = make_budget()
     run_steadily(budget, 0.0, 30, slowdown=1.0)
@@ -108,6 +115,15 @@ def test_a_barred_size_and_larger_ones_are_left_alone_for_the_time() -> None:
     budget.abandon(67.0)
     assert budget.statistics().drops[DropCause.FAILED] == 3
     assert budget.begin(6000.0, 6000.0).rung.input_size_px == 550
+
+
+def test_a_size_larger_than_one_that_failed_is_barred_unseen() -> None:
+    budget = make_budget(budget_ms=16.0)
+    assert run_steadily(budget, 0.0, 2, slowdown=1.0)[-1] == 400
+    budget.begin(100.0, 100.0)
+    budget.abandon(101.0, bar_input_for_ms=5000.0)
+    budget.set_budget(100.0)
+    assert run_steadily(budget, 200.0, 60, slowdown=1.0)[-1] == 300
 
 
 def test_a_size_is_barred_without_a_budget_too() -> None:

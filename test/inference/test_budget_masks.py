@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from budgets import make_budget, run_steadily
+from budgets import make_budget, run_frame, run_steadily
 
 from yolact_ros.inference.ladder import Degradation, MaskDetail
 
@@ -63,3 +63,21 @@ def test_a_hopeless_frame_gives_up_masks_that_would_make_it_much_later() -> None
     budget = make_budget(budget_ms=5.0)
     budget.begin(1000.0, 1000.0)
     assert budget.after_inference(1006.0, 15).mask_detail is MaskDetail.NONE
+
+
+def test_masks_that_cost_next_to_nothing_are_given_up_where_boxes_are_in_time() -> None:
+    budget = make_budget()
+    budget.begin(100.0, 100.0)
+    assert budget.after_inference(100.0 + 33.3 - 0.8, 1).mask_detail is MaskDetail.NONE
+
+
+def test_where_nothing_fits_for_two_seconds_the_masks_come_back_that_hardly_count() -> None:
+    budget = make_budget()
+    run_frame(budget, 0.0, network_ms=24.0, found=15)
+    run_frame(budget, 100.0, network_ms=6 * 24.0, found=15)
+    for begun_ms in range(300, 2300, 100):
+        _, outcome = run_frame(budget, begun_ms, network_ms=6 * 8.0, masks_ms=0.5, found=15)
+        assert outcome.degradation == Degradation.INPUT | Degradation.BOXES
+    plan = budget.begin(2400.0, 2400.0)
+    # Of 48 ms, 2.5 for coarse masks are little and 8.5 for full ones are not.
+    assert (plan.rung.input_size_px, plan.rung.mask_detail) == (300, MaskDetail.COARSE)
