@@ -30,7 +30,7 @@ def require(module_name: str, *, extra: str) -> ModuleType:
     """
     top_level = module_name.partition(".")[0]
     package = _PACKAGE_NAMES.get(top_level, top_level)
-    cure = f"install it with `pip install {package}` or `pip install 'yolact_ros[{extra}]'`"
+    cure = f"install it with `pip install {package}` or, in a checkout, `pip install '.[{extra}]'`"
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -99,6 +99,17 @@ def test_everything_measured_goes_into_the_json_file(annotations, results, tmp_p
     assert "person        1    100.0" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--json", "--save-results"])
+def test_a_folder_that_cannot_be_made_is_told_before_any_work(
+    annotations, results, tmp_path, capsys, option
+):
+    (tmp_path / "file").touch()
+    assert evaluate(annotations, "--results", results, option, tmp_path / "file" / "x" / "y") == 2
+    said = capsys.readouterr()
+    assert "cannot be made" in said.err
+    assert said.out == ""
+
+
 def test_boxes_alone_are_scored_as_boxes(annotations, tmp_path, capsys):
     path = tmp_path / "boxes.json"
     row = detection((10, 10, 30, 20))

@@ -65,6 +65,23 @@ def test_resume_goes_on_to_more_steps(config: Path) -> None:
     assert load_state(config.parent / "run" / "state.pt")["step"] == 3
 
 
+def test_a_new_run_does_not_overwrite_another(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(config)]) == 0
+    state = (config.parent / "run" / "state.pt").read_bytes()
+    assert main(["train", str(config), "--seed", "7"]) == 2
+    assert "run holds a training run: go on with it (--resume)" in capsys.readouterr().err
+    assert (config.parent / "run" / "state.pt").read_bytes() == state
+
+
+def test_a_device_that_is_not_there_is_named(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(config), "--device", "cuda:99"]) == 2
+    assert 'the device "cuda:99" cannot be used here' in capsys.readouterr().err
+
+
 def test_check_reports_defects_by_its_exit_code(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,90 +1,26 @@
-"""What the frame budget promises, on simulated cameras, machines and competing loads."""
+"""What the frame budget promises, on simulated machines and competing loads."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import pytest
 from budget_simulation import (
-    CameraFrame,
     Frame,
     LoadStep,
     Simulation,
     World,
     flaps,
     simulate,
-    simulate_cameras,
 )
-from hypothesis import HealthCheck, Phase, given, settings
+from budget_worlds import BUDGET_MS, RATES_HZ, networks, simulated, worlds
+from hypothesis import given
 from hypothesis import strategies as st
 
 from yolact_ros.inference.budget import FrameBudget
 from yolact_ros.inference.frame_plan import OverrunPolicy
 from yolact_ros.inference.frame_statistics import DropCause
 from yolact_ros.inference.ladder import Degradation, MaskDetail, QualityLadder
-
-BUDGET_MS = 33.3
-simulated = settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.generate],  # shrinking simulations takes minutes
-)
-
-
-@st.composite
-def networks(draw: st.DrawFn, best_share: float = 0.8) -> dict[int, float]:
-    """Network costs of 1..4 sizes; with masks the best takes ``best_share`` of the budget."""
-    sizes_px = [550, 450, 350, 250][: draw(st.integers(1, 4))]
-    best_ms = draw(st.floats(0.3, best_share)) * BUDGET_MS - 2.0
-    return {size_px: best_ms * (size_px / 550) ** 2 for size_px in sizes_px}
-
-
-@st.composite
-def loads(draw: st.DrawFn, most: int = 12, highest: float = 4.0) -> tuple[LoadStep, ...]:
-    """A competing load that comes, goes, changes and drifts at any time."""
-    steps = []
-    start_ms = 0.0
-    for _ in range(draw(st.integers(0, most))):
-        start_ms += draw(st.floats(100.0, 15000.0))
-        slowdown = draw(st.one_of(st.just(1.0), st.floats(1.0, highest)))
-        drift = draw(st.sampled_from([0.0, 0.0, 0.1, -0.1]))
-        steps.append(LoadStep(start_ms, slowdown, drift))
-    return tuple(steps)
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> World:
-    """Any machine: noise, spikes, heavy tails, a load that slows the sizes unevenly."""
-    return World(
-        network_ms=draw(networks()),
-        load=draw(loads()),
-        noise=draw(st.sampled_from([0.0, 0.03, 0.1, 0.2])),
-        spike_every=draw(st.sampled_from([0, 0, 30, 100, 300])),
-        spike_slowdown=draw(st.floats(1.5, 8.0)),
-        tail=draw(st.sampled_from([0.0, 0.0, 3.0, 6.0])),
-        unevenness=draw(st.sampled_from([0.0, 0.0, 0.5])),
-        found=draw(st.sampled_from(FOUND)),
-        seed=draw(st.integers(0, 10_000)),
-    )
-
-
-def few(now_ms: float) -> int:
-    return 3
-
-
-def many(now_ms: float) -> int:
-    return 40
-
-
-def changing(now_ms: float) -> int:
-    return int(now_ms / 700.0) % 17
-
-
-FOUND: tuple[Callable[[float], int], ...] = (few, many, changing)
-RATES_HZ = (10.0, 15.0, 30.0, 60.0)
 
 
 def is_complete(result: Simulation) -> bool:
@@ -382,109 +318,3 @@ def test_fewer_deadlines_are_missed_than_without_a_budget() -> None:
     with_budget = simulate(world, budget_ms=BUDGET_MS, period_ms=33.3, duration_ms=30_000.0)
     assert without.missed > 100
     assert with_budget.missed <= 3
-
-
-@simulated
-@given(
-    st.lists(st.floats(0.0, 33.0), min_size=2, max_size=3),
-    st.sampled_from([0.0, 0.05]),
-    st.integers(0, 1000),
-)
-def test_cameras_that_share_a_network_share_its_time(
-    offsets_ms: list[float], noise: float, seed: int
-) -> None:
-    world = World({550: 24.0, 400: 12.0, 300: 5.0}, noise=noise, seed=seed)
-    cameras = simulate_cameras(
-        world, budget_ms=BUDGET_MS, period_ms=33.3, offsets_ms=offsets_ms, duration_ms=30_000.0
-    )
-    counts = [len(frames) for frames in cameras]
-    assert min(counts) >= 0.8 * max(counts)
-    missed = sum(not frame.deadline_met for frames in cameras for frame in frames)
-    assert missed <= 0.01 * sum(counts)
-
-
-def test_two_cameras_at_once_work_on_a_rung_that_fits_twice() -> None:
-    world = World({550: 24.0, 400: 13.0, 300: 5.0}, noise=0.0)
-    left, right = simulate_cameras(
-        world, budget_ms=BUDGET_MS, period_ms=33.3, offsets_ms=[0.0, 0.0], duration_ms=20_000.0
-    )
-    for frames in (left, right):
-        assert len(frames) == 600
-        assert all(frame.deadline_met for frame in frames)
-        at_400 = sum(frame.rung.input_size_px == 400 for frame in frames)
-        assert at_400 >= 0.95 * len(frames)
-
-
-def test_two_cameras_at_once_work_on_a_better_rung_where_a_batch_fits_it() -> None:
-    world = World({550: 22.0, 400: 13.0, 300: 5.0}, noise=0.02)
-    cameras = simulate_cameras(
-        world,
-        budget_ms=BUDGET_MS,
-        period_ms=33.3,
-        offsets_ms=[0.0, 0.0],
-        duration_ms=40_000.0,
-        batch_worth={2: 1.2},
-    )
-    for frames in cameras:
-        assert len(frames) == 1201
-        at_best = sum(frame.rung.input_size_px == 550 for frame in frames)
-        assert at_best >= 0.95 * len(frames)
-        assert sum(frame.together == 2 for frame in frames) >= 0.95 * len(frames)
-
-
-def test_a_batch_that_saves_less_than_a_tenth_is_not_used() -> None:
-    world = World({550: 10.0})
-    cameras = simulate_cameras(
-        world,
-        budget_ms=BUDGET_MS,
-        period_ms=33.3,
-        offsets_ms=[0.0, 0.0],
-        duration_ms=2_000.0,
-        batch_worth={2: 1.85},
-    )
-    assert {frame.together for frames in cameras for frame in frames} == {1}
-
-
-@simulated
-@given(
-    networks(best_share=0.99),
-    loads(most=4, highest=2.0),
-    st.lists(st.floats(0.0, 33.0), min_size=2, max_size=4),
-    st.floats(0.0, 1.0),
-    st.sampled_from([0.0, 0.5, 3.0]),
-    st.sampled_from([0.0, 0.05, 0.1]),
-    st.integers(0, 1000),
-)
-def test_batches_starve_no_camera_and_keep_the_deadlines_that_the_cheapest_rung_keeps(
-    network_ms: dict[int, float],
-    load: tuple[LoadStep, ...],
-    offsets_ms: list[float],
-    each: float,
-    prepare_ms: float,
-    noise: float,
-    seed: int,
-) -> None:
-    world = World(network_ms, load, noise=noise, seed=seed)
-
-    def run(fixed_rung: int | None, batch_worth: dict[int, float]) -> list[list[CameraFrame]]:
-        return simulate_cameras(
-            world,
-            budget_ms=BUDGET_MS,
-            period_ms=33.3,
-            offsets_ms=offsets_ms,
-            duration_ms=20_000.0,  # 1200 frames at least, because the first four misses are free
-            batch_worth=batch_worth,
-            prepare_ms=prepare_ms,
-            fixed_rung=fixed_rung,
-        )
-
-    cheapest = list(itertools.chain(*run(-1, {})))
-    fits = sum(not frame.deadline_met for frame in cheapest) <= 0.001 * len(cheapest)
-    cameras = run(None, {frames: 1.0 + each * (frames - 1) for frames in (2, 3, 4)})
-    counts = [len(frames) for frames in cameras]
-    assert min(counts) >= 0.5 * max(counts)
-    frames = list(itertools.chain(*cameras))
-    for frame in frames:
-        assert frame.deadline_met == (frame.finished_ms - frame.received_ms <= BUDGET_MS)
-    if fits:
-        assert sum(not frame.deadline_met for frame in frames) <= 0.01 * len(frames)

@@ -32,6 +32,16 @@ def test_one_costly_frame_counts_at_once_and_is_forgotten_after_two_more() -> No
     assert cost.ratio_p95(550) == 1.0
 
 
+def test_a_size_out_of_use_counts_the_frames_of_all_and_the_one_in_use_its_own() -> None:
+    cost = StageCost()
+    for index in range(10):
+        cost.observe(550, index * 33.0, 2.0)
+    for index in range(10, 13):
+        cost.observe(300, index * 33.0, 1.0)
+    assert cost.ratio_p95(300) == 1.0
+    assert cost.ratio_p95(550) == 2.0
+
+
 def test_two_costly_frames_are_remembered_for_the_window() -> None:
     cost = StageCost()
     for index in range(24):

@@ -30,6 +30,22 @@ def test_bad_sizes_are_refused(sizes_px: list[int]) -> None:
         QualityLadder.from_settings(sizes_px, 15, masks=False)
 
 
+@pytest.mark.parametrize(
+    "second",
+    [
+        Rung(400, 15, MaskDetail.COARSE),
+        Rung(400, 16, MaskDetail.NONE),
+        Rung(400, 10, MaskDetail.FULL),
+        Rung(550, 10, MaskDetail.COARSE),
+    ],
+)
+def test_a_rung_that_is_in_anything_dearer_than_the_one_before_is_refused(second: Rung) -> None:
+    first = Rung(400, 15, MaskDetail.COARSE)
+    QualityLadder((first, Rung(400, 15, MaskDetail.NONE)))
+    with pytest.raises(ConfigError, match="expected the best rung first"):
+        QualityLadder((first, second))
+
+
 def test_a_top_k_of_zero_is_refused() -> None:
     with pytest.raises(ConfigError, match="quality ladder"):
         QualityLadder.from_settings([550], 0)

@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-__all__ = ["COMMANDS", "add_parser", "run"]
+__all__ = ["add_parser", "run"]
 
 COMMANDS = {
     "evaluate": "run a model, or score recorded results, on every frame of a bag or in real time",

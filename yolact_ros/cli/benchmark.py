@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from yolact_ros.cli.numbers import require_not_negative, require_positive
 from yolact_ros.config import VARIANTS
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.settings import PostprocessConfig
@@ -129,12 +130,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name in ("rounds", "rate", "duration"):
-        if not 0 < getattr(args, name) < 100_000:
-            raise ConfigError(f"--{name} is {getattr(args, name):g}, expected a positive number")
-    for name in ("threads", "budget"):
-        if not 0 <= getattr(args, name) < 100_000:
-            raise ConfigError(f"--{name} is {getattr(args, name):g}, expected 0 or more")
+    require_positive(args, "rounds", "rate", "duration")
+    require_not_negative(args, "threads", "budget")
     for text in args.param:
         if ":=" not in text:
             raise ConfigError(f"--param {text}: expected NAME:=VALUE")

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolact_ros.cli.demo_processes import free_domain_id
+from yolact_ros.cli.numbers import require_not_negative, require_positive
 from yolact_ros.errors import ConfigError, DependencyError, ImageError
+from yolact_ros.evaluation.benchmark.report_file import make_output_folder
 from yolact_ros.inference.sources import open_source
 from yolact_ros.models.zoo import BUNDLED, find_model
 from yolact_ros.resources import find_resource
@@ -59,6 +61,8 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
         YolactError: the source, the model or an option cannot be used.
     """
     find_model(args.model)
+    require_positive(args, "rate", "timeout")
+    require_not_negative(args, "duration")
     topic = _existing_topic(args.source)
     size_px = args.size
     if topic is not None:
@@ -75,15 +79,7 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
         with open_source(source) as opened:
             rate_hz = opened.rate_hz if args.rate is None else args.rate
         title = f"{source} at {rate_hz:.4g} Hz"
-    for name, value in (("--rate", rate_hz), ("--timeout", args.timeout)):
-        if not 0 < value < 10_000:
-            raise ConfigError(f"{name} is {value:g}, expected a positive number")
-    if not args.duration >= 0:
-        raise ConfigError(f"--duration is {args.duration:g}, expected 0 or more seconds")
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{args.output}: cannot be made: {error.strerror}") from error
+    make_output_folder(args.output)
     return DemoPlan(
         node=_node_command(args, topic or IMAGE_TOPIC),
         viewer=(

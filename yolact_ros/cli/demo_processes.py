@@ -16,6 +16,7 @@ __all__ = ["Child", "free_domain_id", "stop_all"]
 
 PR_SET_PDEATHSIG = 1
 TERM_PATIENCE_S = 2.0
+KILL_PATIENCE_S = 2.0
 # The highest domain whose ports are below Linux's ephemeral ones (32768).
 MAX_DOMAIN_ID = 101
 PORTS_OF_DOMAIN_0 = 7400
@@ -95,8 +96,8 @@ def stop_all(children: Sequence[Child], *, patience_s: float = 5.0) -> None:
     """End all: SIGINT, then SIGTERM, then SIGKILL for those that do not listen."""
     for number, wait_s in (
         (signal.SIGINT, patience_s),
-        (signal.SIGTERM, 2.0),
-        (signal.SIGKILL, 2),
+        (signal.SIGTERM, TERM_PATIENCE_S),
+        (signal.SIGKILL, KILL_PATIENCE_S),
     ):
         for child in children:
             child.signal(number)

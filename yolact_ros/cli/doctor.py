@@ -20,6 +20,7 @@ from yolact_ros.cli.doctor_checks import (
     check_runtimes,
     check_shm,
 )
+from yolact_ros.cli.numbers import require_positive
 from yolact_ros.models.zoo import BUNDLED
 
 __all__ = ["add_parser", "run"]
@@ -61,7 +62,12 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line a finding; 1 if anything is wrong, else 0."""
+    """Print a line a finding; 1 if anything is wrong, else 0.
+
+    Raises:
+        ConfigError: an option cannot be used.
+    """
+    require_positive(args, "listen")
     findings = []
     for finding in _findings(args):
         findings.append(finding)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from yolact_ros.cli.numbers import require_positive
 from yolact_ros.dependencies import require
 from yolact_ros.errors import ConfigError, DataError
+from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
 from yolact_ros.evaluation.coco import Dataset, evaluate_results, load_ground_truth
 from yolact_ros.evaluation.images import DatasetImages
 from yolact_ros.evaluation.report import (
@@ -110,6 +111,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: data, models or options cannot be used, or pycocotools is missing.
     """
+    require_positive(args, "limit")
+    for folder in (args.save_results, args.json and args.json.parent):
+        if folder is not None:
+            make_output_folder(folder)
     require("pycocotools.coco", extra="evaluate")
     truth = load_ground_truth(args.annotations)
     evaluations = []
@@ -125,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         images = f"{measured.num_images} image{'s' * (measured.num_images != 1)}"
         print(f"\n{images}, {len(measured.per_class)} classes: {names}{more}")
     if args.json is not None:
-        _write_json(args.json, to_json(evaluations))
+        write_json(args.json, to_json(evaluations))
     return 0
 
 
@@ -176,7 +181,8 @@ def _score_models(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluati
             results, stages = _predict(predictor, images, category_ids, " ".join(labels.values()))
             predictor.close()
             if args.save_results is not None:
-                _write_json(args.save_results / f"{'_'.join(labels.values())}.json", results)
+                path = args.save_results / f"{'_'.join(labels.values())}.json"
+                write_json(path, results, indent=None)
             yield _evaluation(labels, truth, results, categories, images.ids, stages=stages)
 
 
@@ -264,11 +270,3 @@ def _categories(names: str | None, truth: Dataset, known: set[int]) -> list[int]
             f"{', '.join(by_name)}"
         )
     return [by_name[name] for name in wanted]
-
-
-def _write_json(path: Path, content: Any) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolact_ros.errors import DataError, YolactError
+from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
@@ -73,14 +74,17 @@ def run(args: argparse.Namespace) -> int:
     from yolact_ros.models.checkpoint import load_network
     from yolact_ros.models.zoo import find_model
 
+    settings = PostprocessConfig(
+        score_threshold=args.score_threshold, top_k=args.top_k, nms_threshold=args.nms_threshold
+    )
     if not args.output.absolute().parent.is_dir():
         raise YolactError(f"{args.output}: its folder does not exist; make it first")
     model = load_network(find_model(args.model), input_size_px=args.input_size).eval()
     images = _check_images(args.images, model)
     print(f"exporting {model.config.name} at {model.config.input_size_px} px", flush=True)
     if args.nms:
-        settings = ExportedNms(args.score_threshold, args.nms_threshold, args.top_k)
-        module = export_detector(model, args.output, settings)
+        fixed = ExportedNms(settings.score_threshold, settings.nms_threshold, settings.top_k)
+        module = export_detector(model, args.output, fixed)
     else:
         module = export_network(model, args.output)
     differences = largest_differences(args.output, module, images)

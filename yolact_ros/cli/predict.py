@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from yolact_ros.cli.inference_options import add_inference_options, make_predictor, settings_of
+from yolact_ros.cli.numbers import require_positive
 from yolact_ros.errors import ImageError
 from yolact_ros.evaluation.prediction_files import PredictionFiles
 from yolact_ros.evaluation.prototype_figure import draw_prototypes
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: no source can be used, or an option or the model cannot.
     """
+    require_positive(args, "max_frames")
     # Everything is opened before the model is loaded: a misspelt path is told at once.
     sources = [open_source(text) for text in args.sources]
     network, predictor = make_predictor(args, settings_of(args))

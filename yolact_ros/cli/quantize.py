@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yolact_ros.errors import ConfigError, ImageError
+from yolact_ros.cli.numbers import require_positive
+from yolact_ros.errors import ImageError
+from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ def run(args: argparse.Namespace) -> int:
     from yolact_ros.models.checkpoint import load_network
     from yolact_ros.models.zoo import find_model
 
+    require_positive(args, "limit")
+    if args.json is not None:
+        make_output_folder(args.json.parent)
     test = _test_set(args)
     path = find_model(args.model)
     reports = [
@@ -87,10 +91,7 @@ def run(args: argparse.Namespace) -> int:
         for size in args.input_size
     ]
     if args.json is not None:
-        try:
-            args.json.write_text(json.dumps(reports, indent=1), encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{args.json}: cannot be written: {error.strerror}") from error
+        write_json(args.json, reports)
     return 0
 
 

@@ -18,7 +18,7 @@ from yolact_ros.inference.ladder import MaskDetail
 from yolact_ros.inference.predictor import DetectedFrame, Predictor, StageTimes
 from yolact_ros.structures import Prediction
 
-__all__ = ["MASK_STRIDES", "BudgetedPrediction", "BudgetedPredictor", "monotonic_ms"]
+__all__ = ["BudgetedPrediction", "BudgetedPredictor", "monotonic_ms"]
 
 # A coarse mask changes every fourth pixel and costs a sixteenth of the evaluations.
 MASK_STRIDES: Mapping[MaskDetail, int] = {MaskDetail.FULL: 1, MaskDetail.COARSE: 4}

@@ -112,6 +112,8 @@ class Camera:
             put: takes this camera, every image and its deadline in nanoseconds of the monotonic
                 clock, such as :meth:`FrameSlots.put`.
         """
+        if self._put is None:
+            self.statistics.await_images()
         self._put = put
         self.subscription.open()
 

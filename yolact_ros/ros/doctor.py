@@ -76,6 +76,10 @@ def check_graph(topics: Sequence[str], nodes: Sequence[str], listen_s: float) ->
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
+        unusable = [finding for name in (*topics, *nodes) for finding in _judge_name(node, name)]
+        if unusable:
+            yield from unusable
+            return
         listened = [node.resolve_topic_name(topic) for topic in topics]
         named = [node.resolve_topic_name(name) for name in nodes]
         for name in named or running_nodes(node, executor, listen_s):
@@ -91,6 +95,20 @@ def check_graph(topics: Sequence[str], nodes: Sequence[str], listen_s: float) ->
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
+
+
+def _judge_name(node: Node, name: str) -> Iterator[Finding]:
+    """Nothing for what can be the name of a topic or node."""
+    try:
+        node.resolve_topic_name(name)
+    except RuntimeError as error:  # rcl's
+        reason = str(error).removeprefix("failed to resolve name: ").partition(", at /")[0]
+        yield Finding(
+            Verdict.WRONG,
+            repr(name),
+            f"no topic or node can have this name: {reason}",
+            "letters, digits, _ and /, such as /camera/image_raw",
+        )
 
 
 @dataclass

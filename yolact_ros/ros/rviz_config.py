@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["NODE", "ONE_CAMERA_TOPIC", "for_cameras", "for_one_camera"]
+__all__ = ["NODE", "for_cameras", "for_one_camera"]
 
 NODE = "/yolact"
 """The node whose topics the files in ``config`` show."""

@@ -34,7 +34,7 @@ class StatisticsSnapshot:
         received_hz, published_hz: since the previous snapshot.
         latency_p50_ms, latency_p95_ms, latency_p99_ms: from reception to publication over the
             last frames; 0 before the first.
-        quiet_s: seconds since the last image arrived, or since the start.
+        quiet_s: seconds since the last image arrived, or since the camera was subscribed to.
     """
 
     received: int
@@ -84,9 +84,14 @@ class CameraStatistics:
             self._lost += frames
 
     def quiet_s(self) -> float:
-        """Seconds since the last image arrived, or since the start."""
+        """Seconds since the last image arrived, or since :meth:`await_images`."""
         with self._lock:
             return self._clock() - self._last_received_s
+
+    def await_images(self) -> None:
+        """Images can arrive from now on; that none did before is no silence."""
+        with self._lock:
+            self._last_received_s = self._clock()
 
     def count_dropped(self, cause: str, frames: int = 1) -> None:
         """Received images will not become messages; ``cause`` is one of :data:`DROP_CAUSES`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yolact_ros.errors import DataError
+from yolact_ros.errors import ConfigError, DataError
 
 __all__ = [
     "DataSource",
@@ -41,6 +41,9 @@ class DataSource:
         weight: share of this source in the drawn images; 0 = its number of images.
         holdout: share of the images that is kept for validation, chosen by a hash of the image
             id so that the choice outlives other images being added.
+
+    Raises:
+        ConfigError: a share that is none.
     """
 
     name: str
@@ -49,6 +52,16 @@ class DataSource:
     labels_only: tuple[str, ...] = ()
     weight: float = 0.0
     holdout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key, value, most in (
+            ("holdout", self.holdout, 1.0),
+            ("weight", self.weight, float("inf")),
+        ):
+            if type(value) not in (int, float) or not 0 <= value <= most:
+                raise ConfigError(
+                    f"training: data {self.name}: {key} is {value!r}, expected 0..{most:g}"
+                )
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from yolact_ros.errors import ConfigError
 from yolact_ros.training.check import CheckedData, read_and_check
 from yolact_ros.training.processes import join_processes, leave_processes
 from yolact_ros.training.settings import TrainingSettings
+from yolact_ros.training.state import STATE_FILE
 from yolact_ros.training.trainer import Trainer, Validate
 
 __all__ = ["check_data", "train"]
@@ -34,7 +36,8 @@ def train(
 
     Args:
         settings: of the run.
-        resume: go on from the checkpoint in ``settings.output``.
+        resume: go on from the checkpoint in ``settings.output``; a new run needs a folder
+            without one.
         say: takes lines for the user.
 
     Returns:
@@ -43,6 +46,11 @@ def train(
     Raises:
         DataError, ConfigError, CheckpointError: something that the user can cure.
     """
+    if not resume and (settings.output / STATE_FILE).exists():
+        raise ConfigError(
+            f"{settings.output} holds a training run: go on with it (--resume), or name another "
+            "folder (--output) for a new one"
+        )
     processes = join_processes(settings.device)
     try:
         speak = say if processes.is_main else _say_nothing

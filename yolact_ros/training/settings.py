@@ -22,6 +22,18 @@ SCHEDULES = ("step", "cosine")
 PRECISIONS = ("fp32", "bf16", "fp16")
 DEFAULT_VARIANT = "yolact_light"
 START_WITHOUT_CHECKPOINT = ("imagenet", "nothing")
+LEAST = {
+    **dict.fromkeys(("steps", "batch_size", "accumulate", "log_every"), 1),
+    **dict.fromkeys(("checkpoint_every", "validate_every", "pictures_every"), 0),
+    **dict.fromkeys(("freeze_blocks", "max_side_px", "seed", "validation_images", "workers"), 0),
+    "warmup_steps": -1,
+}
+"""Smallest value of the whole numbers."""
+RANGES = {
+    **dict.fromkeys(("ema_decay", "momentum", "warmup_rate"), (0.0, 1.0)),
+    **dict.fromkeys(("backbone_rate", "learning_rate", "weight_decay"), (0.0, float("inf"))),
+}
+"""Range of the other numbers, both ends included."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +123,22 @@ class TrainingSettings:
                 raise ConfigError(
                     f"training: {name} is {getattr(self, name)!r}, expected one of {allowed}"
                 )
-        for name in ("steps", "batch_size", "accumulate", "log_every"):
-            if getattr(self, name) < 1:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if type(value) is not int:
+                raise ConfigError(f"training: {name} is {value!r}, expected a whole number")
+            if value < least:
+                raise ConfigError(f"training: {name} is {value}, expected at least {least}")
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if type(value) not in (int, float):
+                # YAML reads 1e-3 as text.
                 raise ConfigError(
-                    f"training: {name} is {getattr(self, name)}, expected at least 1"
+                    f"training: {name} is {value!r}, expected a number such as 1.0e-3"
                 )
-        if not 0 <= self.ema_decay < 1:
+            if not low <= value <= high:
+                raise ConfigError(f"training: {name} is {value}, expected {low:g}..{high:g}")
+        if self.ema_decay == 1:
             raise ConfigError(f"training: ema_decay is {self.ema_decay}, expected 0..1 below 1")
         if not self.sources:
             raise ConfigError("training: no data; name at least one COCO folder under `data`")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from yolact_ros.errors import ConfigError
+from yolact_ros.inference.predictor import choose_device
 from yolact_ros.models import Yolact
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.cpu_speed import speed_up_on_cpu
@@ -45,6 +46,11 @@ class Trainer:
         validate: called on the main process every ``validate_every`` steps, if given.
         draw: likewise every ``pictures_every`` steps, with network and step.
         say: takes lines for the user.
+
+    Raises:
+        ConfigError: the batch cannot be cut into the parts asked for.
+        RuntimeUnavailableError: no such device here.
+        CheckpointError: the weights to start from cannot be used.
     """
 
     def __init__(
@@ -281,5 +287,5 @@ def _choose_device(name: str, processes: Processes) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
-        return torch.device("cuda", processes.local_rank)
-    return torch.device(name)
+        name = f"cuda:{processes.local_rank}"
+    return choose_device(name)

@@ -55,7 +55,6 @@ class WeightedAp:
         thresholds: Sequence[int] = tuple(range(NUM_THRESHOLDS)),
     ) -> None:
         self._categories = []
-        self._num_frames = num_frames
         bits = np.asarray(thresholds)[:, None]
         for category in np.unique(table.object_category):
             rows = np.flatnonzero(table.category == category)

@@ -10,7 +10,7 @@ from types import ModuleType
 from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
 
-__all__ = ["ZSTD_MAGIC", "decompress_file", "decompress_lz4", "decompress_zstd", "is_zstd"]
+__all__ = ["decompress_file", "decompress_lz4", "decompress_zstd", "is_zstd"]
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 BLOCK_BYTES = 1 << 20

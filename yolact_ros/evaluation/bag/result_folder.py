@@ -16,7 +16,7 @@ from yolact_ros.evaluation.bag.matches import MatchTable
 from yolact_ros.evaluation.coco import IouType
 from yolact_ros.evaluation.results import read_json
 
-__all__ = ["FRAMES_FILE", "METRICS_FILE", "REPORT_FILE", "ResultFolder", "write_text"]
+__all__ = ["METRICS_FILE", "ResultFolder", "write_text"]
 
 METRICS_FILE, FRAMES_FILE = "metrics.json", "frames.csv"
 MATCHES_FILE, REPORT_FILE = "matches.npz", "report.html"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.rle import mask_iou
 
-__all__ = ["MIN_IOU", "FrameStability", "StabilityMeter", "match_instances"]
+__all__ = ["FrameStability", "StabilityMeter", "match_instances"]
 
 # Between two frames of a video an object rarely moves by more than half of itself.
 MIN_IOU = 0.3

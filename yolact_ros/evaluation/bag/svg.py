@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PALETTE", "Series", "bar_chart", "histogram", "line_chart"]
+__all__ = ["Series", "bar_chart", "histogram", "line_chart"]
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")

@@ -14,7 +14,7 @@ from yolact_ros.evaluation.bag.rle import segmentation_to_rle
 from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
 from yolact_ros.evaluation.coco import Dataset, load_ground_truth
 
-__all__ = ["KEYS", "read_truth_file", "truth_from_dataset"]
+__all__ = ["read_truth_file", "truth_from_dataset"]
 
 KEYS = ("auto", "stamp", "index", "order")
 STAMP_NAME = re.compile(r"(\d{8,10})[._](\d{9})|(\d{16,19})")

@@ -11,7 +11,7 @@ from yolact_ros.evaluation.bag.instances import InstanceMessage, InstanceReader
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
 
-__all__ = ["CROWD_SCORE", "read_truth_topic"]
+__all__ = ["read_truth_topic"]
 
 # A truth instance of score 0 covers a crowd: finding something in it is neither right nor wrong.
 CROWD_SCORE = 0.0

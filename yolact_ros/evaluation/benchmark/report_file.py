@@ -1,10 +1,10 @@
-"""The folder that a benchmark leaves: numbers as JSON, pictures beside it."""
+"""The folder that a measurement leaves: numbers as JSON, pictures beside it."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from yolact_ros.errors import ConfigError
@@ -23,17 +23,24 @@ def make_output_folder(folder: Path) -> Path:
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be made: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"{folder}: cannot be written to; name another --output")
+        raise ConfigError(f"{folder}: cannot be written to; name another folder")
     return folder
 
 
-def write_json(path: Path, values: Mapping[str, object]) -> None:
+def write_json(
+    path: Path, values: Mapping[str, object] | Sequence[object], *, indent: int | None = 1
+) -> None:
     """Write what consists of plain JSON types.
+
+    Args:
+        path: of the file.
+        values: to write.
+        indent: None for much: in one line, which takes a quarter of the time.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     try:
-        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(values, indent=indent) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

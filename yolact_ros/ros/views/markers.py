@@ -24,7 +24,7 @@ from yolact_ros.ros.conversions import to_header_message
 from yolact_ros.ros.views.frame import ViewFrame
 from yolact_ros.ros.views.view import View
 
-__all__ = ["BOXES", "LABELS", "MARKERS", "MASKS", "NAMESPACES", "OUTLINES", "MarkerRenderer"]
+__all__ = ["BOXES", "MARKERS", "MASKS", "NAMESPACES", "MarkerRenderer"]
 
 MASKS, OUTLINES, BOXES, LABELS = NAMESPACES = ("masks", "outlines", "boxes", "labels")
 PLANE_M = 1.0
