@@ -21,7 +21,7 @@ measure() { # NAME COMMAND...: the output is kept and shown; one that fails does
   cat "$out/$name.txt"
 }
 
-runtimes="eager compiled openvino onnxruntime"
+runtimes="eager compiled openvino ncnn onnxruntime"
 if [ -n "$int8" ]; then runtimes="$runtimes openvino:int8"; fi
 # Names and options without blanks, split on purpose.
 # shellcheck disable=SC2086

@@ -42,6 +42,7 @@ CPU_RUNTIMES = (
     ("compiled", "auto"),
     ("openvino", "fp32"),
     ("openvino", "bf16"),
+    ("ncnn", "fp32"),
     ("onnxruntime", "fp32"),
 )
 CUDA_RUNTIMES = (
