@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import warnings
 from pathlib import Path
 
 import torch
@@ -46,9 +45,7 @@ def convert_network(model: Yolact, folder: Path) -> None:
     _leave_out_tanh(network)
     # Beside the engine, so that the files only change their names; pnnx writes more than these.
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        with torch.no_grad(), warnings.catch_warnings():
-            # torch calls it deprecated; what torch.export makes needs two more packages.
-            warnings.simplefilter("ignore")
+        with torch.no_grad():
             traced = torch.jit.trace(network, torch.zeros(1, 3, side, side))
             traced.save(os.path.join(name, TRACE_FILE))
         command = [program, TRACE_FILE, f"inputshape=[1,3,{side},{side}]", "fp16=0"]
