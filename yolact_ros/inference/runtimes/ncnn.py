@@ -35,7 +35,7 @@ class NcnnRuntime(Runtime):
     """The network converted to ncnn, on the CPU, in fp32.
 
     Its 3x3 convolutions (Winograd) take a quarter to a half of the multiplications. It keeps their
-    weights in that form: more memory than any other runtime.
+    weights in that form: twice the memory of OpenVINO.
 
     Args:
         model: the network.
