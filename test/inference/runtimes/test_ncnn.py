@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -208,10 +208,10 @@ def test_a_run_that_fails_is_an_error_and_the_next_one_works(
     assert runtime.run(images).class_logits.shape[2] == 4
 
 
-def test_closing_gives_the_memory_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_closing_gives_the_memory_back(tmp_path: Path) -> None:
     memory = pytest.importorskip("psutil").Process()
     network = network_of("yolact_resnet50", 64)
-    return_free_memory: Callable[[int], int] = __import__("ctypes").CDLL(None).malloc_trim
+    return_free_memory = ctypes.CDLL(None).malloc_trim
     NcnnRuntime(network, device=CPU, cache_folder=tmp_path).close()
     return_free_memory(0)
     before = memory.memory_info().rss
