@@ -6,6 +6,8 @@
 # Tables and JSON go to FOLDER (default: performance), plots to docs/images too. Optional:
 # CALIBRATION=folder/with/images adds int8, PREFIX='chrt --rr 1' a budget run with priority.
 set -eu
+# As `yolact` and the node set it.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 cd "$(dirname "$0")/.."
 out=${1:-performance}
 images=docs/images
@@ -21,7 +23,7 @@ measure() { # NAME COMMAND...: the output is kept and shown; one that fails does
   cat "$out/$name.txt"
 }
 
-runtimes="eager compiled openvino onnxruntime"
+runtimes="eager compiled openvino ncnn onnxruntime"
 if [ -n "$int8" ]; then runtimes="$runtimes openvino:int8"; fi
 # Names and options without blanks, split on purpose.
 # shellcheck disable=SC2086

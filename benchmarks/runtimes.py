@@ -4,6 +4,7 @@
     python benchmarks/runtimes.py --variant yolact_light --input-size 320 288 256 \\
         --calibration folder/with/images
 
+Where other programs run, with OMP_WAIT_POLICY=PASSIVE, as `yolact` and the node set it.
 Random weights: the time does not depend on them, the error in the last column hardly. A table for
 each network and input size: median wall time, least CPU time of the process (which other programs
 disturb less), both ratios to eager fp32, the arithmetic rate on that CPU time, also as a share of
@@ -42,6 +43,7 @@ CPU_RUNTIMES = (
     ("compiled", "auto"),
     ("openvino", "fp32"),
     ("openvino", "bf16"),
+    ("ncnn", "fp32"),
     ("onnxruntime", "fp32"),
 )
 CUDA_RUNTIMES = (

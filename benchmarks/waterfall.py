@@ -165,6 +165,8 @@ def make_networks(model: Yolact, args: argparse.Namespace) -> list[tuple[str, Ne
     ]
     wanted = [("compiled", "fp32")] if args.compiled else []
     wanted.append(("openvino", "fp32"))
+    if "bf16" not in native_floats(CPU):
+        wanted.append(("ncnn", "fp32"))
     if "bf16" in native_floats(CPU):
         wanted.append(("openvino", "bf16"))
     if args.calibration:

@@ -76,8 +76,10 @@ def test_a_slow_cpu_governor_is_noticed(tmp_path: Path) -> None:
 
 def test_the_runtimes_that_can_be_chosen_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "openvino" or None)
-    assert check_runtimes().detail == "eager, openvino"
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: name in ("openvino", "ncnn") or None
+    )
+    assert check_runtimes().detail == "eager, openvino, ncnn"
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ class Steps:
                 450,
                 self._ros_sourced if self.ros.sourced else self._ros_wheels,
             ),
-            Step("runtimes", "OpenVINO and ONNX Runtime", runtimes, 450, self._runtimes),
+            Step("runtimes", "OpenVINO, ncnn and ONNX Runtime", runtimes, 570, self._runtimes),
         ]
         build = fingerprint(venv, ros, files=self.build_inputs())
         steps.append(Step("build", "messages and package (colcon)", build, 50, self._colcon))

@@ -126,7 +126,8 @@ def check_runtimes() -> Finding:
     there = ["eager"]
     if shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++"):
         there.append("compiled")
-    there += [name for name in ("openvino", "onnxruntime") if importlib.util.find_spec(name)]
+    packages = ("openvino", "ncnn", "onnxruntime")
+    there += [name for name in packages if importlib.util.find_spec(name)]
     return Finding(Verdict.GOOD, "runtimes", ", ".join(there))
 
 

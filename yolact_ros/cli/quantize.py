@@ -119,8 +119,9 @@ def _quantize(args: argparse.Namespace, model: Yolact, test: _TestSet | None) ->
     import torch
 
     from yolact_ros.inference.runtimes.calibration import calibration_images
+    from yolact_ros.inference.runtimes.measurement import measure_ms
     from yolact_ros.inference.runtimes.openvino import OpenVinoRuntime
-    from yolact_ros.inference.runtimes.selection import default_engine_folder, measure_ms
+    from yolact_ros.inference.runtimes.selection import default_engine_folder
 
     device = torch.device("cpu")
     images = calibration_images(args.images)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 __all__ = ["PredictionHead"]
@@ -24,6 +23,8 @@ class PredictionHead(nn.Module):
         self.bbox_layer = nn.Conv2d(channels, priors_per_cell * 4, 3, padding=1)
         self.conf_layer = nn.Conv2d(channels, priors_per_cell * (num_classes + 1), 3, padding=1)
         self.mask_layer = nn.Conv2d(channels, priors_per_cell * num_prototypes, 3, padding=1)
+        # A module, so that an export can leave it out.
+        self.activation = nn.Tanh()
         self._values_per_prior = (4, num_classes + 1, num_prototypes)
 
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,4 +43,4 @@ class PredictionHead(nn.Module):
                 strict=True,
             )
         )
-        return offsets, logits, torch.tanh(coefficients)
+        return offsets, logits, self.activation(coefficients)

@@ -63,7 +63,7 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(text, words):
 
 def test_every_device_has_its_runtimes():
     assert [name.runtime for name in default_contenders(CPU)] == [
-        "eager", "compiled", "openvino", "onnxruntime",
+        "eager", "compiled", "openvino", "ncnn", "onnxruntime",
     ]  # fmt: skip
     names = default_contenders(torch.device("cuda"), "fp16")
     assert ContenderName("graph", "fp16") in names

@@ -30,13 +30,14 @@ class TinyNetwork(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(3, 16, 3, stride=4, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
         )
+        self.activation = nn.Tanh()
         self.heads = nn.ModuleList(nn.Conv2d(16, values, 1) for values in (4, 4, 2, 2))
 
     def forward(self, images: Tensor) -> NetworkOutput:
         features = self.stem(images)
         maps = [head(features).permute(0, 2, 3, 1) for head in self.heads]
         rows = [values.reshape(images.shape[0], -1, values.shape[-1]) for values in maps[:3]]
-        return NetworkOutput(rows[0], rows[1], torch.tanh(rows[2]), torch.relu(maps[3]))
+        return NetworkOutput(rows[0], rows[1], self.activation(rows[2]), torch.relu(maps[3]))
 
 
 def with_lively_norms(network: nn.Module) -> None:

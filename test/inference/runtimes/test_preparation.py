@@ -78,7 +78,7 @@ def test_a_process_that_is_not_wanted_any_more_does_not_begin(
     begun_s = time.monotonic()
     reasons = prepare(tiny_model, tmp_path / "cache", cancelled)
     assert time.monotonic() - begun_s < PATIENCE_S
-    assert set(reasons) == {"openvino", "compiled"}
+    assert set(reasons) == {"openvino", "ncnn", "compiled"}
     assert not (tmp_path / "cache").exists()
 
 

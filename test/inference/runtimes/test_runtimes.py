@@ -16,6 +16,7 @@ from yolact_ros.inference.runtimes.base import DeviceMemoryError, Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.engine_cache import EngineCache
 from yolact_ros.inference.runtimes.graph import GraphRuntime
+from yolact_ros.inference.runtimes.ncnn import NcnnRuntime
 from yolact_ros.inference.runtimes.onnxruntime import OnnxRuntime
 from yolact_ros.inference.runtimes.openvino import OpenVinoRuntime
 from yolact_ros.inference.runtimes.precision import native_floats
@@ -77,7 +78,7 @@ def test_onnxruntime_equals_eager(light: Yolact, images: Tensor) -> None:
     assert_close(runtime.run(images), reference(light, images), FP32_ERROR)
 
 
-@pytest.mark.parametrize("open_runtime", [OpenVinoRuntime, OnnxRuntime])
+@pytest.mark.parametrize("open_runtime", [OpenVinoRuntime, NcnnRuntime, OnnxRuntime])
 @pytest.mark.parametrize("damage", ["cut short", "whole but unreadable", "no manifest"])
 def test_a_damaged_engine_is_built_again(
     tiny: Yolact,
@@ -86,12 +87,11 @@ def test_a_damaged_engine_is_built_again(
     open_runtime: Callable[..., Runtime],
     damage: str,
 ) -> None:
-    pytest.importorskip("openvino")
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    for package in ("openvino", "ncnn", "pnnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
     open_runtime(tiny, device=CPU, cache_folder=tmp_path).close()
     (engine,) = tmp_path.iterdir()
-    network = next(engine.glob("network.[ox]*"))
+    network = next(engine.glob("network.[nox]*"))
     if damage == "no manifest":
         (engine / "manifest.json").unlink()
     else:
@@ -115,7 +115,13 @@ def open_openvino(network: Yolact) -> Runtime:
     return OpenVinoRuntime(network, device=CPU)
 
 
-@pytest.mark.parametrize("open_one", [open_eager, open_openvino])
+def open_ncnn(network: Yolact) -> Runtime:
+    pytest.importorskip("ncnn")
+    pytest.importorskip("pnnx")
+    return NcnnRuntime(network, device=CPU)
+
+
+@pytest.mark.parametrize("open_one", [open_eager, open_openvino, open_ncnn])
 def test_a_closed_runtime_says_so(
     tiny: Yolact, images: Tensor, open_one: Callable[[Yolact], Runtime]
 ) -> None:
@@ -183,9 +189,12 @@ def test_graph_equals_eager_and_waits_for_nothing(light: Yolact, images: Tensor)
     assert_close(on_host, reference(light.cpu(), images), BF16_ERROR)
 
 
-def test_openvino_refuses_another_device(tiny: Yolact) -> None:
+@pytest.mark.parametrize("open_runtime", [OpenVinoRuntime, NcnnRuntime])
+def test_a_runtime_for_cpus_refuses_another_device(
+    tiny: Yolact, open_runtime: Callable[..., Runtime]
+) -> None:
     with pytest.raises(RuntimeUnavailableError, match="runs on the CPU, the device is cuda"):
-        OpenVinoRuntime(tiny, device=torch.device("cuda"))
+        open_runtime(tiny, device=torch.device("cuda"))
 
 
 def test_onnxruntime_without_a_provider_for_the_device_says_what_it_has(tiny: Yolact) -> None:

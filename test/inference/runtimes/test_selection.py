@@ -17,11 +17,11 @@ from torch import Tensor
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes import selection
 from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.measurement import measure_ms
 from yolact_ros.inference.runtimes.precision import fastest_float
 from yolact_ros.inference.runtimes.selection import (
     choose_runtime,
     default_engine_folder,
-    measure_ms,
     open_eager,
     open_runtime,
     prepare_candidates,
@@ -69,6 +69,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
             return runtime
 
         monkeypatch.setattr(selection, "_open_candidate", open_one)
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name: "there" if name in speeds else None
+        )
         monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.5, 0.5))
         monkeypatch.setattr(
             selection, "measure_ms", lambda all_, turn: [one.taken_ms for one in all_]
@@ -93,6 +96,44 @@ def test_auto_does_not_compile_for_minutes_where_openvino_is_there(
     opened = machine({"openvino": 5.0, "eager": 20.0})
     assert open_runtime("auto", tiny, device=CPU).name == "openvino"
     assert opened == ["openvino", "eager"]
+
+
+@pytest.mark.parametrize(
+    ("openvino_ms", "ncnn_ms", "fastest"), [(5.0, 3.0, "ncnn"), (3.0, 5.0, "openvino")]
+)
+def test_auto_measures_ncnn_beside_openvino_and_takes_the_faster(
+    tiny: Yolact, machine: Machine, openvino_ms: float, ncnn_ms: float, fastest: str
+) -> None:
+    machine({"openvino": openvino_ms, "ncnn": ncnn_ms, "eager": 20.0})
+    runtime = open_runtime("auto", tiny, device=CPU, precision="fp32")
+    assert runtime.name == fastest
+    assert runtime.describe()["reason"] == (
+        f"fastest: compiled not tried beside openvino and ncnn; openvino fp32 {openvino_ms} ms; "
+        f"ncnn fp32 {ncnn_ms} ms; eager fp32 20.0 ms"
+    )
+
+
+def test_where_ncnn_is_not_installed_auto_does_not_speak_of_it(
+    tiny: Yolact, machine: Machine
+) -> None:
+    opened = machine({"openvino": 5.0, "eager": 20.0})
+    runtime = open_runtime("auto", tiny, device=CPU)
+    assert opened == ["openvino", "eager"]
+    assert runtime.describe()["reason"] == (
+        "fastest: compiled not tried beside openvino; openvino fp32 5.0 ms; eager fp32 20.0 ms"
+    )
+
+
+def test_auto_does_not_try_ncnn_where_the_cpu_has_bfloat16(
+    tiny: Yolact, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "fastest_float", lambda device: "bf16")
+    opened = machine({"openvino": 5.0, "ncnn": 9.0, "eager": 20.0})
+    open_runtime("auto", tiny, device=CPU)
+    assert opened == ["openvino", "eager"]
+    opened.clear()
+    open_runtime("auto", tiny, device=CPU, precision="fp32")
+    assert opened == ["openvino", "ncnn", "eager"]
 
 
 def test_auto_remembers_its_choice(tiny: Yolact, machine: Machine, tmp_path: Path) -> None:
@@ -249,15 +290,22 @@ def test_the_load_that_preparing_makes_does_not_count_as_that_of_others(
     assert remembered_choice(tiny, device=CPU, precision="fp32", cache_folder=tmp_path) == ""
 
 
-def test_a_choice_without_openvino_does_not_count_once_it_is_installed(
-    tiny: Yolact, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("later", ["openvino", "ncnn"])
+def test_a_choice_without_a_package_does_not_count_once_it_is_installed(
+    tiny: Yolact,
+    machine: Machine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    later: str,
 ) -> None:
     machine({"openvino": DependencyError("absent"), "compiled": 9.0, "eager": 20.0})
     with monkeypatch.context() as patch:
         patch.setattr(importlib.util, "find_spec", lambda name: None)
         choose_runtime(tiny, device=CPU, cache_folder=tmp_path)
         assert remembered_choice(tiny, device=CPU, cache_folder=tmp_path) == "compiled"
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: "there")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: "there" if name == later else None
+    )
     assert remembered_choice(tiny, device=CPU, cache_folder=tmp_path) == ""
 
 
@@ -268,6 +316,25 @@ def test_preparing_opens_what_will_be_measured_and_tells_what_cannot_be(
     unavailable = prepare_candidates(tiny, device=CPU, precision="auto", cache_folder=None)
     assert unavailable == {"openvino": "absent"}
     assert opened == ["openvino", "compiled", "eager"]
+
+
+def test_preparing_lets_go_of_each_network_before_the_next(
+    tiny: Yolact, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine({"openvino": 5.0, "ncnn": 9.0, "eager": 20.0})
+    open_one = selection._open_candidate
+    before: list[StandIn] = []
+
+    def watch(request: object, name: str, reason: str = "") -> Runtime:
+        assert all(runtime.is_closed for runtime in before)
+        runtime = open_one(request, name, reason)  # type: ignore[arg-type]
+        before.append(runtime)  # type: ignore[arg-type]
+        return runtime
+
+    monkeypatch.setattr(selection, "_open_candidate", watch)
+    prepare_candidates(tiny, device=CPU, precision="fp32", cache_folder=None)
+    assert [runtime.name for runtime in before] == ["openvino", "ncnn", "eager"]
+    assert all(runtime.is_closed for runtime in before)
 
 
 def test_what_was_opened_is_closed_when_measuring_is_given_up(

@@ -96,7 +96,7 @@ def default_contenders(device: torch.device, precision: str = "auto") -> tuple[C
     if device.type == "cuda":
         names: tuple[str, ...] = ("eager", "compiled", "graph", "onnxruntime")
     else:
-        names = ("eager", "compiled", "openvino", "onnxruntime")
+        names = ("eager", "compiled", "openvino", "ncnn", "onnxruntime")
     return tuple(ContenderName(name, precision) for name in names)
 
 

@@ -28,7 +28,7 @@ CPU_FLAGS = (
     "bf16",
     "i8mm",
 )
-PACKAGES = ("openvino", "nncf", "onnxruntime", "onnx")
+PACKAGES = ("openvino", "nncf", "ncnn", "pnnx", "onnxruntime", "onnx")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 BUSY_SHARE = 0.1
 STEAL_SHARE = 0.02

@@ -25,7 +25,7 @@ __all__ = ["main", "prepare_apart"]
 
 POLL_S = 0.1
 PR_SET_PDEATHSIG = 1
-BUILT = ("openvino", "compiled")
+BUILT = ("openvino", "ncnn", "compiled")
 
 
 def prepare_apart(

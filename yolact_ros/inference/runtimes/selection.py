@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,9 @@ from yolact_ros.inference.runtimes.compiled import CompiledRuntime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.engine_cache import engine_key
 from yolact_ros.inference.runtimes.graph import GraphRuntime
+from yolact_ros.inference.runtimes.measurement import Turn, measure_ms
 from yolact_ros.inference.runtimes.names import RUNTIMES
+from yolact_ros.inference.runtimes.ncnn import NcnnRuntime
 from yolact_ros.inference.runtimes.onnxruntime import OnnxRuntime
 from yolact_ros.inference.runtimes.openvino import OpenVinoRuntime
 from yolact_ros.inference.runtimes.precision import fastest_float
@@ -30,22 +31,24 @@ __all__ = [
     "RUNTIMES",
     "choose_runtime",
     "default_engine_folder",
-    "measure_ms",
     "open_eager",
     "open_runtime",
     "prepare_candidates",
     "remembered_choice",
 ]
 
-MEASURE_RUNS = 9
-MEASURE_MS = 3000.0
-WARM_UP_RUNS = 2
 # Programs that want to run for each core; compiling alone makes it one.
 BUSY_LOAD = 1.5
 
 _logger = logging.getLogger(__name__)
 
-Turn = Callable[[], AbstractContextManager[object]]
+_CACHED: dict[str, type[CompiledRuntime] | type[NcnnRuntime] | type[OnnxRuntime]] = {
+    "compiled": CompiledRuntime,
+    "ncnn": NcnnRuntime,
+    "onnxruntime": OnnxRuntime,
+}
+# Made within seconds. Beside one of these the compiler is not tried.
+_CONVERTED = ("openvino", "ncnn")
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class _Request:
                 calibration_folder=self.calibration_folder,
                 reason=reason,
             )
-        kind = CompiledRuntime if name == "compiled" else OnnxRuntime
+        kind = _CACHED[name]
         return kind(
             self.model,
             device=self.device,
@@ -162,10 +165,9 @@ def prepare_candidates(
         why, by the name of each runtime that cannot run here.
     """
     unavailable: dict[str, str] = {}
-    opened, _ = _open_candidates(
-        _Request(model, device, precision, cache_folder, None), unavailable
-    )
-    for runtime in opened:
+    request = _Request(model, device, precision, cache_folder, None)
+    # One after the other: two networks at a time would need the memory of both.
+    for runtime in _candidates(request, unavailable, []):
         runtime.close()
     return unavailable
 
@@ -195,49 +197,24 @@ def choose_runtime(
     return _fastest(request, turn, prepare)
 
 
-def measure_ms(runtimes: Sequence[Runtime], turn: Turn = nullcontext) -> list[float]:
-    """The least time of a run of each on an empty image, in milliseconds, warmed up.
-
-    They run in turn, and the least counts: other programs would otherwise decide. On a busy
-    machine one after the other, by medians, chose eager (78 ms) before OpenVINO (267 ms).
-
-    Args:
-        runtimes: of one device.
-        turn: entered for every run.
-    """
-    least_ms = [float("inf")] * len(runtimes)
-    images = [
-        torch.zeros(1, 3, one.input_size_px, one.input_size_px, device=one.device)
-        for one in runtimes
-    ]
-    spent_ms = 0.0
-    for number in range(WARM_UP_RUNS + MEASURE_RUNS):
-        for index, runtime in enumerate(runtimes):
-            with turn():
-                run_s = time.perf_counter()
-                runtime.run(images[index])
-                if runtime.device.type == "cuda":
-                    torch.cuda.synchronize(runtime.device)
-                taken_ms = (time.perf_counter() - run_s) * 1e3
-            spent_ms += taken_ms
-            if number >= WARM_UP_RUNS:
-                least_ms[index] = min(least_ms[index], taken_ms)
-        if number >= WARM_UP_RUNS and spent_ms > MEASURE_MS * len(runtimes):
-            break
-    return least_ms
-
-
-def _candidates(device: torch.device, precision: str) -> tuple[str, ...]:
+def _candidate_names(device: torch.device, precision: str) -> tuple[str, ...]:
     if precision == "int8":
         return ("openvino",)
     if device.type == "cuda":
         return ("graph", "compiled", "eager")
-    return ("openvino", "compiled", "eager")
+    # ncnn has fp32 only, which loses where the CPU has bfloat16.
+    computes_fp32 = "fp32" in (precision, fastest_float(device))
+    ncnn = ("ncnn",) if computes_fp32 and _is_installed("ncnn") else ()
+    return ("openvino", *ncnn, "compiled", "eager")
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def _choice_key(model: Yolact, device: torch.device, precision: str) -> str:
-    # Who installs OpenVINO later wants it to be tried.
-    beside = "openvino" if importlib.util.find_spec("openvino") else ""
+    # Who installs one of them later wants it to be tried.
+    beside = " ".join(name for name in _CONVERTED if _is_installed(name))
     return engine_key("auto", model, str(device), precision, beside)
 
 
@@ -257,45 +234,51 @@ def _remembered(request: _Request) -> Runtime | None:
         return None
 
 
-def _open_candidates(
-    request: _Request, unavailable: dict[str, str]
-) -> tuple[list[Runtime], list[str]]:
-    """Those that can run here and were not named unavailable before, and notes on the others."""
-    opened: list[Runtime] = []
-    notes: list[str] = []
-    try:
-        for name in _candidates(request.device, request.precision):
-            if name == "compiled" and any(runtime.name == "openvino" for runtime in opened):
-                # Compiling takes minutes and was never faster than OpenVINO where both exist.
-                notes.append("compiled not tried beside openvino")
+def _candidates(
+    request: _Request, unavailable: dict[str, str], notes: list[str]
+) -> Iterator[Runtime]:
+    """Open what ``auto`` measures, each when it is asked for.
+
+    Args:
+        request: the network and where it runs.
+        unavailable: why, by the names of those that need not be tried; completed.
+        notes: receives a line on each that is not opened.
+    """
+    converted: list[str] = []
+    for name in _candidate_names(request.device, request.precision):
+        if name == "compiled" and converted:
+            # Compiling takes minutes and was never faster than these.
+            notes.append(f"compiled not tried beside {' and '.join(converted)}")
+            continue
+        if name not in unavailable:
+            try:
+                runtime = _open_candidate(request, name)
+            except (RuntimeUnavailableError, DependencyError) as error:
+                unavailable[name] = str(error)
+            else:
+                converted += [name] if name in _CONVERTED else []
+                yield runtime
                 continue
-            if name not in unavailable:
-                try:
-                    opened.append(_open_candidate(request, name))
-                    continue
-                except (RuntimeUnavailableError, DependencyError) as error:
-                    unavailable[name] = str(error)
-            notes.append(f"{name} not available ({unavailable[name]})")
-    except BaseException:
-        _close(opened)
-        raise
-    return opened, notes
+        notes.append(f"{name} not available ({unavailable[name]})")
 
 
 def _fastest(request: _Request, turn: Turn, prepare: Callable[[], Mapping[str, str]]) -> Runtime:
     # Before anything is opened: compiling is a load too, as are a node's own images.
     busy = _is_busy()
-    opened, notes = _open_candidates(request, dict(prepare()))
+    opened: list[Runtime] = []
+    notes: list[str] = []
+    try:
+        for runtime in _candidates(request, dict(prepare()), notes):
+            opened.append(runtime)
+        taken_ms = measure_ms(opened, turn) if opened else []
+    except BaseException:
+        _close(opened)
+        raise
     if not opened:
         raise RuntimeUnavailableError(
             f"no runtime can run {request.model.config.name} with precision {request.precision} "
             f"on {request.device}: {'; '.join(notes)}"
         )
-    try:
-        taken_ms = measure_ms(opened, turn)
-    except BaseException:
-        _close(opened)
-        raise
     best = opened[taken_ms.index(min(taken_ms))]
     notes += [
         f"{runtime.name} {runtime.precision} {least_ms:.1f} ms"
