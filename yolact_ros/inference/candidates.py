@@ -122,15 +122,16 @@ class CandidateSearch:
         if place >= scores.size // 4:
             return None
         limit = np.partition(scores.ravel(), scores.size - 1 - place)[scores.size - 1 - place]
+        floor = np.maximum(np.nextafter(limit, np.float32(0)), np.float32(self._floor))
+        promising = sample.best * (1 - floor) > sample.background * floor
+        if np.count_nonzero(promising) > MOST_ROWS * len(promising):
+            self._softmax_of_all = self._softmax(self._logits, "all")
         if not limit > self._floor:
             return None
         num_equal = place - np.count_nonzero(scores > limit)
         last_class = int(np.flatnonzero(scores == limit)[num_equal]) // scores.shape[1]
         complete_above = np.full(self._num_classes, limit)
-        complete_above[: last_class + 1] = floor = np.nextafter(limit, np.float32(0))
-        promising = sample.best * (1 - floor) > sample.background * floor
-        if np.count_nonzero(promising) > MOST_ROWS * len(promising):
-            self._softmax_of_all = self._softmax(self._logits, "all")
+        complete_above[: last_class + 1] = floor
         rows = self._rows(float(floor))
         if self._softmax_of_all is not None and len(rows) > 2 * num_pairs:
             rows = self._first_rows(self._softmax_of_all, limit, last_class, num_ties)
@@ -162,20 +163,24 @@ class CandidateSearch:
     def _candidates(
         self, rows: NDArray[np.int64], complete_above: NDArray[np.float32]
     ) -> Candidates:
+        corners = _decode(self._offsets.take(rows, axis=0), self._priors.take(rows, axis=0))
+        finite = _are_finite(corners)
+        if not finite.all():
+            rows, corners = rows[finite], corners[:, finite]
         if self._softmax_of_all is not None and len(rows) > MOST_ROWS * len(self._logits):
             softmax = self._softmax_of_all
             rows = np.arange(len(self._logits))
+            corners = _decode(self._offsets, self._priors)
+            finite = _are_finite(corners)
+            corners[:, ~finite] = 0
         else:
+            finite = finite[finite]
             shape = (len(rows), self._logits.shape[1])
             chosen = self._scratch.array("logits", math.prod(shape), np.float32).reshape(shape)
             # mode="clip", or NumPy collects in new memory first to leave `out` alone after an
             # error.
             np.take(self._logits, rows, axis=0, out=chosen, mode="clip")
             softmax = self._softmax(chosen, "some")
-        corners = _decode(self._offsets.take(rows, axis=0), self._priors.take(rows, axis=0))
-        finite = _are_finite(corners)
-        if not finite.all():
-            corners[:, ~finite] = 0
         reported = finite & (softmax.best / softmax.totals > self._floor)
         scores = self._scratch.array("scores", softmax.by_class.size, np.float32)
         scores = scores.reshape(softmax.by_class.shape)
@@ -202,7 +207,10 @@ class CandidateSearch:
         if logits.size:
             cv2.exp(odds, odds)
             best = cv2.exp(best).ravel()
-        return _Softmax(self._asked(odds), best, odds[0], odds.sum(axis=0))
+            totals = cv2.reduce(odds, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F).ravel()
+        else:
+            totals = odds.sum(axis=0)
+        return _Softmax(self._asked(odds), best, odds[0], np.asarray(totals, np.float32))
 
     def _asked(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of ``[C + 1, n]`` the asked classes."""

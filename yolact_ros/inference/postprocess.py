@@ -211,14 +211,7 @@ class Postprocessor:
             search = CandidateSearch(
                 logits, offsets, self._priors_cxcywh, floor, class_ids, self._scratch
             )
-            found = None
-            if settings.nms == "fast":
-                found = search.best(FIRST_PAIRS, MAX_CANDIDATES_PER_CLASS)
-            if found is not None:
-                selection = self._select(found, settings, max_detections)
-            if found is None or len(selection.rows) < max_detections:
-                found = search.all()
-                selection = self._select(found, settings, max_detections)
+            found, selection = self._search(search, settings, max_detections)
             # Rows are taken by NumPy: torch's indexing wakes all its threads for a hundred rows.
             boxes.append(found.boxes_xyxy[selection.rows])
             rows = found.rows[selection.rows]
@@ -229,11 +222,27 @@ class Postprocessor:
             selections.append(selection)
         return pad_detections(selections, boxes, coefficients, max_detections)
 
+    def _search(
+        self, search: CandidateSearch, settings: PostprocessConfig, max_detections: int
+    ) -> tuple[Candidates, Selection]:
+        """Selects from the best candidates alone where enough of them survive, else from all."""
+        first_pairs = FIRST_PAIRS
+        if settings.nms == "fast":
+            found = search.best(first_pairs, MAX_CANDIDATES_PER_CLASS)
+            if found is not None:
+                selection = self._select(found, settings, max_detections, first_pairs)
+                if len(selection.rows) == max_detections:
+                    return found, selection
+                first_pairs = 0
+        found = search.all()
+        return found, self._select(found, settings, max_detections, first_pairs)
+
     def _select(
         self,
         found: Candidates,
         settings: PostprocessConfig,
         max_detections: int,
+        first_pairs: int,
     ) -> Selection:
         if settings.nms == "cross-class":
             selection = select_cross_class_nms(
@@ -262,6 +271,7 @@ class Postprocessor:
                 display_threshold=np.maximum(
                     found.complete_above, np.float32(settings.score_threshold)
                 ),
+                first_pairs=first_pairs,
             )
         rows, class_ids, scores = selection
         return Selection(

@@ -47,6 +47,7 @@ def select_fast_nms(
     max_candidates_per_class: int,
     max_detections: int,
     display_threshold: float | NDArray[np.float32],
+    first_pairs: int = FIRST_PAIRS,
 ) -> Selection:
     """Fast NMS (YOLACT section 3.3) over the candidate boxes of one image.
 
@@ -63,6 +64,7 @@ def select_fast_nms(
         class_scores (float32[n, C]): finite, 0..1, no background.
         display_threshold (float or float32[C]): a pair needs a higher score than this to be
             selected.
+        first_pairs: so many are tried alone where there are many more; 0 tries all at once.
     """
     by_class = np.ascontiguousarray(class_scores.T)
     threshold = np.full((len(by_class), 1), 0, np.float32)
@@ -72,16 +74,21 @@ def select_fast_nms(
         ranking = _rank(boxes_xyxy, keys, by_class.shape, max_candidates_per_class)
         return _check(ranking, iou_threshold, max_detections)
 
-    floor = _first_floor(by_class)
-    if floor > threshold.min(initial=np.inf):
+    above = by_class > threshold
+    num_above = np.count_nonzero(above)
+    if num_above > 4 * first_pairs > 0:
+        floor = _first_floor(by_class, first_pairs)
         keys = _keys(by_class, flat_nonzero(by_class > np.maximum(threshold, floor)))
         # More than expected where the estimate was off, or where many scores are equal.
-        if len(keys) > 2 * FIRST_PAIRS:
-            keys = np.partition(keys, FIRST_PAIRS)[:FIRST_PAIRS]
+        if len(keys) > 2 * first_pairs:
+            keys = np.partition(keys, first_pairs)[:first_pairs]
         selection = select(keys)
         if len(selection.rows) >= max_detections:
             return selection
-    places = _competing(by_class, threshold, max_candidates_per_class)
+    if num_above > MAX_PAIRS:
+        places = _competing(by_class, threshold, max_candidates_per_class)
+    else:
+        places = flat_nonzero(above)
     return select(_keys(by_class, places))
 
 
@@ -101,16 +108,13 @@ def flat_nonzero(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.asarray(places[flat[places]])
 
 
-def _first_floor(by_class: NDArray[np.float32]) -> np.float32:
-    """A score that about ``FIRST_PAIRS`` pairs are above; -1 if a quarter of them or more.
+def _first_floor(by_class: NDArray[np.float32], num_pairs: int) -> np.float32:
+    """A score that about ``num_pairs`` pairs are above.
 
     Estimated from a few boxes. An estimate that is off costs time; any floor is exact.
     """
-    # Trying a quarter or more of all pairs first costs about as much as trying all.
-    if by_class.size <= 4 * FIRST_PAIRS:
-        return np.float32(-1)
     sample = _sample(by_class).ravel()
-    place = sample.size - 1 - sample.size * FIRST_PAIRS // by_class.size
+    place = sample.size - 1 - sample.size * num_pairs // by_class.size
     # Below the score in that place, so that scores equal to it are in.
     floor: np.float32 = np.nextafter(np.partition(sample, place)[place], np.float32(-1))
     return floor
@@ -125,9 +129,6 @@ def _competing(
 ) -> NDArray[np.int64]:
     """Flat places of the pairs that compete above ``threshold[C, 1]``, and of some more."""
     num_classes, num_boxes = by_class.shape
-    places = flat_nonzero(by_class > threshold)
-    if len(places) <= MAX_PAIRS:
-        return places
     # Limits that about twice as many boxes pass as compete, from a few boxes of each class.
     sample = _sample(by_class)
     share = max_candidates_per_class / num_boxes
