@@ -320,6 +320,25 @@ def test_infinite_boxes_are_left_out() -> None:
     assert np.isfinite(search.all().boxes_xyxy).all()
 
 
+@pytest.mark.parametrize("nms", ["fast", "cross-class", "standard"])
+def test_huge_boxes_cover_the_image_and_overflow_nowhere(nms: Any) -> None:
+    """As a network with random weights puts them out: their areas exceed float32."""
+    output = made_up_output()
+    output.box_offsets[0, :, :2] = 0
+    output.box_offsets[0, :, 2:] = 430
+    settings = PostprocessConfig(score_threshold=0.0, top_k=20, nms=nms)
+    postprocess = processor()
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        found = postprocess.detect(output, settings)
+        prediction = postprocess.assemble(found, output.prototypes, 48, 64)
+    assert int(found.counts[0]) == 20
+    assert (found.boxes_xyxy[0, :, 2:] > 1e36).all()
+    assert prediction.boxes_xyxy.tolist() == [[0, 0, 64, 48]] * 20
+    whole = replace(found, boxes_xyxy=torch.tensor([-1.0, -1.0, 2.0, 2.0]).expand(1, 20, 4))
+    expected = postprocess.assemble(whole, output.prototypes, 48, 64)
+    np.testing.assert_array_equal(full_masks(prediction), full_masks(expected))
+
+
 def test_rescored_scores_of_the_golden_network_are_the_references() -> None:
     config = variant("yolact_plus_resnet50")
     network = golden_network(config)

@@ -103,11 +103,12 @@ class CandidateSearch:
         complete_above = np.full(self._num_classes, LEAST_SCORE)
         return self._candidates(self._rows(self._floor), complete_above)
 
-    def best(self, num_pairs: int, num_ties: int) -> Candidates | None:
+    def best(self, num_pairs: int) -> Candidates | None:
         """Boxes with the best pairs of box and class: about ``num_pairs``, as the sample has them.
 
         In the order of NMS: by falling score, then class, then row. So of equal scores the first
-        classes are taken, and of the last of these the first ``num_ties`` rows.
+        classes are taken, and of the last of these the first rows; what is missing behind them in
+        spite of ``complete_above`` comes last in that order, so nothing depends on it.
 
         Returns:
             None where all are not many more.
@@ -134,7 +135,7 @@ class CandidateSearch:
         complete_above[: last_class + 1] = floor
         rows = self._rows(float(floor))
         if self._softmax_of_all is not None and len(rows) > 2 * num_pairs:
-            rows = self._first_rows(self._softmax_of_all, limit, last_class, num_ties)
+            rows = _first_rows(self._softmax_of_all, limit, last_class, num_pairs)
         return self._candidates(rows, complete_above)
 
     def _rows(self, floor: float) -> NDArray[np.int64]:
@@ -146,19 +147,6 @@ class CandidateSearch:
             self._softmax_of_all = self._softmax(self._logits, "all")
         best = self._softmax_of_all.best / self._softmax_of_all.totals
         return np.flatnonzero(best > floor * (1 - SCORE_TOLERANCE))
-
-    def _first_rows(
-        self, softmax: _Softmax, limit: np.float32, last_class: int, num_ties: int
-    ) -> NDArray[np.int64]:
-        """Finite boxes with a probability above ``limit``, or equal to it up to ``last_class``."""
-        earlier = softmax.by_class[:last_class].max(axis=0, initial=0.0)
-        chosen = softmax.best / softmax.totals > limit
-        chosen |= earlier / softmax.totals >= limit
-        finite = _are_finite(_decode(self._offsets, self._priors))
-        chosen &= finite
-        last = softmax.by_class[last_class] / softmax.totals >= limit
-        chosen[np.flatnonzero(last & finite)[:num_ties]] = True
-        return np.flatnonzero(chosen)
 
     def _candidates(
         self, rows: NDArray[np.int64], complete_above: NDArray[np.float32]
@@ -232,6 +220,21 @@ class _Softmax(NamedTuple):
     best: NDArray[np.float32]
     background: NDArray[np.float32]
     totals: NDArray[np.float32]
+
+
+def _first_rows(
+    softmax: _Softmax, limit: np.float32, last_class: int, num_ties: int
+) -> NDArray[np.int64]:
+    """Rows with a probability above ``limit``, or equal to it in a class before the last.
+
+    And the first ``num_ties`` of those that have it in the last class.
+    """
+    earlier = softmax.by_class[:last_class].max(axis=0, initial=0.0)
+    chosen = softmax.best / softmax.totals > limit
+    chosen |= earlier / softmax.totals >= limit
+    last = softmax.by_class[last_class] / softmax.totals >= limit
+    chosen[np.flatnonzero(last)[:num_ties]] = True
+    return np.flatnonzero(chosen)
 
 
 def _promising_rows(

@@ -228,7 +228,7 @@ class Postprocessor:
         """Selects from the best candidates alone where enough of them survive, else from all."""
         first_pairs = FIRST_PAIRS
         if settings.nms == "fast":
-            found = search.best(first_pairs, MAX_CANDIDATES_PER_CLASS)
+            found = search.best(first_pairs)
             if found is not None:
                 selection = self._select(found, settings, max_detections, first_pairs)
                 if len(selection.rows) == max_detections:
@@ -322,6 +322,6 @@ def _to_pixels(
 ) -> NDArray[np.float32]:
     """Corners in order, clipped to the image."""
     size = np.array((image_width_px, image_height_px), np.float32)
-    first, second = relative_xyxy[:, :2] * size, relative_xyxy[:, 2:] * size
-    corners = (np.minimum(first, second), np.maximum(first, second))
-    return np.concatenate([np.clip(corner, 0, size) for corner in corners], axis=1)
+    inside = relative_xyxy.clip(0, 1)  # before the product, which huge ones would overflow
+    first, second = inside[:, :2] * size, inside[:, 2:] * size
+    return np.concatenate((np.minimum(first, second), np.maximum(first, second)), axis=1)
