@@ -191,6 +191,17 @@ def test_the_best_candidates_are_few_and_what_is_above_their_limits_is_complete(
     assert max(map(order.get, pairs)) < min(map(order.get, missing), default=(1, 0, 0))
 
 
+def test_infinite_logits_in_the_sample_do_not_make_all_boxes_candidates() -> None:
+    scene = make_scene("unsure", "anywhere")
+    scene.output.class_logits[0, ::11, 5] = float("inf")
+    arguments = (scene.output.class_logits[0], scene.output.box_offsets[0], scene.priors, 0.05)
+    assert CandidateSearch(*arguments).best(num_pairs=300) is None
+    scene.output.class_logits[0, 44:, 5] = 0
+    best = CandidateSearch(*arguments).best(num_pairs=300)
+    assert best is not None
+    assert 100 < len(best.rows) < 1000
+
+
 def test_infinite_logits_leave_out_their_box_alone() -> None:
     scene = make_scene("sure", "anywhere")
     settings = PostprocessConfig(0.0, top_k=100)

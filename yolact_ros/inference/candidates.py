@@ -104,7 +104,7 @@ class CandidateSearch:
         return self._candidates(self._rows(self._floor), complete_above)
 
     def best(self, num_pairs: int) -> Candidates | None:
-        """Boxes with the best pairs of box and class: about ``num_pairs``, as the sample has them.
+        """Boxes with the best ``num_pairs`` pairs of box and class, more or less: a sample says.
 
         In the order of NMS: by falling score, then class, then row. So of equal scores the first
         classes are taken, and of the last of these the first rows; what is missing behind them in
@@ -117,8 +117,9 @@ class CandidateSearch:
         if step < 2:
             return None
         sample = self._softmax(self._logits[::step], "sample")
-        corners = _decode(self._offsets[::step], self._priors[::step])
-        scores = sample.by_class / np.where(_are_finite(corners), sample.totals, np.inf)
+        counts = _are_finite(_decode(self._offsets[::step], self._priors[::step]))
+        counts &= ~np.isnan(sample.totals)
+        scores = sample.by_class[:, counts] / sample.totals[counts]
         place = num_pairs // step
         if place >= scores.size // 4:
             return None
@@ -155,21 +156,23 @@ class CandidateSearch:
         finite = _are_finite(corners)
         if not finite.all():
             rows, corners = rows[finite], corners[:, finite]
-        if self._softmax_of_all is not None and len(rows) > MOST_ROWS * len(self._logits):
+        num_priors = len(self._logits)
+        if self._softmax_of_all is not None and len(rows) > MOST_ROWS * num_priors:
             softmax = self._softmax_of_all
-            rows = np.arange(len(self._logits))
-            corners = _decode(self._offsets, self._priors)
-            finite = _are_finite(corners)
-            corners[:, ~finite] = 0
+            takes_part = np.zeros(num_priors, np.bool_)
+            takes_part[rows] = True
+            some_corners, corners = corners, np.zeros((4, num_priors), np.float32)
+            corners[:, rows] = some_corners
+            rows = np.arange(num_priors)
         else:
-            finite = finite[finite]
+            takes_part = np.ones(len(rows), np.bool_)
             shape = (len(rows), self._logits.shape[1])
             chosen = self._scratch.array("logits", math.prod(shape), np.float32).reshape(shape)
             # mode="clip", or NumPy collects in new memory first to leave `out` alone after an
             # error.
             np.take(self._logits, rows, axis=0, out=chosen, mode="clip")
             softmax = self._softmax(chosen, "some")
-        reported = finite & (softmax.best / softmax.totals > self._floor)
+        reported = takes_part & (softmax.best / softmax.totals > self._floor)
         scores = self._scratch.array("scores", softmax.by_class.size, np.float32)
         scores = scores.reshape(softmax.by_class.shape)
         # Rows that are not reported get scores of 0 with no pass of their own.
@@ -186,6 +189,7 @@ class CandidateSearch:
         highest = np.maximum(asked, odds[0]) if self._class_ids is None else odds.max(axis=0)
         if np.isnan(highest).any():
             raise YolactError(_NAN_SCORES)
+        # Arrays, not numbers: NumPy takes the maximum with one number five times as long.
         least = highest + LEAST_LOGIT
         best = np.maximum(asked, least)
         with np.errstate(invalid="ignore"):
