@@ -21,6 +21,8 @@ MARGIN_TOLERANCE = 1e-3
 SCORE_TOLERANCE = 1e-5
 
 SAMPLED_ROWS = 256
+# Up to this share of the boxes, all that can be reported take less time than a sample saves.
+FEW_ROWS = 0.06
 # From this share of the boxes on, the softmax of all takes less time than that of some.
 MOST_ROWS = 0.25
 
@@ -114,7 +116,7 @@ class CandidateSearch:
             None where all are not many more.
         """
         step = len(self._logits) // SAMPLED_ROWS
-        if step < 2:
+        if step < 2 or not self._are_many_promising(step):
             return None
         sample = self._softmax(self._logits[::step], "sample")
         counts = _are_finite(_decode(self._offsets[::step], self._priors[::step]))
@@ -139,6 +141,16 @@ class CandidateSearch:
             rows = _first_rows(self._softmax_of_all, limit, last_class, num_pairs)
         return self._candidates(rows, complete_above)
 
+    def _are_many_promising(self, step: int) -> bool:
+        """Whether more boxes are above the floor than the softmax of is cheaper than a sample's.
+
+        By one comparison each: frames with few objects need no sample.
+        """
+        logits = self._logits[:: 2 * step]
+        best = self._asked(logits.T).max(axis=0, initial=-np.inf)
+        promising = best > logits[:, 0] + _margin(self._floor)
+        return bool(np.count_nonzero(promising) > FEW_ROWS * len(logits))
+
     def _rows(self, floor: float) -> NDArray[np.int64]:
         """Rows with a probability above ``floor``, and some others."""
         if self._softmax_of_all is None:
@@ -159,6 +171,8 @@ class CandidateSearch:
         num_priors = len(self._logits)
         if self._softmax_of_all is not None and len(rows) > MOST_ROWS * num_priors:
             softmax = self._softmax_of_all
+            scores = self._scratch.array("scores", softmax.by_class.size, np.float32)
+            scores = scores.reshape(softmax.by_class.shape)
             takes_part = np.zeros(num_priors, np.bool_)
             takes_part[rows] = True
             some_corners, corners = corners, np.zeros((4, num_priors), np.float32)
@@ -172,9 +186,8 @@ class CandidateSearch:
             # error.
             np.take(self._logits, rows, axis=0, out=chosen, mode="clip")
             softmax = self._softmax(chosen, "some")
+            scores = softmax.by_class  # not needed again, so in place
         reported = takes_part & (softmax.best / softmax.totals > self._floor)
-        scores = self._scratch.array("scores", softmax.by_class.size, np.float32)
-        scores = scores.reshape(softmax.by_class.shape)
         # Rows that are not reported get scores of 0 with no pass of their own.
         np.divide(softmax.by_class, np.where(reported, softmax.totals, np.inf), out=scores)
         return Candidates(rows, np.ascontiguousarray(corners.T), scores.T, complete_above)
@@ -259,8 +272,7 @@ def _promising_rows(
         columns = logits
     if columns.size == 0:
         return np.zeros(0, np.int64)
-    margin = math.log(floor / (1 - floor)) if floor < 1 else math.inf
-    limits = logits[:, :1] + np.float32(margin - MARGIN_TOLERANCE)
+    limits = logits[:, :1] + _margin(floor)
     words = scratch.array("not promising", -(-columns.size // 8), np.uint64)
     words[-1] = _EIGHT_TRUE  # the bytes behind the last row
     below = words.view(np.bool_)[: columns.size].reshape(columns.shape)
@@ -273,6 +285,12 @@ def _promising_rows(
     for byte in (*range(0, 8, num_columns), 7):
         is_row[(begins + byte) // num_columns] = True
     return np.flatnonzero(is_row[:num_rows])
+
+
+def _margin(floor: float) -> np.float32:
+    """What the logit of a class with this probability exceeds the background's by, at least."""
+    margin = math.log(floor / (1 - floor)) if floor < 1 else math.inf
+    return np.float32(margin - MARGIN_TOLERANCE)
 
 
 def _decode(

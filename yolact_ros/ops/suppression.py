@@ -76,7 +76,7 @@ def select_fast_nms(
 
     above = by_class > threshold
     num_above = np.count_nonzero(above)
-    if num_above > 4 * first_pairs > 0:
+    if num_above > 2 * first_pairs > 0:
         floor = _first_floor(by_class, first_pairs)
         keys = _keys(by_class, flat_nonzero(by_class > np.maximum(threshold, floor)))
         # More than expected where the estimate was off, or where many scores are equal.
