@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.errors import YolactError
+from yolact_ros.inference.softmax import (
+    LEAST_SCORE,
+    NAN_SCORES,
+    Softmax,
+    asked_classes,
+    softmax_by_class,
+)
 from yolact_ros.ops.boxes import CENTER_VARIANCE, SIZE_VARIANCE
 from yolact_ros.ops.scratch import Scratch
 
@@ -26,13 +32,7 @@ FEW_ROWS = 0.06
 # From this share of the boxes on, the softmax of all takes less time than that of some.
 MOST_ROWS = 0.25
 
-# Lower logits, relative to the highest of the box, count as this, and their probabilities as none.
-# Exponentials outside the normal range of float32 take OpenCV a hundred times as long.
-LEAST_LOGIT = np.float32(-80)
-LEAST_SCORE = np.float32(2e-35)
-
 _EIGHT_TRUE = np.uint64(0x0101010101010101)
-_NAN_SCORES = "the network produced NaN class scores: its weights are damaged"
 
 
 class Candidates(NamedTuple):
@@ -93,12 +93,12 @@ class CandidateSearch:
         self._class_ids = class_ids
         self._num_classes = self._logits.shape[1] - 1 if class_ids is None else len(class_ids)
         self._scratch = scratch or Scratch()
-        self._softmax_of_all: _Softmax | None = None
+        self._softmax_of_all: Softmax | None = None
         # A maximum hands NaN on. Of all classes NaN makes a row promising; of some it does not.
         if np.isnan(self._offsets.max(initial=0.0)):
             raise YolactError("the network produced NaN boxes: its weights are damaged")
         if class_ids is not None and np.isnan(self._logits.max(initial=0.0)):
-            raise YolactError(_NAN_SCORES)
+            raise YolactError(NAN_SCORES)
 
     def all(self) -> Candidates:
         """All above the floor. Boxes that become infinite are left out."""
@@ -118,7 +118,7 @@ class CandidateSearch:
         step = len(self._logits) // SAMPLED_ROWS
         if step < 2 or not self._are_many_promising(step):
             return None
-        sample = self._softmax(self._logits[::step], "sample")
+        sample = self._compute_softmax(self._logits[::step], "sample")
         counts = _are_finite(_decode(self._offsets[::step], self._priors[::step]))
         counts &= ~np.isnan(sample.totals)
         scores = sample.by_class[:, counts] / sample.totals[counts]
@@ -129,7 +129,7 @@ class CandidateSearch:
         floor = np.maximum(np.nextafter(limit, np.float32(0)), np.float32(self._floor))
         promising = sample.best * (1 - floor) > sample.background * floor
         if np.count_nonzero(promising) > MOST_ROWS * len(promising):
-            self._softmax_of_all = self._softmax(self._logits, "all")
+            self._softmax_of_all = self._compute_softmax(self._logits, "all")
         if not limit > self._floor:
             return None
         num_equal = place - np.count_nonzero(scores > limit)
@@ -147,7 +147,7 @@ class CandidateSearch:
         By one comparison each: frames with few objects need no sample.
         """
         logits = self._logits[:: 2 * step]
-        best = self._asked(logits.T).max(axis=0, initial=-np.inf)
+        best = asked_classes(logits.T, self._class_ids).max(axis=0, initial=-np.inf)
         promising = best > logits[:, 0] + _margin(self._floor)
         return bool(np.count_nonzero(promising) > FEW_ROWS * len(logits))
 
@@ -157,7 +157,7 @@ class CandidateSearch:
             rows = _promising_rows(self._logits, floor, self._class_ids, self._scratch)
             if len(rows) <= MOST_ROWS * len(self._logits):
                 return rows
-            self._softmax_of_all = self._softmax(self._logits, "all")
+            self._softmax_of_all = self._compute_softmax(self._logits, "all")
         best = self._softmax_of_all.best / self._softmax_of_all.totals
         return np.flatnonzero(best > floor * (1 - SCORE_TOLERANCE))
 
@@ -185,62 +185,21 @@ class CandidateSearch:
             # mode="clip", or NumPy collects in new memory first to leave `out` alone after an
             # error.
             np.take(self._logits, rows, axis=0, out=chosen, mode="clip")
-            softmax = self._softmax(chosen, "some")
+            softmax = self._compute_softmax(chosen, "some")
             scores = softmax.by_class  # not needed again, so in place
         reported = takes_part & (softmax.best / softmax.totals > self._floor)
         # Rows that are not reported get scores of 0 with no pass of their own.
         np.divide(softmax.by_class, np.where(reported, softmax.totals, np.inf), out=scores)
         return Candidates(rows, np.ascontiguousarray(corners.T), scores.T, complete_above)
 
-    def _softmax(self, logits: NDArray[np.float32], name: str) -> _Softmax:
-        """Of ``float32[n, C + 1]``, in memory of that name; NaN where a logit is infinite."""
+    def _compute_softmax(self, logits: NDArray[np.float32], name: str) -> Softmax:
+        """Of some rows, in memory of that name."""
         odds = self._scratch.array(name, logits.size, np.float32).reshape(logits.shape[::-1])
-        if logits.size:
-            # This and exp take OpenCV a third of NumPy's time, on one thread.
-            cv2.transpose(logits, odds)
-        asked = self._asked(odds).max(axis=0, initial=-np.inf)
-        highest = np.maximum(asked, odds[0]) if self._class_ids is None else odds.max(axis=0)
-        if np.isnan(highest).any():
-            raise YolactError(_NAN_SCORES)
-        # Arrays, not numbers: NumPy takes the maximum with one number five times as long.
-        least = highest + LEAST_LOGIT
-        best = np.maximum(asked, least)
-        with np.errstate(invalid="ignore"):
-            np.maximum(odds, least, out=odds)
-            odds -= highest
-            best -= highest
-        if logits.size:
-            cv2.exp(odds, odds)
-            best = cv2.exp(best).ravel()
-            totals = cv2.reduce(odds, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F).ravel()
-        else:
-            totals = odds.sum(axis=0)
-        return _Softmax(self._asked(odds), best, odds[0], np.asarray(totals, np.float32))
-
-    def _asked(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Of ``[C + 1, n]`` the asked classes."""
-        if self._class_ids is None:
-            return columns[1:]
-        return columns[[class_id + 1 for class_id in self._class_ids]]
-
-
-class _Softmax(NamedTuple):
-    """Probabilities before their division; by class, since maxima and sums of rows take longer.
-
-    Attributes:
-        by_class (float32[C, n]): of the asked classes.
-        best, background (float32[n]): the highest of the asked classes, and the background.
-        totals (float32[n]): what to divide by.
-    """
-
-    by_class: NDArray[np.float32]
-    best: NDArray[np.float32]
-    background: NDArray[np.float32]
-    totals: NDArray[np.float32]
+        return softmax_by_class(logits, self._class_ids, odds)
 
 
 def _first_rows(
-    softmax: _Softmax, limit: np.float32, last_class: int, num_ties: int
+    softmax: Softmax, limit: np.float32, last_class: int, num_ties: int
 ) -> NDArray[np.int64]:
     """Rows with a probability above ``limit``, or equal to it in a class before the last.
 
