@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Selection", "flat_nonzero", "select_fast_nms"]
+__all__ = ["Selection", "select_fast_nms"]
 
 # Pairs of box and class that are tried first: enough for 100 detections in most scenes, and cheap
 # to rank.
@@ -78,7 +78,7 @@ def select_fast_nms(
     num_above = np.count_nonzero(above)
     if num_above > 2 * first_pairs > 0:
         floor = _first_floor(by_class, first_pairs)
-        keys = _keys(by_class, flat_nonzero(by_class > np.maximum(threshold, floor)))
+        keys = _keys(by_class, _flat_nonzero(by_class > np.maximum(threshold, floor)))
         # More than expected where the estimate was off, or where many scores are equal.
         if len(keys) > 2 * first_pairs:
             keys = np.partition(keys, first_pairs)[:first_pairs]
@@ -88,11 +88,11 @@ def select_fast_nms(
     if num_above > MAX_PAIRS:
         places = _competing(by_class, threshold, max_candidates_per_class)
     else:
-        places = flat_nonzero(above)
+        places = _flat_nonzero(above)
     return select(_keys(by_class, places))
 
 
-def flat_nonzero(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _flat_nonzero(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     """As ``np.flatnonzero`` of contiguous flags; few are found in a third of the time.
 
     Eight flags are looked at as one number first.
@@ -134,7 +134,7 @@ def _competing(
     share = max_candidates_per_class / num_boxes
     place = max(0, sample.shape[1] - 2 - int(2 * share * sample.shape[1]))
     limits = np.partition(sample, place, axis=1)[:, place, None]
-    places = flat_nonzero(by_class > np.maximum(limits, threshold))
+    places = _flat_nonzero(by_class > np.maximum(limits, threshold))
     counts = np.bincount(places // num_boxes, minlength=num_classes)
     misjudged = (counts < max_candidates_per_class) & (limits > threshold)[:, 0]
     misjudged |= counts > 8 * max_candidates_per_class
