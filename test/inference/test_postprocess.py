@@ -14,7 +14,7 @@ from torch import Tensor
 
 from yolact_ros.config import variant
 from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.inference.candidates import find_candidates
+from yolact_ros.inference.candidates import CandidateSearch
 from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
 from yolact_ros.inference.rescoring import rescore
 from yolact_ros.models import Yolact
@@ -157,7 +157,7 @@ def test_no_candidate_is_lost_before_the_softmax(floor: float) -> None:
     logits[:, 1] = margin + torch.linspace(-1e-3, 1e-3, 2001)
     logits[:, 2] = -60
     offsets = torch.zeros(2001, 4)
-    found = find_candidates(logits, offsets, made_up_priors(2001), floor)
+    found = CandidateSearch(logits, offsets, made_up_priors(2001), floor).all()
     expected = (logits.softmax(dim=1)[:, 1:].amax(dim=1) > floor).nonzero()[:, 0]
     np.testing.assert_array_equal(found.rows[found.class_scores.any(axis=1)], expected)
 
@@ -170,11 +170,12 @@ def test_candidates_are_those_of_this_call_also_in_memory_that_held_more(
     logits = torch.randn(2003, 3, generator=torch.Generator().manual_seed(6)) * 3
     offsets, priors = torch.zeros(2003, 4), made_up_priors(2003)
     everything = torch.tensor([-9.0, 9.0, 9.0]).expand(2003, 3)
-    find_candidates(everything, offsets, priors, 0.3, scratch=scratch)
+    CandidateSearch(everything, offsets, priors, 0.3, scratch=scratch).all()
     for part in (logits, logits[:101]):
-        found = find_candidates(
+        search = CandidateSearch(
             part, offsets[: len(part)], priors[: len(part)], 0.3, class_ids, scratch
         )
+        found = search.all()
         columns = list(range(2) if class_ids is None else class_ids)
         scores = part.softmax(dim=1)[:, 1:][:, columns].numpy()
         expected = np.flatnonzero(scores.max(axis=1, initial=0.0) > 0.3)
@@ -315,7 +316,27 @@ def test_infinite_boxes_are_left_out() -> None:
     assert 0 < int(found.counts[0]) <= best
     assert found.boxes_xyxy.isfinite().all()
     logits, offsets = output.class_logits[0], output.box_offsets[0]
-    assert np.isfinite(find_candidates(logits, offsets, made_up_priors(), 0.05).boxes_xyxy).all()
+    search = CandidateSearch(logits, offsets, made_up_priors(), 0.05)
+    assert np.isfinite(search.all().boxes_xyxy).all()
+
+
+@pytest.mark.parametrize("nms", ["fast", "cross-class", "standard"])
+def test_huge_boxes_cover_the_image_and_overflow_nowhere(nms: Any) -> None:
+    """As a network with random weights puts them out: their areas exceed float32."""
+    output = made_up_output()
+    output.box_offsets[0, :, :2] = 0
+    output.box_offsets[0, :, 2:] = 430
+    settings = PostprocessConfig(score_threshold=0.0, top_k=20, nms=nms)
+    postprocess = processor()
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        found = postprocess.detect(output, settings)
+        prediction = postprocess.assemble(found, output.prototypes, 48, 64)
+    assert int(found.counts[0]) == 20
+    assert (found.boxes_xyxy[0, :, 2:] > 1e36).all()
+    assert prediction.boxes_xyxy.tolist() == [[0, 0, 64, 48]] * 20
+    whole = replace(found, boxes_xyxy=torch.tensor([-1.0, -1.0, 2.0, 2.0]).expand(1, 20, 4))
+    expected = postprocess.assemble(whole, output.prototypes, 48, 64)
+    np.testing.assert_array_equal(full_masks(prediction), full_masks(expected))
 
 
 def test_rescored_scores_of_the_golden_network_are_the_references() -> None:

@@ -155,17 +155,40 @@ def test_fast_nms_is_the_one_by_one_algorithm_also_where_scores_and_boxes_are_eq
 
 @pytest.mark.parametrize("num_objects", [2, 400])
 def test_more_boxes_than_are_tried_first_give_the_same_result(num_objects: int) -> None:
-    """The dense algorithm as tensor operations, since one by one takes minutes here."""
     boxes, scores = twins.crowded_boxes(7, 2000, 6, num_objects)
     found = run(fast_nms, boxes, scores, static=False)
+    assert [row[:2] for row in found] == fast_nms_densely(boxes, scores)
+
+
+@pytest.mark.parametrize("favour", ["sampled", "others", "nobody"])
+def test_crowds_that_a_sample_misjudges_give_the_same_result(favour: str) -> None:
+    """More detections are asked for than there are, so all pairs that compete are ranked."""
+    random = np.random.default_rng(23)
+    scores = random.uniform(0.1, 0.3, (4000, 12)).astype(np.float32)
+    if favour == "nobody":
+        scores = np.round(scores, 1)
+    else:
+        is_sampled = np.arange(4000) % (4000 // 256) == 0
+        scores[is_sampled == (favour == "sampled")] *= 3
+    corners = random.uniform(0, 4, (4000, 2))
+    boxes = np.concatenate((corners, corners + 0.5), axis=1).astype(np.float32)
+    found = run(fast_nms, boxes, scores, static=False, max_detections=2400)
+    assert 200 < len(found) < 2400
+    assert [row[:2] for row in found] == fast_nms_densely(boxes, scores, 2400)
+
+
+def fast_nms_densely(
+    boxes: np.ndarray, scores: np.ndarray, max_detections: int = 100
+) -> list[tuple[int, int]]:
+    """Row and class of each detection, in tensor operations: one by one takes minutes."""
+    num_classes = scores.shape[1]
     values, rows = torch.from_numpy(scores.T.copy()).sort(dim=1, descending=True, stable=True)
     values, rows = values[:, :200], rows[:, :200]
     ranked = torch.from_numpy(boxes)[rows]
     kept = pairwise_iou(ranked, ranked).triu(1).amax(dim=1) <= 0.5
-    class_ids = torch.arange(6)[:, None].expand_as(rows)[kept]
-    order = values[kept].sort(descending=True, dim=0, stable=True).indices[:100]
-    expected = zip(rows[kept][order].tolist(), class_ids[order].tolist(), strict=True)
-    assert [(row, class_id) for row, class_id, _ in found] == list(expected)
+    class_ids = torch.arange(num_classes)[:, None].expand_as(rows)[kept]
+    order = values[kept].sort(descending=True, dim=0, stable=True).indices[:max_detections]
+    return list(zip(rows[kept][order].tolist(), class_ids[order].tolist(), strict=True))
 
 
 def test_fast_nms_keeps_the_best_box_of_every_class() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.inference.candidates import find_candidates
+from yolact_ros.inference.candidates import Candidates, CandidateSearch
 from yolact_ros.inference.rescoring import rescore
 from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.inference.static_detection import (
@@ -23,7 +23,7 @@ from yolact_ros.inference.static_detection import (
 from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.nms import pad_detections, select_cross_class_nms, select_standard_nms
 from yolact_ros.ops.scratch import Scratch
-from yolact_ros.ops.suppression import Selection, select_fast_nms
+from yolact_ros.ops.suppression import FIRST_PAIRS, Selection, select_fast_nms
 from yolact_ros.structures import Detections, MaskCrop, NetworkOutput, Prediction
 
 __all__ = ["BROKEN_PROTOTYPES", "PostprocessConfig", "Postprocessor", "first_rows"]
@@ -208,12 +208,10 @@ class Postprocessor:
         for logits, offsets, vectors in zip(
             output.class_logits, output.box_offsets, output.coefficients, strict=True
         ):
-            found = find_candidates(
+            search = CandidateSearch(
                 logits, offsets, self._priors_cxcywh, floor, class_ids, self._scratch
             )
-            selection = self._select(
-                found.boxes_xyxy, found.class_scores, settings, max_detections
-            )
+            found, selection = self._search(search, settings, max_detections)
             # Rows are taken by NumPy: torch's indexing wakes all its threads for a hundred rows.
             boxes.append(found.boxes_xyxy[selection.rows])
             rows = found.rows[selection.rows]
@@ -224,25 +222,40 @@ class Postprocessor:
             selections.append(selection)
         return pad_detections(selections, boxes, coefficients, max_detections)
 
+    def _search(
+        self, search: CandidateSearch, settings: PostprocessConfig, max_detections: int
+    ) -> tuple[Candidates, Selection]:
+        """Selects from the best candidates alone where enough of them survive, else from all."""
+        first_pairs = FIRST_PAIRS
+        if settings.nms == "fast":
+            found = search.best(first_pairs)
+            if found is not None:
+                selection = self._select(found, settings, max_detections, first_pairs)
+                if len(selection.rows) == max_detections:
+                    return found, selection
+                first_pairs = 0
+        found = search.all()
+        return found, self._select(found, settings, max_detections, first_pairs)
+
     def _select(
         self,
-        boxes_xyxy: NDArray[np.float32],
-        class_scores: NDArray[np.float32],
+        found: Candidates,
         settings: PostprocessConfig,
         max_detections: int,
+        first_pairs: int,
     ) -> Selection:
         if settings.nms == "cross-class":
             selection = select_cross_class_nms(
-                boxes_xyxy,
-                class_scores,
+                found.boxes_xyxy,
+                found.class_scores,
                 iou_threshold=settings.nms_threshold,
                 max_detections=MAX_CANDIDATES_PER_CLASS,
                 display_threshold=settings.score_threshold,
             )
         elif settings.nms == "standard":
             selection = select_standard_nms(
-                boxes_xyxy,
-                class_scores,
+                found.boxes_xyxy,
+                found.class_scores,
                 iou_threshold=settings.nms_threshold,
                 max_detections=max_detections,
                 display_threshold=max(ANCHOR_FLOOR, settings.score_threshold),
@@ -250,12 +263,15 @@ class Postprocessor:
             )
         else:
             selection = select_fast_nms(
-                boxes_xyxy,
-                class_scores,
+                found.boxes_xyxy,
+                found.class_scores,
                 iou_threshold=settings.nms_threshold,
                 max_candidates_per_class=MAX_CANDIDATES_PER_CLASS,
                 max_detections=max_detections,
-                display_threshold=settings.score_threshold,
+                display_threshold=np.maximum(
+                    found.complete_above, np.float32(settings.score_threshold)
+                ),
+                first_pairs=first_pairs,
             )
         rows, class_ids, scores = selection
         return Selection(
@@ -306,6 +322,6 @@ def _to_pixels(
 ) -> NDArray[np.float32]:
     """Corners in order, clipped to the image."""
     size = np.array((image_width_px, image_height_px), np.float32)
-    first, second = relative_xyxy[:, :2] * size, relative_xyxy[:, 2:] * size
-    corners = (np.minimum(first, second), np.maximum(first, second))
-    return np.concatenate([np.clip(corner, 0, size) for corner in corners], axis=1)
+    inside = relative_xyxy.clip(0, 1)  # before the product, which huge ones would overflow
+    first, second = inside[:, :2] * size, inside[:, 2:] * size
+    return np.concatenate((np.minimum(first, second), np.maximum(first, second)), axis=1)

@@ -81,6 +81,7 @@ def _reach(
     source = np.float32(source_size)
     padding = (-CROP_PADDING, CROP_PADDING)
     edges = np.stack((np.minimum(first, second), np.maximum(first, second)), axis=1)
+    edges = edges.clip(-1 - CROP_PADDING, 1 + CROP_PADDING)  # huge ones would overflow
     edges = np.ceil(np.minimum(np.maximum(edges * source + np.array(padding, "f4"), 0), source))
     start, stop = edges[:, 0], edges[:, 1]
     positions = enlarged_positions(source_size, size)

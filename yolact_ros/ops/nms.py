@@ -182,7 +182,8 @@ def select_standard_nms(
     input_size_px: int,
 ) -> Selection:
     """:func:`standard_nms` of one image's candidate boxes, all finite."""
-    boxes_px = boxes_xyxy * np.float32(input_size_px)
+    with np.errstate(over="ignore"):  # boxes too large for float32 suppress nothing
+        boxes_px = boxes_xyxy * np.float32(input_size_px)
     rows, class_ids = [], []
     for class_id in range(class_scores.shape[1]):
         candidates = np.flatnonzero(class_scores[:, class_id] > display_threshold)
@@ -265,11 +266,12 @@ def _suppress_greedily(
     boxes_px: NDArray[np.float32], scores: NDArray[np.float32], iou_threshold: float
 ) -> NDArray[np.int64]:
     """Rows that are left, in rising order."""
-    lower, upper = boxes_px[:, :2], boxes_px[:, 2:] + 1
-    areas = (upper - lower).prod(axis=1)
-    sides = np.minimum(upper[:, None], upper) - np.maximum(lower[:, None], lower)
-    intersections = np.maximum(sides, 0).prod(axis=2)
-    near = intersections / (areas[:, None] + areas - intersections) >= iou_threshold
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        lower, upper = boxes_px[:, :2], boxes_px[:, 2:] + 1
+        areas = (upper - lower).prod(axis=1)
+        sides = np.minimum(upper[:, None], upper) - np.maximum(lower[:, None], lower)
+        intersections = np.maximum(sides, 0).prod(axis=2)
+        near = intersections / (areas[:, None] + areas - intersections) >= iou_threshold
     alive = np.ones(len(boxes_px), np.bool_)
     for row in np.argsort(-scores, kind="stable"):
         if alive[row]:
