@@ -20,8 +20,8 @@ __all__ = ["clean", "demo", "lint", "run", "shell", "test"]
 
 _LOCAL_ONLY = ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 _ROS_TESTS = ("test/ros", "test/launch")
-# Workers of pytest-xdist have a ROS domain and a share of the cores of their own. The tests of a
-# file stay in one worker, for the sake of the nodes that they share. Those of ROS mostly wait.
+# Each worker of pytest-xdist has a ROS domain of its own. The tests of a file stay in one worker,
+# for the sake of the nodes that they share. Those of ROS mostly wait.
 _BY_FILE = "--dist=loadfile"
 _ROS_SIDE_BY_SIDE = ("--numprocesses=3", _BY_FILE, "-m", "not alone", *_ROS_TESTS)
 _TEST_RUNS: tuple[Sequence[str], ...] = (
