@@ -55,6 +55,12 @@ class RosClient:
         while time.monotonic() < deadline_s:
             self.executor.spin_once(timeout_sec=0.05)
 
+    def spin_briefly(self, condition: Callable[[], object], at_most_s: float) -> None:
+        """Run callbacks until the condition holds or the time is over."""
+        deadline_s = time.monotonic() + at_most_s
+        while not condition() and time.monotonic() < deadline_s:
+            self.executor.spin_once(timeout_sec=0.05)
+
     def collect(self, message_type: type, topic: str) -> tuple[list[Any], Subscription]:
         """A list that grows with every message."""
         messages: list[Any] = []

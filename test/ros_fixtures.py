@@ -73,9 +73,9 @@ def domain_id() -> Iterator[int]:
     pytest.importorskip("rclpy", reason="ROS 2 is not here")
     from ros_processes import reserve_domain
 
-    number, lock = reserve_domain()
+    number, reservation = reserve_domain()
     yield number
-    lock.close()
+    reservation.close()
 
 
 @pytest.fixture(scope="session")

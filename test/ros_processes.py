@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,29 +13,37 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
+
+from yolact_ros.cli.demo_processes import PORTS_A_DOMAIN, PORTS_OF_DOMAIN_0, free_domain_id
 
 REPOSITORY = Path(__file__).parents[1]
 PROFILE = REPOSITORY / "config" / "fastdds.xml"
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
-# Above 101, DDS's ports reach into those that Linux hands out to clients.
-DOMAINS = range(20, 101)
+# Has the kernel end a program with the thread that starts it, so that nothing outlives a killed
+# test run. A preexec_fn would do so too, but forks this process with the threads of DDS and torch.
+ENDING_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
-def reserve_domain() -> tuple[int, TextIO]:
-    """A domain id that no other test run on this machine has; keep the file open."""
-    for domain_id in DOMAINS:
-        path = Path(tempfile.gettempdir()) / f"yolact_ros_domain_{domain_id}.lock"
-        lock = path.open("w")
+def reserve_domain() -> tuple[int, socket.socket]:
+    """A ROS domain that nobody else on this machine uses or is given; keep the socket open.
+
+    The socket has the last port of the domain, which DDS gives to a 120th participant: while it
+    is open, neither another test run nor a demo takes the domain.
+    """
+    while True:
+        domain_id = free_domain_id()
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            reservation.bind(
+                ("127.0.0.1", PORTS_OF_DOMAIN_0 + PORTS_A_DOMAIN * (domain_id + 1) - 1)
+            )
         except OSError:
-            lock.close()
+            reservation.close()
             continue
-        return domain_id, lock
-    raise RuntimeError("every ROS domain id is in use by another test run")
+        return domain_id, reservation
 
 
 def ros_environment(domain_id: int, *, profile: bool = True) -> dict[str, str]:
@@ -56,6 +64,15 @@ def ros_environment(domain_id: int, *, profile: bool = True) -> dict[str, str]:
     return environment
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and waits for its parent is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
 class Process:
     """A child process with its output in a file; killed if it is still there at the end."""
 
@@ -63,7 +80,7 @@ class Process:
         self._log = log
         with open(log, "w") as output:
             self._process = subprocess.Popen(
-                command,
+                [*ENDING_WITH_US, *command],
                 cwd=REPOSITORY,
                 env=dict(environment),
                 stdin=subprocess.PIPE,

@@ -1,6 +1,7 @@
 """A camera in a process of its own: publishes images of one size at a steady rate.
 
 Prints one JSON line when it is ready and one with the number of images published at the end.
+SIGINT ends it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import time
 
 import numpy as np
 import rclpy
+from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 
@@ -26,8 +29,19 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=60)
     arguments = parser.parse_args()
 
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("camera")
+    try:
+        return publish(node, arguments)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        # The subscribers shall not wait for it.
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def publish(node: Node, arguments: argparse.Namespace) -> int:
     publisher = node.create_publisher(
         Image,
         arguments.topic,
@@ -38,7 +52,7 @@ def main() -> int:
         ),
     )
     message = make_image(*arguments.size)
-    deadline_s = time.monotonic() + 30.0
+    deadline_s = time.monotonic() + 120.0
     # The node may subscribe anew once it sees what is offered; wait until that has settled.
     settled_s = None
     while settled_s is None or time.monotonic() - settled_s < 1.0:
@@ -57,8 +71,6 @@ def main() -> int:
         time.sleep(max(next_s - time.monotonic(), 0.0))
     print(json.dumps({"published": arguments.count}), flush=True)
     sys.stdin.readline()  # stay, so that the last image can be delivered
-    node.destroy_node()
-    rclpy.try_shutdown()
     return 0
 
 

@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("yolact_ros.msg")
 
+from ros_processes import ENDING_WITH_US, is_running
 from sensor_msgs.msg import Image
 
 from yolact_ros.cli import demo, demo_plan
@@ -65,7 +66,7 @@ def as_program(plan: demo_plan.DemoPlan) -> list[str]:
         "fields = json.loads(sys.argv[1]); fields['output'] = Path(fields['output'])\n"
         "sys.exit(demo.run_plan(demo.DemoPlan(**fields)))"
     )
-    return [sys.executable, "-u", "-c", program, json.dumps(fields)]
+    return [*ENDING_WITH_US, sys.executable, "-u", "-c", program, json.dumps(fields)]
 
 
 def descendants(pid: int) -> set[int]:
@@ -82,7 +83,7 @@ def descendants(pid: int) -> set[int]:
 def all_end(pids: set[int], within_s: float) -> bool:
     deadline_s = time.monotonic() + within_s
     while time.monotonic() < deadline_s:
-        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+        if not any(map(is_running, pids)):
             return True
         time.sleep(0.05)
     return False
@@ -173,7 +174,7 @@ def test_an_existing_topic_is_watched_for_the_duration(make_plan, clip, monkeypa
         del command[at - 1 : at + 1]
     at = command.index("--wait-for-runtime")
     del command[at : at + 2]
-    with subprocess.Popen(command) as camera:
+    with subprocess.Popen([*ENDING_WITH_US, *command]) as camera:
         try:
             plan = make_plan("--source", "/robot/image", "--duration", "2")
             assert plan.camera is None
@@ -205,8 +206,8 @@ def test_control_c_ends_every_process_and_keeps_the_pictures(make_plan, clip):
 def test_no_process_outlives_a_killed_demo(make_plan, clip):
     plan = make_plan("--source", str(clip), "--duration", "60")
     with subprocess.Popen(as_program(plan), stdout=subprocess.PIPE, text=True) as process:
-        process.stdout.readline()
-        time.sleep(0.5)
+        # Until all of them are there: a result needs the camera, the node and the viewer.
+        assert any(" Hz | " in line for line in process.stdout)
         children = descendants(process.pid)
         assert len(children) == 3
         process.kill()

@@ -28,6 +28,8 @@ def printed(process: Process, kind: str) -> list[Any]:
     return [line[kind] for line in lines if kind in line]
 
 
+# Where the other programs take the cores, colcon has needed 270 s.
+@pytest.mark.timeout(900)
 def test_detections_say_what_the_instances_say_and_label_info_names_the_classes(
     client: RosClient,
     tiny_model: Path,

@@ -80,6 +80,17 @@ def test_every_cause_of_an_error_or_warning_is_explained() -> None:
     assert causes <= known
 
 
+def test_every_cause_of_a_refused_request_is_explained() -> None:
+    causes = {
+        text_of(node.args[1])
+        for node in nodes_of(PACKAGE / "ros" / "segment.py")
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "_refuse"
+    } - {""}
+    assert {"busy", "network"} <= causes
+    causes |= {"encoding", "size", "truncated"}  # of its image
+    assert {f"errors segment {cause}" for cause in causes} <= explained()
+
+
 def test_every_problem_of_a_stamp_is_explained() -> None:
     problems = texts_in_functions(PACKAGE / "ros" / "stamps.py")
     assert "zero stamp" in problems

@@ -23,9 +23,9 @@ from sensor_msgs.msg import Image
 @pytest.fixture(scope="module")
 def lonely_env() -> Iterator[dict[str, str]]:
     """A domain without the nodes of other tests."""
-    number, lock = reserve_domain()
+    number, reservation = reserve_domain()
     yield ros_environment(number)
-    lock.close()
+    reservation.close()
 
 
 def doctor(
@@ -86,13 +86,13 @@ def test_without_the_profile_the_default_shared_memory_is_noticed(
 
 
 def test_a_running_node_is_found_and_its_topic_listened_to(
-    client: RosClient, ros_env: dict[str, str], tiny_model: Path, tmp_path: Path
+    lonely_env: dict[str, str], tiny_model: Path, tmp_path: Path
 ) -> None:
     topic = "/examined/image"
     parameters = {"model": str(tiny_model)}
-    with start_node("examined", tmp_path, ros_env, parameters, {"image": topic}) as node:
+    with start_node("examined", tmp_path, lonely_env, parameters, {"image": topic}) as node:
         node.wait_for_text(f"active on {topic}")
-        code, report = doctor(ros_env, tiny_model, listen_s=10)
+        code, report = doctor(lonely_env, tiny_model, listen_s=10)
         node.stop()
     assert "ok  node examined: node: active" in report
     assert re.search(rf"node examined: image: nobody publishes on {topic}", report)

@@ -27,8 +27,10 @@ def override(topic: str, **policies: object) -> dict[str, object]:
 
 def subscription_of(client: RosClient, topic: str) -> QoSProfile:
     """What the only subscription of a topic asks for, as DDS tells it."""
+    # For a moment there are two where the node has just subscribed anew.
     (endpoint,) = client.spin_until(
-        lambda: client.node.get_subscriptions_info_by_topic(topic), f"a subscription of {topic}"
+        lambda: len(found := client.node.get_subscriptions_info_by_topic(topic)) == 1 and found,
+        f"the one subscription of {topic}",
     )
     return endpoint.qos_profile
 

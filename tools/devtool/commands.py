@@ -19,13 +19,15 @@ from devtool.setup import locked
 __all__ = ["clean", "demo", "lint", "run", "shell", "test"]
 
 _LOCAL_ONLY = ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-# Training forks its data loaders, which a process with the threads of DDS and of every runtime in
-# it should not: all tests in one process once ended with a segmentation fault at the first fork.
 _ROS_TESTS = ("test/ros", "test/launch")
+# Each worker of pytest-xdist has a ROS domain of its own. The tests of a file stay in one worker,
+# for the sake of the nodes that they share. Those of ROS mostly wait.
+_BY_FILE = "--dist=loadfile"
+_ROS_SIDE_BY_SIDE = ("--numprocesses=3", _BY_FILE, "-m", "not alone", *_ROS_TESTS)
 _TEST_RUNS: tuple[Sequence[str], ...] = (
-    (*(f"--ignore={path}" for path in _ROS_TESTS), "--ignore=test/training"),
-    _ROS_TESTS,
-    ("test/training",),
+    ("--numprocesses=2", _BY_FILE, *(f"--ignore={path}" for path in _ROS_TESTS)),
+    _ROS_SIDE_BY_SIDE,
+    ("-m", "alone", *_ROS_TESTS),
 )
 # Of pytest: some tests failed.
 _TESTS_FAILED = 1
@@ -33,7 +35,7 @@ _CACHES = (".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
 
 def _local(env: dict[str, str]) -> dict[str, str]:
-    """Keep the demo and the tests off the local network unless the user asked for it."""
+    """Keep the demo off the local network unless the user asked for it."""
     if "ROS_LOCALHOST_ONLY" not in env:
         env.setdefault(*_LOCAL_ONLY)
     return env
@@ -118,15 +120,16 @@ def lint(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
 def test(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
     """`./dev test [pytest arguments]`: ruff, mypy, then pytest, whatever the first two said.
 
-    Without arguments, what failed over DDS is run once more, in a new process: discovery between
-    many processes on few cores takes its time now and then. Both runs are printed.
+    Without arguments, what failed over DDS is run once more, one test after the other: discovery
+    between many processes on few cores takes its time now and then. Both runs are printed.
     """
     failed = _lint(layout, ros)
-    env = _local(ready_environment(layout, ros, os.environ))
+    env = ready_environment(layout, ros, os.environ)
     for tests in [arguments] if arguments else _TEST_RUNS:
         missed = _run_all(layout, [["pytest", *tests]], env)
-        if tests is _ROS_TESTS and missed and missed[0][1] == _TESTS_FAILED:
-            missed = _run_all(layout, [["pytest", "--last-failed", *tests]], env)
+        if tests is _ROS_SIDE_BY_SIDE and missed and missed[0][1] == _TESTS_FAILED:
+            again = ["pytest", "--last-failed", "-m", "not alone", *_ROS_TESTS]
+            missed = _run_all(layout, [again], env)
         failed += missed
     return _status(failed)
 

@@ -11,7 +11,6 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
@@ -31,7 +30,7 @@ from yolact_ros.ros.pipeline import Pipeline
 from yolact_ros.ros.priority import describe_scheduling, run_in_real_time
 from yolact_ros.ros.qos import result_qos, shared_memory_segment_bytes
 from yolact_ros.ros.segment import SegmentService
-from yolact_ros.ros.spinning import spin
+from yolact_ros.ros.spinning import spin, until_shutdown
 from yolact_ros.ros.statistics import StatisticsSnapshot
 from yolact_ros.ros.views import VISION_MSGS_INSTALLED
 
@@ -100,6 +99,8 @@ class YolactNode(LifecycleNode):
         except YolactError as error:
             return self._fail(f"cannot configure: {error}")
         except Exception as error:  # rclpy would swallow it and say nothing
+            if not self.context.ok():
+                return TransitionCallbackReturn.FAILURE  # a signal has shut ROS down meanwhile
             return self._fail(f"cannot configure: {type(error).__name__}: {error}")
         self._problem = ""
         self.state = "inactive"
@@ -275,16 +276,17 @@ def main(args: Sequence[str] | None = None) -> int:
     node = None
     try:
         rclpy.init(args=None if args is None else list(args))
-        node = YolactNode()
-        fixed = node.fixed_parameters
-        if fixed.tune_malloc:
-            tune_malloc()
-        refusal = run_in_real_time(fixed.realtime_priority)
-        if refusal:
-            node.get_logger().warning(refusal)
-        node.start_up()
-        spin(node, lambda: node.state != "finalized", node.report_callback_error)
-    except (KeyboardInterrupt, ExternalShutdownException):
+        with until_shutdown():
+            node = YolactNode()
+            fixed = node.fixed_parameters
+            if fixed.tune_malloc:
+                tune_malloc()
+            refusal = run_in_real_time(fixed.realtime_priority)
+            if refusal:
+                node.get_logger().warning(refusal)
+            node.start_up()
+            spin(node, lambda: node.state != "finalized", node.report_callback_error)
+    except KeyboardInterrupt:
         pass
     finally:
         # Ctrl-C under ros2 launch arrives twice: from the terminal and from launch.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import rclpy
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
-__all__ = ["make_executor", "spin"]
+__all__ = ["make_executor", "spin", "until_shutdown"]
 
 SPIN_TIMEOUT_S = 0.5
 
@@ -50,3 +51,16 @@ def spin(node: Node, keep_on: Callable[[], bool], failed: Callable[[Exception], 
     finally:
         executor.remove_node(node)
         executor.shutdown()
+
+
+@contextmanager
+def until_shutdown() -> Iterator[None]:
+    """Let what a signal interrupts end quietly: once ROS is shut down, publishing raises.
+
+    What is raised while ROS runs is raised on. Use it after ``rclpy.init``.
+    """
+    try:
+        yield
+    except Exception:
+        if rclpy.ok():
+            raise

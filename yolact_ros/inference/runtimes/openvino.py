@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ class OpenVinoRuntime(Runtime):
             ],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        core = openvino.Core()
+        core = _core()
         converted = (
             self._quantized(core, openvino, model, calibration_folder)
             if precision == "int8"
@@ -162,6 +163,18 @@ class OpenVinoRuntime(Runtime):
         """Let go of the network."""
         self._request = None
         self._cache.close()
+
+
+@cache
+def _core() -> Any:
+    """The only Core of this process, which is never destroyed.
+
+    The CPU plugin gives the thread that makes a Core an alternate signal stack, and takes it away
+    with the Core. Several that end in another order than the reverse leave the thread one that is
+    unmapped: the next signal with a Python handler, SIGINT or the SIGCHLD of a data loader, then
+    ends the process with a segmentation fault.
+    """
+    return require("openvino", extra="openvino").Core()
 
 
 def _convert(openvino: Any, model: Yolact) -> Any:
