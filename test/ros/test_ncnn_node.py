@@ -16,9 +16,11 @@ pytest.importorskip("pnnx", reason="the extra ncnn is not installed")
 
 from ros_camera import image_message
 from ros_client import RosClient
-from ros_processes import start_node
+from ros_processes import ENDING_WITH_US, start_node
 from sensor_msgs.msg import Image
 from yolact_ros.msg import InstanceArray
+
+pytestmark = pytest.mark.alone
 
 NODE = "on_ncnn"
 SIZES_PX = (128, 96, 64)
@@ -29,7 +31,7 @@ COLLAPSED_MS = 1000.0
 @pytest.fixture
 def hogs() -> Iterator[None]:
     """As many programs that only compute as there are cores."""
-    command = [sys.executable, "-c", "while True: pass"]
+    command = [*ENDING_WITH_US, sys.executable, "-c", "while True: pass"]
     processes = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
     yield
     for process in processes:

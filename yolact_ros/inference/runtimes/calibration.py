@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import DataError
 from yolact_ros.inference.preprocess import Preprocessor
+from yolact_ros.inference.sources import IMAGE_SUFFIXES
 
 __all__ = ["calibration_images", "folder_images", "images_digest", "network_inputs", "spread"]
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 # Mask AP of the bundled model on 90 photographs (fp32 40.6) by images calibrated on, and their CPU
 # time: 10: 38.8 in 6 s, 30: 39.4 in 10 s, 100: 39.5 in 18 s, 300: 39.4 in 39 s.
 MOST_IMAGES = 50
@@ -35,11 +35,11 @@ def folder_images(folder: str | os.PathLike[str]) -> list[Path]:
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise DataError(f"the calibration folder {root} does not exist or is not a folder")
-    images = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    images = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         raise DataError(
             f"the calibration folder {root} has no image; expected some with one of the endings "
-            f"{', '.join(sorted(SUFFIXES))}"
+            f"{', '.join(IMAGE_SUFFIXES)}"
         )
     return images
 

@@ -13,6 +13,7 @@ from torch import nn
 from yolact_ros.dependencies import require
 from yolact_ros.errors import RuntimeUnavailableError
 from yolact_ros.inference.runtimes.fold import prepare_network
+from yolact_ros.inference.runtimes.scheduling import leave_real_time
 from yolact_ros.models import Yolact
 
 __all__ = ["GRAPH_FILE", "WEIGHTS_FILE", "convert_network"]
@@ -79,8 +80,7 @@ def _run_fairly(command: list[str], folder: str) -> tuple[int, str]:
         text=True,
         errors="replace",
     )
-    # A node's real-time priority is inherited, and would keep other programs out for seconds.
-    os.sched_setscheduler(process.pid, os.SCHED_OTHER, os.sched_param(0))
+    leave_real_time(process.pid)
     output, _ = process.communicate()
     return process.returncode, output
 

@@ -21,6 +21,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from yolact_ros.inference.runtimes.scheduling import leave_real_time
+
 __all__ = ["main", "prepare_apart"]
 
 POLL_S = 0.1
@@ -82,8 +84,7 @@ def prepare_apart(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prepare what the command line names; prints the reasons as JSON."""
-    # A node's real-time priority is inherited, and would keep other programs out for minutes.
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    leave_real_time()
     # Ends with the node.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     from yolact_ros.openmp import wait_passively
