@@ -20,3 +20,13 @@ def test_a_cause_is_written_once_a_period_and_always_counted() -> None:
         "no size",
     ]
     assert log.counts() == {"encoding": 100, "size": 1}
+
+
+def test_faults_of_one_cause_about_different_things_are_each_written() -> None:
+    lines: list[str] = []
+    log = FaultLog(lines.append, clock=lambda: 0.0)
+    for value in ("7", "8"):
+        log.report("parameter", f"top_k is {value}", subject="top_k")
+        log.report("parameter", f"classes is {value}", subject="classes")
+    assert lines == ["top_k is 7", "classes is 7"]
+    assert log.counts() == {"parameter": 4}

@@ -176,13 +176,23 @@ def test_a_truncated_model_leaves_the_node_unconfigured(
 def test_bad_parameters_at_start_are_refused_and_the_defaults_stay(
     client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
 ) -> None:
-    parameters = {"model": str(tiny_model), "score_threshold": 7, "top_k": "all", "classes": []}
+    parameters = {
+        "model": str(tiny_model),
+        "score_threshold": 7,
+        "top_k": "all",
+        "classes": [],
+        "frame_budget": 20.0,
+    }
     with start_node("careful", tmp_path, ros_env, parameters) as process:
         process.wait_for_text("active on /image")
         assert "score_threshold is 7.0, expected 0..1; the default 0.3 stays" in process.output
+        assert "top_k is 'all', expected a whole number" in process.output
+        assert (
+            "frame_budget is none of this node's; did you mean frame_budget_ms?" in process.output
+        )
         assert client.get_parameter("careful", "score_threshold") == pytest.approx(0.3)
         assert client.get_parameter("careful", "top_k") == 15
-        assert int(client.diagnostics("careful", "node")["errors parameter"]) == 2
+        assert int(client.diagnostics("careful", "node")["errors parameter"]) == 3
         process.stop()
 
 

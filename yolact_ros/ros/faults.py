@@ -13,11 +13,11 @@ DEFAULT_PERIOD_S = 5.0
 
 
 class FaultLog:
-    """Counts faults by cause and writes one line per cause and period. Thread-safe.
+    """Counts faults by cause and writes one line per cause, subject and period. Thread-safe.
 
     Args:
         write: receives each line, for example a logger's ``error``.
-        period_s: least time between two lines of one cause, in seconds.
+        period_s: least time between two lines of one cause and subject, in seconds.
         clock: monotonic seconds.
     """
 
@@ -33,20 +33,27 @@ class FaultLog:
         self._clock = clock
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._silenced: Counter[str] = Counter()
-        self._last_written_s: dict[str, float] = {}
+        self._silenced: Counter[tuple[str, str]] = Counter()
+        self._last_written_s: dict[tuple[str, str], float] = {}
 
-    def report(self, cause: str, message: str, *, count: int = 1) -> None:
-        """Count faults of one cause, and write ``message`` unless one was just written."""
-        now_s = self._clock()
+    def report(self, cause: str, message: str, *, count: int = 1, subject: str = "") -> None:
+        """Count faults of one cause, and write ``message`` unless one was just written.
+
+        Args:
+            cause: by which they are counted.
+            message: what is wrong, and the cure.
+            count: number of faults.
+            subject: what it is about; lines about other things silence none about this.
+        """
+        now_s, key = self._clock(), (cause, subject)
         with self._lock:
             self._counts[cause] += count
-            last_s = self._last_written_s.get(cause)
+            last_s = self._last_written_s.get(key)
             if last_s is not None and now_s - last_s < self._period_s:
-                self._silenced[cause] += count
+                self._silenced[key] += count
                 return
-            self._last_written_s[cause] = now_s
-            silenced = self._silenced.pop(cause, 0)
+            self._last_written_s[key] = now_s
+            silenced = self._silenced.pop(key, 0)
         more = f" (and {silenced} more since the last such line)" if silenced else ""
         self._write(message + more)
 

@@ -184,7 +184,8 @@ class YolactNode(LifecycleNode):
             self._pipeline.prepare(self._live)
 
     def _report_refusal(self, reason: str) -> None:
-        self._node_faults.report("parameter", f"parameter refused: {reason}")
+        name = reason.partition(" ")[0]
+        self._node_faults.report("parameter", f"parameter refused: {reason}", subject=name)
 
     def _on_set_enabled(
         self, request: SetBool.Request, response: SetBool.Response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,7 +37,8 @@ _CHANGE_NOTES = {
 class ParameterServer:
     """Declares :data:`PARAMETERS` on a node and keeps only values that can be used.
 
-    A value given at start that cannot be used is refused like one set later: the default stays.
+    A value given at start that cannot be used is refused like one set later: the default stays. A
+    name that no parameter has, which rclpy would pass over, is refused too.
 
     Args:
         node: to declare them on.
@@ -62,6 +64,8 @@ class ParameterServer:
         self._refused = refused
         for spec in PARAMETERS:
             declare_parameter(node, spec, refused)
+        for reason in _unknown_names(node):
+            refused(reason)
         node.add_pre_set_parameters_callback(self._normalize)
         node.add_on_set_parameters_callback(self._validate)
         node.add_post_set_parameters_callback(self._after_set)
@@ -138,6 +142,22 @@ def declare_parameter(node: Node, spec: ParameterSpec, refused: Callable[[str], 
         refused(f"{error}; the default {default.value!r} stays")
     node.set_parameters([parameter])
     node.set_descriptor(spec.name, _descriptor(spec))
+
+
+def _unknown_names(node: Node) -> list[str]:
+    """Why the names given at start that no parameter has are refused."""
+    # Private to rclpy, which offers no other way to see them.
+    given = getattr(node, "_parameter_overrides", {})
+    known = [spec.name for spec in PARAMETERS]
+    reasons = []
+    for name in sorted(given):
+        # Those of quality of service are declared later, with the subscriptions.
+        if node.has_parameter(name) or name.startswith("qos_overrides."):
+            continue
+        alike = difflib.get_close_matches(name, known, n=1)
+        cure = f"did you mean {alike[0]}?" if alike else "ros2 param list names them all"
+        reasons.append(f"{name} is none of this node's; {cure}")
+    return reasons
 
 
 def _parameter(spec: ParameterSpec, value: object) -> Parameter:
