@@ -36,11 +36,13 @@ if [ -n "$int8" ]; then runtimes="$runtimes openvino:int8"; fi
   measure waterfall python benchmarks/waterfall.py --variant yolact_resnet50 --compiled $int8 \
     --output "$out/waterfall" --plot "$images/waterfall.png"
 }
+measure frame_cost python benchmarks/frame_cost.py
 measure postprocess python benchmarks/postprocess.py
 measure scaling yolact benchmark --scaling --runtimes openvino --output "$out/scaling"
 cp "$out/scaling/scaling.png" "$images/scaling.png"
 measure scaling_resnet50 yolact benchmark --scaling --variant yolact_resnet50 \
   --runtimes openvino --rounds 5 --rate 10 --output "$out/scaling_resnet50"
 measure ros yolact benchmark --ros --runtimes openvino --output "$out/ros"
+measure views python benchmarks/views.py
 measure budget_live python benchmarks/budget_live.py --node-prefix "${PREFIX:-}" \
   --output "$out/budget_live" --plot "$images/budget_live.png"
