@@ -6,8 +6,8 @@
 # Tables and JSON go to FOLDER (default: performance), plots to docs/images too. Optional:
 # CALIBRATION=folder/with/images adds int8, PREFIX='chrt --rr 1' a budget run with priority.
 set -eu
-# As `yolact` and the node set it.
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
+# As `yolact` and the node set them.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}" GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-2000}"
 cd "$(dirname "$0")/.."
 out=${1:-performance}
 images=docs/images

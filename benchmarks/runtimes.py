@@ -4,7 +4,7 @@
     python benchmarks/runtimes.py --variant yolact_light --input-size 320 288 256 \\
         --calibration folder/with/images
 
-Where other programs run, with OMP_WAIT_POLICY=PASSIVE, as `yolact` and the node set it.
+Run it with OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=2000, as `yolact` and the node set them.
 Random weights: the time does not depend on them, the error in the last column hardly. A table for
 each network and input size: median wall time, least CPU time of the process (which other programs
 disturb less), both ratios to eager fp32, the arithmetic rate on that CPU time, also as a share of

@@ -1,4 +1,4 @@
-"""Programs let torch's threads sleep while they wait, unless the user says otherwise."""
+"""Programs let torch's threads wait briefly and then sleep, unless the user says otherwise."""
 
 from __future__ import annotations
 
@@ -8,20 +8,29 @@ import sys
 
 import pytest
 
+from yolact_ros.openmp import SPIN_COUNT
+
+NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 ASK = (
     "import os, sys, {package}; "
-    "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules or 'numpy' in sys.modules)"
+    "print([os.environ.get(name) for name in {names}], "
+    "'torch' in sys.modules or 'numpy' in sys.modules)"
 )
 
 
 @pytest.mark.parametrize("package", ["yolact_ros.cli", "yolact_ros.cli.main", "yolact_ros.ros"])
-@pytest.mark.parametrize(("users", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_the_policy_is_set_before_torch_could_read_it(
-    package: str, users: str | None, expected: str
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [
+        ({}, ["PASSIVE", SPIN_COUNT]),
+        ({"GOMP_SPINCOUNT": "7"}, ["PASSIVE", "7"]),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", None]),
+    ],
+)
+def test_how_to_wait_is_set_before_torch_could_read_it(
+    package: str, users: dict[str, str], expected: list[str | None]
 ) -> None:
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-    if users is not None:
-        environment["OMP_WAIT_POLICY"] = users
-    command = [sys.executable, "-c", ASK.format(package=package)]
+    environment = {k: v for k, v in os.environ.items() if k not in NAMES} | users
+    command = [sys.executable, "-c", ASK.format(package=package, names=NAMES)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [expected, "False"]
+    assert done.stdout.strip() == f"{expected} False"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -82,13 +81,3 @@ def test_the_module_runs_as_a_program_and_survives_a_closed_pipe():
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("name")
-
-
-def test_torchs_threads_sleep_while_they_wait_unless_told_otherwise() -> None:
-    program = "import os, yolact_ros.cli; print(os.environ['OMP_WAIT_POLICY'])"
-    for own, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
-        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"} | own
-        result = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True
-        )
-        assert result.stdout.strip() == expected, result.stderr

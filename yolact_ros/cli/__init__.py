@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from yolact_ros.openmp import wait_passively
+from yolact_ros.openmp import wait_briefly
 
 __all__: list[str] = []
 
-wait_passively()
+wait_briefly()

@@ -44,6 +44,7 @@ def describe_machine(device: str = "") -> dict[str, str]:
         "governor": _read(GOVERNOR),
         "torch_threads": str(torch.get_num_threads()),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", ""),
+        "gomp_spincount": os.environ.get("GOMP_SPINCOUNT", ""),
         "load_average": _read(Path("/proc/loadavg")),
         "commit": _commit(),
     }

@@ -87,9 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     leave_real_time()
     # Ends with the node.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    from yolact_ros.openmp import wait_passively
+    from yolact_ros.openmp import wait_briefly
 
-    wait_passively()
+    wait_briefly()
     import torch
 
     from yolact_ros.inference.runtimes.selection import prepare_candidates
