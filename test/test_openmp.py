@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -34,3 +35,29 @@ def test_how_to_wait_is_set_before_torch_could_read_it(
     command = [sys.executable, "-c", ASK.format(package=package, names=NAMES)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"{expected} False"
+
+
+COUNT = """
+import os, threading, torch
+from yolact_ros.openmp import release_threads
+torch.set_num_threads(3)
+counts = []
+def work():
+    torch.ones(1 << 20).exp_()
+    counts.append(len(os.listdir("/proc/self/task")))
+work()
+release_threads()
+counts.append(len(os.listdir("/proc/self/task")))
+work()
+print(counts)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_released_threads_end_and_come_back_when_there_is_work() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT], capture_output=True, text=True, check=True
+    )
+    working, released, again = ast.literal_eval(done.stdout)
+    assert released == working - 2
+    assert again == working

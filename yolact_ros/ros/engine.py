@@ -23,6 +23,7 @@ from yolact_ros.inference.turns import Turns
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
+from yolact_ros.openmp import release_threads
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
 from yolact_ros.ros.rungs import Rungs
 from yolact_ros.ros.runtime_choice import ChoiceCancelledError, RuntimeChoice
@@ -254,6 +255,7 @@ class Engine:
             _free_memory()
             raise
         self.left_out = left_out
+        release_threads()
         return rungs
 
     def _load(self, size_px: int, beside: bool) -> tuple[Predictor, str]:
