@@ -2,70 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import nms_twins as twins
 import numpy as np
 import pytest
 import torch
-from golden_networks import golden_input, golden_network, recorded_arrays
-from torch import Tensor
+from golden_networks import recorded_arrays
+from made_up_outputs import (
+    CONFIG,
+    EVERYTHING,
+    NUM_CLASSES,
+    full_masks,
+    made_up_output,
+    made_up_priors,
+    processor,
+    rows_of,
+)
 
-from yolact_ros.config import variant
-from yolact_ros.errors import ConfigError, YolactError
+from yolact_ros.errors import ConfigError
 from yolact_ros.inference.candidates import CandidateSearch
 from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
-from yolact_ros.inference.rescoring import rescore
 from yolact_ros.models import Yolact
 from yolact_ros.ops.boxes import decode_boxes
-from yolact_ros.ops.masks import assemble_masks
-from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.ops.scratch import Scratch
-from yolact_ros.structures import Detections, NetworkOutput, Prediction
-
-EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=100)
-NUM_CLASSES = 6
-CONFIG = variant("yolact_light", class_names=tuple("abcdef"), num_prototypes=4)
-
-
-def made_up_output(seed: int = 0, images: int = 1, priors: int = 400) -> NetworkOutput:
-    """Output of a network that is sure of some boxes and not of most."""
-    random = torch.Generator().manual_seed(seed)
-    logits = torch.randn(images, priors, NUM_CLASSES + 1, generator=random) * 2
-    logits[:, :, 0] += 6
-    return NetworkOutput(
-        box_offsets=torch.randn(images, priors, 4, generator=random),
-        class_logits=logits,
-        coefficients=torch.randn(images, priors, 4, generator=random).tanh(),
-        prototypes=torch.randn(images, 70, 70, 4, generator=random).relu(),
-    )
-
-
-def made_up_priors(priors: int = 400) -> Tensor:
-    random = torch.Generator().manual_seed(1)
-    return torch.rand(priors, 4, generator=random) * 0.4 + 0.1
-
-
-def processor(**options: Any) -> Postprocessor:
-    return Postprocessor(CONFIG, made_up_priors(), **options)
-
-
-def rows_of(detections: Detections, image: int = 0) -> list[tuple[int, float]]:
-    """Class and score of each detection."""
-    count = int(detections.counts[image])
-    classes, scores = detections.class_ids[image, :count], detections.scores[image, :count]
-    return list(zip(classes.tolist(), scores.tolist(), strict=True))
-
-
-def full_masks(prediction: Prediction) -> np.ndarray:
-    size = (prediction.image_height_px, prediction.image_width_px)
-    masks = np.zeros((len(prediction.masks), *size), np.bool_)
-    for mask, crop in zip(masks, prediction.masks, strict=True):
-        rows = slice(crop.y_offset, crop.y_offset + crop.height)
-        bits = unpack_bits(crop.bits, crop.height, crop.width)
-        mask[rows, crop.x_offset : crop.x_offset + crop.width] = bits
-    return masks
+from yolact_ros.structures import Detections, NetworkOutput
 
 
 @pytest.mark.parametrize(
@@ -263,140 +224,6 @@ def test_an_image_without_instances_gives_an_empty_prediction() -> None:
     assert len(prediction) == 0
     assert prediction.boxes_xyxy.shape == (0, 4)
     assert prediction.masks == ()
-
-
-@pytest.mark.parametrize("field", ["box_offsets", "class_logits", "coefficients", "prototypes"])
-def test_nan_from_the_network_is_an_error_that_says_so(field: str) -> None:
-    output = made_up_output()
-    getattr(output, field)[:] = float("nan")
-    postprocess = processor()
-    with pytest.raises(YolactError, match="produced NaN"):
-        postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes, 60, 80)
-
-
-def test_a_single_nan_score_is_noticed_also_by_the_form_for_devices() -> None:
-    output = made_up_output(images=2)
-    output.class_logits[1, 17, 3] = float("nan")
-    postprocess = processor()
-    with pytest.raises(YolactError, match="NaN class scores"):
-        postprocess.detect(output, EVERYTHING)
-    found = postprocess._detect_on_device(output, EVERYTHING, None, 100)
-    assert found.counts[0] > 0
-    with pytest.raises(YolactError, match="NaN class scores"):
-        postprocess.assemble(found, output.prototypes, 60, 80, image=1)
-
-
-@pytest.mark.parametrize("class_ids", [None, (4,)])
-@pytest.mark.parametrize("column", range(NUM_CLASSES + 1))
-@pytest.mark.parametrize("score_threshold", [0.3, 1.0])
-def test_a_single_nan_score_is_noticed_in_any_class(
-    column: int, class_ids: tuple[int, ...] | None, score_threshold: float
-) -> None:
-    output = made_up_output()
-    output.class_logits[0, 399, column] = float("nan")
-    with pytest.raises(YolactError, match="NaN class scores"):
-        processor().detect(output, PostprocessConfig(score_threshold, class_ids=class_ids))
-
-
-def test_nan_from_the_rescoring_network_is_an_error_too() -> None:
-    output = made_up_output()
-    postprocess = processor(
-        mask_rescoring=lambda masks: torch.full((len(masks), NUM_CLASSES), float("nan"))
-    )
-    with pytest.raises(YolactError, match="NaN scores"):
-        postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes, 60, 80)
-
-
-def test_infinite_boxes_are_left_out() -> None:
-    output = made_up_output()
-    best = int(processor().detect(output, EVERYTHING).counts[0])
-    output.box_offsets[0, :, 2] = 1e4
-    output.box_offsets[0, ::2, 2] = 0
-    found = processor().detect(output, EVERYTHING)
-    assert 0 < int(found.counts[0]) <= best
-    assert found.boxes_xyxy.isfinite().all()
-    logits, offsets = output.class_logits[0], output.box_offsets[0]
-    search = CandidateSearch(logits, offsets, made_up_priors(), 0.05)
-    assert np.isfinite(search.all().boxes_xyxy).all()
-
-
-@pytest.mark.parametrize("nms", ["fast", "cross-class", "standard"])
-def test_huge_boxes_cover_the_image_and_overflow_nowhere(nms: Any) -> None:
-    """As a network with random weights puts them out: their areas exceed float32."""
-    output = made_up_output()
-    output.box_offsets[0, :, :2] = 0
-    output.box_offsets[0, :, 2:] = 430
-    settings = PostprocessConfig(score_threshold=0.0, top_k=20, nms=nms)
-    postprocess = processor()
-    with np.errstate(over="raise", divide="raise", invalid="raise"):
-        found = postprocess.detect(output, settings)
-        prediction = postprocess.assemble(found, output.prototypes, 48, 64)
-    assert int(found.counts[0]) == 20
-    assert (found.boxes_xyxy[0, :, 2:] > 1e36).all()
-    assert prediction.boxes_xyxy.tolist() == [[0, 0, 64, 48]] * 20
-    whole = replace(found, boxes_xyxy=torch.tensor([-1.0, -1.0, 2.0, 2.0]).expand(1, 20, 4))
-    expected = postprocess.assemble(whole, output.prototypes, 48, 64)
-    np.testing.assert_array_equal(full_masks(prediction), full_masks(expected))
-
-
-def test_rescored_scores_of_the_golden_network_are_the_references() -> None:
-    config = variant("yolact_plus_resnet50")
-    network = golden_network(config)
-    with torch.inference_mode():
-        output = network(golden_input(config))
-    postprocess = Postprocessor(config, network.priors, mask_rescoring=network.mask_rescoring)
-    found = postprocess.detect(output, EVERYTHING)
-    recorded = recorded_arrays("samples_all_configs")["yolact_plus_resnet50/maskiou_scores"]
-    # The reference lists them in the order before rescoring.
-    np.testing.assert_allclose(found.scores[0], np.sort(recorded)[::-1], atol=1e-4)
-
-
-def test_rescoring_multiplies_scores_and_sorts_again() -> None:
-    output = made_up_output()
-    plain = processor().detect(output, EVERYTHING)
-    count = int(plain.counts[0])
-    quality = torch.rand(NUM_CLASSES, generator=torch.Generator().manual_seed(5))
-    seen: list[Tensor] = []
-
-    def network(masks: Tensor) -> Tensor:
-        seen.append(masks)
-        return quality.expand(len(masks), -1)
-
-    rescored = processor(mask_rescoring=network).detect(output, EVERYTHING)
-    assert int(rescored.counts[0]) == count
-    expected = plain.scores[0, :count] * quality[plain.class_ids[0, :count]]
-    order = expected.argsort(descending=True, stable=True)
-    torch.testing.assert_close(rescored.scores[0, :count], expected[order])
-    torch.testing.assert_close(
-        rescored.coefficients[0, :count], plain.coefficients[0, :count][order]
-    )
-    soft = assemble_masks(
-        output.prototypes[0], plain.coefficients[0, :count], plain.boxes_xyxy[0, :count]
-    )
-    torch.testing.assert_close(seen[0], soft[:, None])
-
-
-def test_rescoring_sees_more_than_top_k_since_it_changes_the_order() -> None:
-    output = made_up_output()
-
-    def network(masks: Tensor) -> Tensor:
-        return torch.arange(1.0, len(masks) + 1)[:, None].expand(-1, NUM_CLASSES)
-
-    everything = processor(mask_rescoring=network).detect(output, EVERYTHING)
-    best = processor(mask_rescoring=network).detect(output, replace(EVERYTHING, top_k=5))
-    assert rows_of(best) == rows_of(everything)[:5]
-
-
-def test_rescoring_an_image_without_instances_does_nothing() -> None:
-    empty = Detections(
-        torch.zeros(1, 5, 4),
-        torch.zeros(1, 5),
-        torch.zeros(1, 5, dtype=torch.int64),
-        torch.zeros(1, 5, 4),
-        torch.zeros(1, dtype=torch.int64),
-    )
-    rescored = rescore(empty, torch.zeros(1, 70, 70, 4), lambda masks: masks[1:])
-    assert not rescored.scores.any()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ class Frame:
     time_s: float
 
 
-class FrameSource:
+class FrameSource(ABC):
     """Frames in order; iterate once, close after (or use as a context manager).
 
     Attributes:
@@ -68,9 +69,11 @@ class FrameSource:
     def __init__(self) -> None:
         self.unreadable: list[Path] = []
 
+    @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        raise NotImplementedError
+        """The frames that are left."""
 
+    @abstractmethod
     def close(self) -> None:
         """Release the file or device; the source is at its end afterwards."""
 
@@ -107,6 +110,9 @@ class ImageSource(FrameSource):
                 self.unreadable.append(path)
                 continue
             yield Frame(image_bgr, name, index, index / self.rate_hz)
+
+    def close(self) -> None:
+        """Nothing: no file stays open between two images."""
 
 
 class VideoSource(FrameSource):

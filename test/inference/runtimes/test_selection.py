@@ -43,7 +43,7 @@ class StandIn(Runtime):
         self.is_closed = False
 
     def _run(self, images: Tensor) -> NetworkOutput:
-        raise NotImplementedError
+        raise AssertionError("its time is given, so nothing runs it")
 
     def close(self) -> None:
         self.is_closed = True

@@ -1,0 +1,87 @@
+"""Network output with NaN, infinite and huge values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_up_outputs import (
+    EVERYTHING,
+    NUM_CLASSES,
+    full_masks,
+    made_up_output,
+    made_up_priors,
+    processor,
+)
+
+from yolact_ros.errors import YolactError
+from yolact_ros.inference.candidates import CandidateSearch
+from yolact_ros.inference.postprocess import PostprocessConfig
+
+
+@pytest.mark.parametrize("field", ["box_offsets", "class_logits", "coefficients", "prototypes"])
+def test_nan_from_the_network_is_an_error_that_says_so(field: str) -> None:
+    output = made_up_output()
+    getattr(output, field)[:] = float("nan")
+    postprocess = processor()
+    with pytest.raises(YolactError, match="produced NaN"):
+        postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes, 60, 80)
+
+
+def test_a_single_nan_score_is_noticed_also_by_the_form_for_devices() -> None:
+    output = made_up_output(images=2)
+    output.class_logits[1, 17, 3] = float("nan")
+    postprocess = processor()
+    with pytest.raises(YolactError, match="NaN class scores"):
+        postprocess.detect(output, EVERYTHING)
+    found = postprocess._detect_on_device(output, EVERYTHING, None, 100)
+    assert found.counts[0] > 0
+    with pytest.raises(YolactError, match="NaN class scores"):
+        postprocess.assemble(found, output.prototypes, 60, 80, image=1)
+
+
+@pytest.mark.parametrize("class_ids", [None, (4,)])
+@pytest.mark.parametrize("column", range(NUM_CLASSES + 1))
+@pytest.mark.parametrize("score_threshold", [0.3, 1.0])
+def test_a_single_nan_score_is_noticed_in_any_class(
+    column: int, class_ids: tuple[int, ...] | None, score_threshold: float
+) -> None:
+    output = made_up_output()
+    output.class_logits[0, 399, column] = float("nan")
+    with pytest.raises(YolactError, match="NaN class scores"):
+        processor().detect(output, PostprocessConfig(score_threshold, class_ids=class_ids))
+
+
+def test_infinite_boxes_are_left_out() -> None:
+    output = made_up_output()
+    best = int(processor().detect(output, EVERYTHING).counts[0])
+    output.box_offsets[0, :, 2] = 1e4
+    output.box_offsets[0, ::2, 2] = 0
+    found = processor().detect(output, EVERYTHING)
+    assert 0 < int(found.counts[0]) <= best
+    assert found.boxes_xyxy.isfinite().all()
+    logits, offsets = output.class_logits[0], output.box_offsets[0]
+    search = CandidateSearch(logits, offsets, made_up_priors(), 0.05)
+    assert np.isfinite(search.all().boxes_xyxy).all()
+
+
+@pytest.mark.parametrize("nms", ["fast", "cross-class", "standard"])
+def test_huge_boxes_cover_the_image_and_overflow_nowhere(nms: Any) -> None:
+    """As a network with random weights puts them out: their areas exceed float32."""
+    output = made_up_output()
+    output.box_offsets[0, :, :2] = 0
+    output.box_offsets[0, :, 2:] = 430
+    settings = PostprocessConfig(score_threshold=0.0, top_k=20, nms=nms)
+    postprocess = processor()
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        found = postprocess.detect(output, settings)
+        prediction = postprocess.assemble(found, output.prototypes, 48, 64)
+    assert int(found.counts[0]) == 20
+    assert (found.boxes_xyxy[0, :, 2:] > 1e36).all()
+    assert prediction.boxes_xyxy.tolist() == [[0, 0, 64, 48]] * 20
+    whole = replace(found, boxes_xyxy=torch.tensor([-1.0, -1.0, 2.0, 2.0]).expand(1, 20, 4))
+    expected = postprocess.assemble(whole, output.prototypes, 48, 64)
+    np.testing.assert_array_equal(full_masks(prediction), full_masks(expected))
