@@ -33,9 +33,9 @@ from yolact_ros.evaluation.benchmark.contenders import ContenderName
 from yolact_ros.evaluation.benchmark.live_record import ResultRecord, find_untruths, summarise
 from yolact_ros.evaluation.benchmark.live_table import LIVE_COLUMNS, live_cells
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
-from yolact_ros.evaluation.benchmark.plots import pyplot, save_figure
 from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
-from yolact_ros.evaluation.benchmark.tables import markdown_table
+from yolact_ros.evaluation.charts import chart_style, new_figure, save_figure
+from yolact_ros.evaluation.text import markdown_table
 
 WANTED_MS = 33.3
 # The deadline over the best rung's p95 on the quiet machine, so that quality is full there.
@@ -231,13 +231,13 @@ def run_values(
     }
 
 
+@chart_style()
 def plot(
     runs: dict[str, tuple[LiveRun, Hogs]], deadline_ms: float, sizes_px: Sequence[int], path: Path
 ) -> None:
     """Latency, rung and misses over time; the load is shaded."""
-    figure, axes = pyplot().subplots(
-        3, 1, figsize=(9, 6.5), sharex=True, height_ratios=(3, 1.3, 1.3), layout="constrained"
-    )
+    figure = new_figure(9, 6.5)
+    axes = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.3, 1.3))
     latency, rung, misses = axes
     for colour, (name, (run, hogs)) in zip(RUN_COLOURS, runs.items(), strict=False):
         start_ns = run.records[0].received_ns

@@ -34,11 +34,11 @@ from yolact_ros.errors import YolactError
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.network import random_network
 from yolact_ros.evaluation.benchmark.pictures import synthetic_pictures
-from yolact_ros.evaluation.benchmark.plots import COLOURS, pyplot, save_figure
 from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
 from yolact_ros.evaluation.benchmark.scenes import make_scene
 from yolact_ros.evaluation.benchmark.spread import Spread
-from yolact_ros.evaluation.benchmark.tables import markdown_table
+from yolact_ros.evaluation.charts import COLOURS, chart_style, new_figure, save_figure
+from yolact_ros.evaluation.text import markdown_table
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
 from yolact_ros.inference.runtimes.fold import prepare_network
@@ -257,11 +257,13 @@ def table(
     return markdown_table(header, rows)
 
 
+@chart_style()
 def plot(
     parts: dict[str, dict[str, Spread]], wholes_ms: list[float], title: str, path: Path
 ) -> None:
     """A bar for each step, made of its parts."""
-    figure, axes = pyplot().subplots(figsize=(9, 1 + 0.5 * len(parts)), layout="constrained")
+    figure = new_figure(9, 1 + 0.5 * len(parts))
+    axes = figure.subplots()
     names = list(parts)
     left_ms = [0.0] * len(names)
     for colour, part in zip(COLOURS, PARTS, strict=False):

@@ -86,6 +86,20 @@ def test_every_dependency_that_pip_is_told_of_is_locked_for_the_checkout() -> No
     assert names - {"nncf"} <= set(locked_versions())
 
 
+def test_every_file_beside_the_modules_is_installed_by_pip_as_well() -> None:
+    """CMake installs the folder as it is; setuptools what it is told of."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    told = {
+        path
+        for package, patterns in settings["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    there = {path for path in (ROOT / "yolact_ros").rglob("*") if path.is_file()}
+    assert told == {path for path in there if path.suffix not in (".py", ".pyc")}
+    assert told
+
+
 def test_the_shared_memory_profile_holds_two_full_hd_images() -> None:
     space = {"dds": "http://www.eprosima.com"}
     tree = ElementTree.parse(ROOT / "config" / "fastdds.xml")

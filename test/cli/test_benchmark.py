@@ -16,7 +16,7 @@ from yolact_ros.cli import benchmark_live, benchmark_scaling
 from yolact_ros.cli.benchmark_live import LiveSettings, run_live
 from yolact_ros.cli.main import main
 from yolact_ros.errors import YolactError
-from yolact_ros.evaluation.benchmark import plots
+from yolact_ros.evaluation import charts
 from yolact_ros.evaluation.benchmark.contenders import Contender
 from yolact_ros.evaluation.benchmark.memory import MemoryUse
 from yolact_ros.evaluation.benchmark.network import trained_network
@@ -133,9 +133,8 @@ def test_memory_on_a_gpu_has_a_column_where_there_is_some(tiny_model):
 
 
 def test_a_plot_that_cannot_be_written_is_named(tmp_path):
-    figure, _ = plots.pyplot().subplots()
     with pytest.raises(YolactError, match=r"plot\.png: cannot be written"):
-        plots.save_figure(figure, tmp_path / "missing" / "plot.png")
+        charts.save_figure(charts.new_figure(), tmp_path / "missing" / "plot.png")
 
 
 def test_without_ros_the_cure_is_said(tiny_model, tmp_path, capsys, monkeypatch):

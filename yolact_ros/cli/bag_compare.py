@@ -61,6 +61,9 @@ def run(args: argparse.Namespace) -> int:
     from yolact_ros.evaluation.bag.compare_report import render_comparison
     from yolact_ros.evaluation.bag.result_folder import write_text
     from yolact_ros.evaluation.bag.summary import comparison_text
+    from yolact_ros.evaluation.template import require_page_packages
+
+    require_page_packages()
 
     names = [name.strip() for name in args.names.split(",")] if args.names else []
     with ProgressBars() as bars:

@@ -22,7 +22,7 @@ from yolact_ros.evaluation.benchmark.live_table import LIVE_COLUMNS, live_cells
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.pictures import synthetic_pictures
 from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
-from yolact_ros.evaluation.benchmark.tables import markdown_table
+from yolact_ros.evaluation.text import markdown_table
 from yolact_ros.models.zoo import find_model
 
 __all__ = ["camera_source", "model_parameters", "require_ros", "run_ros"]

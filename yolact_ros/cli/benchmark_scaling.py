@@ -8,11 +8,12 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from yolact_ros.cli.benchmark_stages import load_benchmark_network
+from yolact_ros.dependencies import require
 from yolact_ros.evaluation.benchmark.contenders import ContenderName
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.network import random_network
 from yolact_ros.evaluation.benchmark.pictures import read_pictures, synthetic_pictures
-from yolact_ros.evaluation.benchmark.plots import plot_curves, pyplot
+from yolact_ros.evaluation.benchmark.plots import plot_curves
 from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
 from yolact_ros.evaluation.benchmark.scaling import (
     INPUT_SIZES_PX,
@@ -42,7 +43,7 @@ def run_scaling(args: argparse.Namespace, settings: PostprocessConfig) -> int:
     device = choose_device(args.device)
     named = ContenderName.parse(args.runtimes[0] if args.runtimes else "eager", args.precision)
     output = make_output_folder(args.output)
-    pyplot()
+    require("matplotlib", extra="benchmark")
     if args.images:
         image_bgr = read_pictures(args.images, 1, args.image_size)[0]
     else:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from yolact_ros.config import variant
+from yolact_ros.dependencies import require
 from yolact_ros.evaluation.benchmark.contenders import (
     ContenderName,
     default_contenders,
@@ -17,7 +18,7 @@ from yolact_ros.evaluation.benchmark.contenders import (
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.network import random_network, trained_network
 from yolact_ros.evaluation.benchmark.pictures import read_pictures, synthetic_pictures
-from yolact_ros.evaluation.benchmark.plots import plot_stages, pyplot
+from yolact_ros.evaluation.benchmark.plots import plot_stages
 from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
 from yolact_ros.evaluation.benchmark.stages import Encode, measure_stages
 from yolact_ros.evaluation.benchmark.tables import stage_table
@@ -56,7 +57,7 @@ def run_stages(args: argparse.Namespace, settings: PostprocessConfig) -> int:
     names = [ContenderName.parse(text, args.precision) for text in args.runtimes]
     names = names or list(default_contenders(device, args.precision))
     output = make_output_folder(args.output)
-    pyplot()
+    require("matplotlib", extra="benchmark")
     if args.images:
         images = read_pictures(args.images, NUM_IMAGES, args.image_size)
     else:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from yolact_ros.evaluation.coco import CocoMetrics
+from yolact_ros.evaluation.text import aligned_table
 
 __all__ = ["Evaluation", "StageSummary", "class_table", "main_table", "to_json"]
 
@@ -69,7 +70,7 @@ def main_table(evaluations: Sequence[Evaluation], *, pascal: bool = False) -> st
                     *(f"{evaluation.stages[n].p50_ms:.2f}" if first else "" for n in stages),
                 ]
             )
-    return _aligned(rows, text_columns=len(labels) + 1)
+    return aligned_table(rows, text_columns=range(len(labels) + 1))
 
 
 def class_table(evaluation: Evaluation) -> str:
@@ -90,7 +91,7 @@ def class_table(evaluation: Evaluation) -> str:
             entry = classes[row.category_id]
             cells += [_percent(entry.ap), _percent(entry.ap50)]
         rows.append(cells)
-    return _aligned(rows, text_columns=1)
+    return aligned_table(rows, text_columns={0})
 
 
 def to_json(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
@@ -121,15 +122,3 @@ def _measures(metrics: CocoMetrics, pascal: bool) -> tuple[float, ...]:
 
 def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
-
-
-def _aligned(rows: Sequence[Sequence[str]], *, text_columns: int) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            f"{cell:<{width}}" if column < text_columns else f"{cell:>{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)

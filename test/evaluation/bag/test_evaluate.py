@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +30,13 @@ from bag_samples import (
     write_bag,
 )
 
-from yolact_ros.errors import DataError
+from yolact_ros.errors import DataError, DependencyError
 from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.journal import Journal
 from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
+from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.evaluation.results import prediction_to_results
@@ -132,7 +135,28 @@ def test_files_of_an_evaluation_can_be_read_back(bag: Path, tmp_path: Path) -> N
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Worst frames" in report
     assert "data:image/jpeg;base64," in report
-    assert "http" not in report.replace("http-equiv", "")
+    assert "data:image/svg+xml;base64," in report
+    assert not re.search(r"https?:|<script|<link|@import", re.sub(r'"data:[^"]*"', "", report))
+
+
+def test_a_class_may_be_named_like_a_script(bag: Path, tmp_path: Path) -> None:
+    evaluate(options(bag, tmp_path / "out", source=ShapeSource(miss_every=4)))
+    folder = ResultFolder(tmp_path / "out")
+    text = json.dumps(folder.metrics).replace('"person"', '"<script>alert(1)</script>"')
+    report = render_report(json.loads(text), folder.frames)
+    assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;</td>" in report
+    assert "<script" not in report
+    assert report == render_report(json.loads(text), folder.frames)
+
+
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+def test_a_package_that_the_report_lacks_is_named_before_the_work(
+    package: str, bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DependencyError, match=f"pip install {package}"):
+        evaluate(options(bag, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_several_bags_give_each_its_numbers_and_one_for_all(bag: Path, tmp_path: Path) -> None:

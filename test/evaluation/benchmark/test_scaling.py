@@ -15,7 +15,8 @@ from yolact_ros.evaluation.benchmark.scaling import Curve, instance_curve, netwo
 from yolact_ros.evaluation.benchmark.scaling_cameras import camera_curve
 from yolact_ros.evaluation.benchmark.scenes import BOX_SHARE, make_scene
 from yolact_ros.evaluation.benchmark.spread import Spread
-from yolact_ros.evaluation.benchmark.tables import curve_table, markdown_table
+from yolact_ros.evaluation.benchmark.tables import curve_table
+from yolact_ros.evaluation.text import markdown_table
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.settings import PostprocessConfig

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from yolact_ros.evaluation.bag.bootstrap import Interval
 from yolact_ros.evaluation.bag.compare import ComparedRun, Comparison, verdict
-from yolact_ros.evaluation.bag.html import card, cards, code, number, page, section, table
-from yolact_ros.evaluation.bag.statistics import STATISTICS, Statistic
-from yolact_ros.evaluation.bag.svg import Series, bar_chart, line_chart
+from yolact_ros.evaluation.bag.statistics import STATISTICS
+from yolact_ros.evaluation.charts import Series, bar_chart, line_chart
+from yolact_ros.evaluation.template import render
 
 __all__ = ["render_comparison"]
 
-NUM_WORST_CHANGES = 15
+HEADLINE = ("mask_ap", "latency_p95_ms", "miss_rate", "steadiness")
+NUM_CHANGED_FRAMES = 15
 
 
 def render_comparison(comparison: Comparison, command: str, broken: Sequence[str]) -> str:
@@ -25,18 +25,11 @@ def render_comparison(comparison: Comparison, command: str, broken: Sequence[str
         comparison: of the runs.
         command: as the user gave it.
         broken: limits that a run does not keep.
+
+    Raises:
+        DependencyError: jinja2 or matplotlib is not installed.
     """
-    names = [run.name for run in comparison.runs]
-    body = [
-        _headline(comparison),
-        section("Limits broken", *(f"<p>{escape(text)}</p>" for text in broken)),
-        *(_differences(comparison, run) for run in comparison.runs[1:]),
-        _accuracy(comparison),
-        _timing(comparison),
-        *(_frames(comparison, run) for run in comparison.runs[1:]),
-        *(_settings(comparison.runs[0], run) for run in comparison.runs[1:]),
-        section("How this was made", code(command)),
-    ]
+    first, *others = comparison.runs
     subtitle = (
         f"{comparison.num_frames} frames"
         + (", the same for all" if comparison.paired else " of the first; the runs saw others")
@@ -45,190 +38,138 @@ def render_comparison(comparison: Comparison, command: str, broken: Sequence[str
     )
     if comparison.left_out:
         subtitle += f"; {comparison.left_out} frames that not all have are left out"
-    return page(f"{names[0]} against {', '.join(names[1:])}", subtitle, body)
-
-
-def _headline(comparison: Comparison) -> str:
-    entries = []
-    for run in comparison.runs[1:]:
-        for name in ("mask_ap", "latency_p95_ms", "miss_rate", "steadiness"):
-            if name not in run.differences:
-                continue
-            statistic = next(s for s in STATISTICS if s.name == name)
-            difference = run.differences[name]
-            worse = verdict(statistic, difference) == "worse"
-            label = (
-                statistic.label if len(comparison.runs) == 2 else f"{run.name}: {statistic.label}"
-            )
-            entries.append(card(label, _signed(statistic, difference.value), bad=worse))
-    return cards(entries)
-
-
-def _differences(comparison: Comparison, run: ComparedRun) -> str:
-    first = comparison.runs[0]
-    rows, classes = [], []
-    for statistic in STATISTICS:
-        if statistic.name not in first.values and statistic.name not in run.values:
-            continue
-        difference = run.differences.get(statistic.name)
-        word = verdict(statistic, difference) if difference else ""
-        rows.append(
-            [
-                statistic.label,
-                _shown(statistic, first.values.get(statistic.name)),
-                _shown(statistic, run.values.get(statistic.name)),
-                _shown(statistic, difference, signed=True),
-                word or ("may be chance" if difference else ""),
-            ]
-        )
-        classes.append({"better": "good", "worse": "bad"}.get(word, ""))
-    header = ["", first.name, run.name, "difference", ""]
-    return section(
-        f"{run.name} against {first.name}",
-        table(header, rows, text_columns=(4,), row_classes=classes),
-        '<p class="note">In brackets the interval that holds 95 % of the resamples. A difference '
-        "whose interval has zero inside may be chance.</p>",
+    return render(
+        "bag_comparison.html",
+        title=f"{first.name} against {', '.join(run.name for run in others)}",
+        subtitle=subtitle,
+        first=first,
+        headline=_headline(others),
+        broken=broken,
+        differences=[(run, _differences(first, run)) for run in others],
+        accuracy=_accuracy(comparison.runs),
+        classes=_classes(comparison.runs),
+        class_columns=[f"AP, {run.name}" for run in comparison.runs],
+        timing=_timing(comparison.runs),
+        changed_frames=[(run, _changed_frames(first, run)) for run in others]
+        if comparison.paired
+        else [],
+        command=command,
     )
 
 
-def _accuracy(comparison: Comparison) -> str:
+def _headline(others: Sequence[ComparedRun]) -> list[tuple[str, str, bool]]:
+    """Name, difference, and whether it is worse, of what people ask for first."""
+    cards = []
+    for run in others:
+        for statistic in STATISTICS:
+            if statistic.name in HEADLINE and statistic.name in run.differences:
+                difference = run.differences[statistic.name]
+                name = statistic.label if len(others) == 1 else f"{run.name}: {statistic.label}"
+                shown = statistic.shown(difference.value, signed=True)
+                cards.append((name, shown, verdict(statistic, difference) == "worse"))
+    return cards
+
+
+def _differences(first: ComparedRun, run: ComparedRun) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for statistic in STATISTICS:
+        if statistic.name in first.values or statistic.name in run.values:
+            before, after = (side.values.get(statistic.name) for side in (first, run))
+            difference = run.differences.get(statistic.name)
+            word = verdict(statistic, difference) or "may be chance" if difference else ""
+            rows.append(
+                (
+                    statistic.label,
+                    statistic.shown_interval(before),
+                    statistic.shown_interval(after),
+                    statistic.shown_interval(difference, signed=True),
+                    word,
+                )
+            )
+    return rows
+
+
+def _best(run: ComparedRun) -> Mapping[str, Any]:
+    """Accuracy of the masks, or of the boxes where the truth has no masks."""
+    accuracy = run.folder.metrics.get("accuracy", {})
+    return dict(accuracy.get("segm", accuracy.get("bbox", {})))
+
+
+def _accuracy(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
     curves = []
-    for run in comparison.runs:
-        accuracy = run.folder.metrics.get("accuracy", {})
-        best = accuracy.get("segm", accuracy.get("bbox"))
-        if best and best["precision_recall"]:
-            precision = np.asarray(best["precision_recall"]["0.5"])
+    for run in runs:
+        if precision_recall := _best(run).get("precision_recall"):
+            precision = np.asarray(precision_recall["0.5"])
             curves.append(Series(run.name, np.linspace(0, 1, precision.size), precision))
-    panels = []
+    charts = []
     if curves:
         chart = line_chart(
-            curves, x_label="recall", y_label="precision", x_range=(0, 1), y_range=(0, 1)
+            curves, x_label="recall", y_label="precision", x_range=(0, 1), y_range=(0, 1.02)
         )
-        panels.append(("Precision and recall at IoU 0.5", chart))
+        charts.append(("Precision and recall at IoU 0.5", chart))
     for name, title in (("mask_ap", "Mask AP, %"), ("box_ap", "Box AP, %")):
-        with_value = [run for run in comparison.runs if name in run.values]
-        if len(with_value) == len(comparison.runs):
-            values = [run.values[name] for run in with_value]
+        if all(name in run.values for run in runs):
+            values = [run.values[name] for run in runs]
             chart = bar_chart(
-                [run.name for run in with_value],
+                [run.name for run in runs],
                 [100 * value.value for value in values],
                 x_label="with the interval of 95 %",
                 intervals=[(100 * value.low, 100 * value.high) for value in values],
             )
-            panels.append((title, chart))
-    return section("Accuracy", _grid(panels), _classes(comparison))
+            charts.append((title, chart))
+    return charts
 
 
-def _classes(comparison: Comparison) -> str:
-    columns = []
-    for run in comparison.runs:
-        accuracy = run.folder.metrics.get("accuracy", {})
-        best = accuracy.get("segm", accuracy.get("bbox", {}))
-        columns.append({row["name"]: row for row in best.get("per_class", [])})
-    names = [
-        name
-        for name, row in columns[0].items()
-        if any(c.get(name, row)["ap"] is not None for c in columns)
-    ]
-    rows = [
-        [
-            name,
-            columns[0][name]["num_objects"],
-            *(number(_percent(column.get(name, {}).get("ap")), 1) for column in columns),
-        ]
-        for name in names
-    ]
-    if len(rows) < 2:
-        return ""
-    header = ["class", "objects", *(f"AP, {run.name}" for run in comparison.runs)]
-    return "<h3>Per class</h3>" + table(header, rows)
+def _classes(runs: Sequence[ComparedRun]) -> list[tuple[str, int, list[float | None]]]:
+    """Name, objects and the AP of each run, where there is more than one class."""
+    columns = [{row["name"]: row for row in _best(run).get("per_class", [])} for run in runs]
+    rows = []
+    for name, row in columns[0].items():
+        aps = [column.get(name, {}).get("ap") for column in columns]
+        if any(ap is not None for ap in aps):
+            rows.append((name, row["num_objects"], aps))
+    return rows if len(rows) > 1 else []
 
 
-def _timing(comparison: Comparison) -> str:
-    panels = []
+def _timing(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
+    charts = []
     lines = []
-    for run in comparison.runs:
-        values = np.sort(run.folder.frames.present("total_ms"))
-        if values.size:
-            lines.append(Series(run.name, values, np.linspace(0, 100, values.size)))
+    for run in runs:
+        times_ms = np.sort(run.folder.frames.present("total_ms"))
+        if times_ms.size:
+            lines.append(Series(run.name, times_ms, np.linspace(0, 100, times_ms.size)))
     if lines:
-        longest = max(float(np.percentile(line.x, 99.5)) for line in lines)
+        longest_ms = max(float(np.percentile(line.x, 99.5)) for line in lines)
         chart = line_chart(
             lines,
             x_label="latency, ms",
             y_label="frames that take at most so long, %",
-            x_range=(0.0, longest * 1.05),
-            y_range=(0.0, 100.0),
+            x_range=(0.0, longest_ms * 1.05),
+            y_range=(0.0, 102.0),
         )
-        panels.append(("Latency", chart))
-    over_time = [
-        Series(run.name, run.folder.frames["time_s"], run.folder.frames["quality"])
-        for run in comparison.runs
-        if run.folder.frames.present("quality").size
-    ]
+        charts.append(("Latency", chart))
+    over_time = []
+    for run in runs:
+        quality = run.folder.frames["quality"]
+        present = ~np.isnan(quality)
+        if present.any():
+            times_s = run.folder.frames["time_s"][present]
+            over_time.append(Series(run.name, times_s, quality[present]))
     if over_time:
-        chart = line_chart(over_time, x_label="time, s", y_label="quality", y_range=(0.0, 1.0))
-        panels.append(("Quality of each frame", chart))
-    return section("Time", _grid(panels))
+        chart = line_chart(over_time, x_label="time, s", y_label="quality", y_range=(0.0, 1.02))
+        charts.append(("Quality of each frame", chart))
+    return charts
 
 
-def _frames(comparison: Comparison, run: ComparedRun) -> str:
-    """Frames whose quality changed most, to look at in the runs' own reports."""
-    if not comparison.paired:
-        return ""
-    first = comparison.runs[0].folder.frames
-    other = run.folder.frames
-    places = {stamp: row for row, stamp in enumerate(other["stamp_ns"].tolist())}
+def _changed_frames(first: ComparedRun, run: ComparedRun) -> list[tuple[int, float, float]]:
+    """Index and both qualities of the frames that changed most, for the runs' own reports."""
+    ours, theirs = first.folder.frames, run.folder.frames
+    places = {stamp: row for row, stamp in enumerate(theirs["stamp_ns"].tolist())}
     changes = []
-    for row, stamp in enumerate(first["stamp_ns"].tolist()):
+    for row, stamp in enumerate(ours["stamp_ns"].tolist()):
         if stamp in places:
-            before, after = first["quality"][row], other["quality"][places[stamp]]
-            if not np.isnan(before) and not np.isnan(after) and before != after:
-                changes.append((float(after - before), int(first["index"][row]), before, after))
-    changes.sort(key=lambda change: -abs(change[0]))
-    rows = [
-        [f"frame {index}", number(before, 2), number(after, 2), f"{change:+.2f}"]
-        for change, index, before, after in changes[:NUM_WORST_CHANGES]
-    ]
-    if not rows:
-        return ""
-    header = ["quality of", comparison.runs[0].name, run.name, "change"]
-    classes = ["good" if change[0] > 0 else "bad" for change in changes[:NUM_WORST_CHANGES]]
-    title = f"Frames that changed most, {run.name}"
-    return section(title, table(header, rows, row_classes=classes))
-
-
-def _settings(first: ComparedRun, run: ComparedRun) -> str:
-    rows = [[key, text] for key, text in run.settings]
-    if not rows:
-        return ""
-    return section(
-        f"What differs between {first.name} and {run.name}",
-        table(["", f"{first.name} → {run.name}"], rows, text_columns=(1,)),
-    )
-
-
-def _grid(panels: Sequence[tuple[str, str]]) -> str:
-    inner = "".join(
-        f'<div class="panel"><h3>{escape(title)}</h3>{chart}</div>' for title, chart in panels
-    )
-    return f'<div class="grid">{inner}</div>' if inner else ""
-
-
-def _shown(statistic: Statistic, value: Interval | None, *, signed: bool = False) -> str:
-    if value is None:
-        return number(None)
-    sign = "+" if signed else ""
-    low, middle, high = (
-        f"{end * statistic.scale:{sign}.{statistic.digits}f}"
-        for end in (value.low, value.value, value.high)
-    )
-    return middle if np.isnan(value.low) else f"{middle} [{low}, {high}]"
-
-
-def _signed(statistic: Statistic, value: float) -> str:
-    return f"{value * statistic.scale:+.{statistic.digits}f}"
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None else 100 * value
+            before, after = ours["quality"][row], theirs["quality"][places[stamp]]
+            if abs(after - before) > 0:  # NaN where one of them has none
+                changes.append((int(ours["index"][row]), float(before), float(after)))
+    changes.sort(key=lambda change: -abs(change[2] - change[1]))
+    return changes[:NUM_CHANGED_FRAMES]

@@ -12,7 +12,6 @@ from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.environment import describe_environment
 from yolact_ros.evaluation.bag.export import truth_instances
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameRecord
-from yolact_ros.evaluation.bag.gallery import WorstFrame, worst_frames, worst_pictures
 from yolact_ros.evaluation.bag.held import (
     HeldResult,
     frame_period_ms,
@@ -27,12 +26,14 @@ from yolact_ros.evaluation.bag.plan import BagPlan, plan_bags
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.process import PROBLEMS_FILE, process_bags, read_problems
 from yolact_ros.evaluation.bag.recorded import RecordedPredictions
-from yolact_ros.evaluation.bag.report import ReportInput, render_report
+from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
 from yolact_ros.evaluation.bag.score import BagScore, score_frames
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.truth_source import open_truth
+from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
+from yolact_ros.evaluation.template import require_page_packages
 
 __all__ = ["EvaluatedBag", "Watcher", "evaluate_bags"]
 
@@ -68,8 +69,10 @@ def evaluate_bags(options: EvaluationOptions, watcher: Watcher) -> Mapping[str, 
         the content of ``metrics.json``; of several bags that of all together.
 
     Raises:
-        YolactError: a bag, the truth, the model or the output folder cannot be used.
+        YolactError: a bag, the truth, the model or the output folder cannot be used, or the report
+            cannot be written because a package is missing.
     """
+    require_page_packages()
     described = _describe(options)
     plans = plan_bags(options, described)
     _prepare_folders(options, plans)
@@ -197,7 +200,7 @@ def _evaluate_bag(
         "worst_frames": [{"index": frame.index, "caption": frame.caption} for frame in worst],
         **_origin(options, described),
     }
-    report = render_report(ReportInput(metrics, score.frames, worst, pictures))
+    report = render_report(metrics, score.frames, worst, pictures)
     ResultFolder.write(task.folder, metrics, score.frames, score.matches, report)
     return EvaluatedBag(plan, metrics, score)
 
@@ -351,6 +354,6 @@ def _evaluate_together(
         "worst_frames": [],
         "bags": [str(bag.plan.task.folder.name) for bag in evaluated],
     }
-    report = render_report(ReportInput(metrics, joined.frames, bags=parts))
+    report = render_report(metrics, joined.frames, bags=parts)
     ResultFolder.write(options.output, metrics, joined.frames, joined.matches, report)
     return metrics

@@ -10,12 +10,12 @@ import numpy as np
 
 from yolact_ros.errors import FrameFault
 from yolact_ros.evaluation.bag.frame import PROCESSED, FoundInstance, FrameRecord
-from yolact_ros.evaluation.bag.gallery import to_prediction
 from yolact_ros.evaluation.bag.images import decode_image, image_frames
 from yolact_ros.evaluation.bag.instances import InstanceMessage
 from yolact_ros.evaluation.bag.journal import Journal
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth
+from yolact_ros.evaluation.bag.worst_frames import to_prediction
 from yolact_ros.evaluation.bag.writer import BagWriter
 from yolact_ros.visualization import draw_overlay
 

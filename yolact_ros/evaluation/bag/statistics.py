@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.evaluation.bag.bootstrap import WeightedAp, Weights
+from yolact_ros.evaluation.bag.bootstrap import Interval, WeightedAp, Weights
 from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.matches import MatchTable
 from yolact_ros.evaluation.coco import IouType
+from yolact_ros.evaluation.text import number
 
 __all__ = ["STATISTICS", "RunStatistics", "Statistic"]
 
@@ -35,6 +36,19 @@ class Statistic:
     higher_is_better: bool | None
     scale: float = 1.0
     digits: int = 2
+
+    def shown(self, value: float, *, signed: bool = False) -> str:
+        """A value of the statistic as text."""
+        return f"{value * self.scale:{'+' if signed else ''}.{self.digits}f}"
+
+    def shown_interval(self, value: Interval | None, *, signed: bool = False) -> str:
+        """``value [low, high]``; the value alone where it has no interval, a dash for None."""
+        if value is None:
+            return number(None)
+        low, middle, high = (
+            self.shown(end, signed=signed) for end in (value.low, value.value, value.high)
+        )
+        return middle if np.isnan(value.low) else f"{middle} [{low}, {high}]"
 
 
 STATISTICS = (

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from yolact_ros.evaluation.bag.bootstrap import Interval
 from yolact_ros.evaluation.bag.compare import Comparison, verdict
-from yolact_ros.evaluation.bag.html import number, percent
-from yolact_ros.evaluation.bag.statistics import STATISTICS, Statistic
+from yolact_ros.evaluation.bag.statistics import STATISTICS
+from yolact_ros.evaluation.text import aligned_table, number, percent
 
 __all__ = ["comparison_text", "summary_text"]
 
@@ -22,14 +19,14 @@ def summary_text(metrics: Mapping[str, Any]) -> str:
         name = "masks" if iou_type == "segm" else "boxes"
         point = values["operating_point"]
         lines.append(
-            f"{name}: AP {_ap(values['ap'])}  AP50 {_ap(values['ap50'])}  AP75 "
-            f"{_ap(values['ap75'])}; at score {point['score_threshold']:g}: precision "
-            f"{percent(point['precision'])}, recall {percent(point['recall'])}, mean IoU "
-            f"{number(point['mean_iou'])}"
+            f"{name}: AP {number(values['ap'], 1, 100)}  AP50 {number(values['ap50'], 1, 100)}  "
+            f"AP75 {number(values['ap75'], 1, 100)}; at score {point['score_threshold']:g}: "
+            f"precision {percent(point['precision'])}, recall {percent(point['recall'])}, "
+            f"mean IoU {number(point['mean_iou'])}"
         )
     for iou_type, values in metrics.get("accuracy_of_processed_frames", {}).items():
         name = "masks" if iou_type == "segm" else "boxes"
-        lines.append(f"{name} on the processed frames alone: AP {_ap(values['ap'])}")
+        lines.append(f"{name} on the processed frames alone: AP {number(values['ap'], 1, 100)}")
     stability = metrics.get("stability")
     if stability:
         lines.append(
@@ -72,42 +69,16 @@ def comparison_text(comparison: Comparison) -> str:
             rows.append(
                 (
                     statistic.label,
-                    _shown(statistic, first.values[statistic.name].value),
-                    _shown(statistic, run.values[statistic.name].value),
-                    _interval(statistic, difference),
+                    statistic.shown(first.values[statistic.name].value),
+                    statistic.shown(run.values[statistic.name].value),
+                    statistic.shown_interval(difference, signed=True),
                     verdict(statistic, difference) or "may be chance",
                 )
             )
-        parts.append(_columns(rows))
+        parts.append(aligned_table(rows, text_columns={0, 4}))
     pairing = "the same frames" if comparison.paired else "different frames"
     parts.append(
         f"{comparison.num_frames} frames, {pairing}; 95 % intervals by {comparison.resamples} "
         f"resamples of blocks of {comparison.block_frames} frames"
     )
     return "\n\n".join(parts)
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
-        lines.append("  ".join([*cells, row[-1]]).rstrip())
-    return "\n".join(lines)
-
-
-def _interval(statistic: Statistic, value: Interval) -> str:
-    low, middle, high = (
-        f"{end * statistic.scale:+.{statistic.digits}f}"
-        for end in (value.low, value.value, value.high)
-    )
-    return middle if np.isnan(value.low) else f"{middle} [{low}, {high}]"
-
-
-def _shown(statistic: Statistic, value: float) -> str:
-    return f"{value * statistic.scale:.{statistic.digits}f}"
-
-
-def _ap(value: float | None) -> str:
-    return number(None if value is None else 100 * value, 1)

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from yolact_ros.dependencies import require
-from yolact_ros.errors import ConfigError
 from yolact_ros.evaluation.benchmark.scaling import Curve
 from yolact_ros.evaluation.benchmark.stages import ContenderTimes
+from yolact_ros.evaluation.charts import COLOURS, chart_style, new_figure, save_figure
 
-__all__ = ["plot_curves", "plot_stages", "pyplot", "save_figure"]
+__all__ = ["plot_curves", "plot_stages"]
 
-# Okabe and Ito's colours: told apart by colour-blind people too.
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
-DPI = 100
 AXIS_LABELS = {
     "instances": "instances",
     "input size": "network input, px",
@@ -25,34 +19,11 @@ AXIS_LABELS = {
 }
 
 
-def pyplot() -> ModuleType:
-    """matplotlib.pyplot, drawing to files only.
-
-    Raises:
-        DependencyError: matplotlib is not installed.
-    """
-    require("matplotlib", extra="benchmark").use("Agg")
-    return require("matplotlib.pyplot", extra="benchmark")
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Write the picture and free it.
-
-    Raises:
-        ConfigError: the file cannot be written.
-    """
-    try:
-        figure.savefig(path, dpi=DPI)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        pyplot().close(figure)
-
-
+@chart_style()
 def plot_stages(results: Sequence[ContenderTimes], title: str, path: Path) -> None:
     """A bar for each contender, made of the medians of its stages."""
-    plt = pyplot()
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.5 * len(results)), layout="constrained")
+    figure = new_figure(8, 1.2 + 0.5 * len(results))
+    axes = figure.subplots()
     labels = [result.label for result in results]
     left_ms = [0.0] * len(results)
     for colour, stage in zip(COLOURS, results[0].stages, strict=False):
@@ -70,13 +41,12 @@ def plot_stages(results: Sequence[ContenderTimes], title: str, path: Path) -> No
     save_figure(figure, path)
 
 
+@chart_style()
 def plot_curves(curves: Sequence[Curve], title: str, path: Path) -> None:
     """A panel for each curve: medians, with p5 to p95 shaded."""
-    plt = pyplot()
     rows = -(-len(curves) // 2)
-    figure, panels = plt.subplots(
-        rows, 2, figsize=(9, 3.2 * rows), layout="constrained", squeeze=False
-    )
+    figure = new_figure(9, 3.2 * rows)
+    panels = figure.subplots(rows, 2, squeeze=False)
     for curve, axes in zip(curves, panels.flat, strict=False):
         for colour, (name, spreads) in zip(COLOURS, curve.series.items(), strict=False):
             medians_ms = [spread.median_ms for spread in spreads]
@@ -99,9 +69,9 @@ def plot_curves(curves: Sequence[Curve], title: str, path: Path) -> None:
         if "results_hz" in curve.notes:
             rate = axes.twinx()
             rate.plot(
-                curve.values, curve.notes["results_hz"], "s--", color=COLOURS[4], markersize=3
+                curve.values, curve.notes["results_hz"], "s--", color=COLOURS[1], markersize=3
             )
-            rate.set_ylabel("results a second", color=COLOURS[4])
+            rate.set_ylabel("results a second", color=COLOURS[1])
             rate.set_ylim(bottom=0)
         axes.legend(fontsize=8, loc="upper left")
     for axes in panels.flat[len(curves) :]:

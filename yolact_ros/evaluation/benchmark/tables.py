@@ -6,25 +6,9 @@ from collections.abc import Sequence
 
 from yolact_ros.evaluation.benchmark.scaling import Curve
 from yolact_ros.evaluation.benchmark.stages import ContenderTimes
+from yolact_ros.evaluation.text import markdown_table
 
-__all__ = ["curve_table", "markdown_table", "stage_table"]
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width; the first is text, the others are numbers."""
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        texts = [
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return f"| {' | '.join(texts)} |"
-
-    rule = "|".join(
-        "-" * (width + 1) + (":" if index else "-") for index, width in enumerate(widths)
-    )
-    return "\n".join((line(header), f"|{rule}|", *map(line, rows)))
+__all__ = ["curve_table", "stage_table"]
 
 
 def stage_table(results: Sequence[ContenderTimes]) -> str:
