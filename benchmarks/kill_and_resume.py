@@ -9,14 +9,21 @@ Exit code 0 when every weight and every averaged weight is equal bit for bit.
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
-from training_runs import train_command, weights_of, write_run
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "test")]
+
+from coco_shapes import write_coco  # noqa: E402
 
 
 def main() -> int:
@@ -61,6 +68,44 @@ def finish(config: Path, *flags: str) -> None:
     output, _ = process.communicate()
     if process.returncode:
         sys.exit(f"the run failed:\n{output}")
+
+
+def write_run(folder: Path, name: str) -> Path:
+    """YAML of a short run of the light network on synthetic images below ``folder``."""
+    data = folder / "shapes"
+    if not data.exists():
+        write_coco(data, num_images=12, width=192, height=144)
+    values = {
+        "output": name,
+        "network": {"variant": "yolact_light", "input_size_px": 128},
+        "data": [{"images": "shapes/images", "annotations": "shapes/labels.json"}],
+        "start_from": "imagenet",
+        "batch_size": 8,
+        "steps": 12,
+        "checkpoint_every": 1,
+        "log_every": 1,
+        "workers": 0,
+        "device": "cpu",
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps(values), encoding="utf-8")  # JSON is YAML
+    return path
+
+
+def train_command(config: Path, *flags: str) -> subprocess.Popen[str]:
+    """Start ``yolact train`` on a file."""
+    command = [sys.executable, "-m", "yolact_ros.cli", "train", str(config), *flags]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    """Weights and averaged weights in a run's last checkpoint, as float64."""
+    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    averaged = {k: v for k, v in state["average"].items() if isinstance(v, torch.Tensor)}
+    return {k: v.double() for k, v in {**state["network"], **averaged}.items()}
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ if [ -n "$int8" ]; then runtimes="$runtimes openvino:int8"; fi
   measure waterfall python benchmarks/waterfall.py --variant yolact_resnet50 --compiled $int8 \
     --output "$out/waterfall" --plot "$images/waterfall.png"
 }
-measure frame_cost python benchmarks/frame_cost.py
 measure postprocess python benchmarks/postprocess.py
 measure scaling yolact benchmark --scaling --runtimes openvino --output "$out/scaling"
 cp "$out/scaling/scaling.png" "$images/scaling.png"
