@@ -23,8 +23,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from yolact_ros.inference.cost import BATCH_PAYS_BELOW
 from yolact_ros.inference.predictor import Predictor
+from yolact_ros.inference.quality.cost import BATCH_PAYS_BELOW
 
 FRAMES = (2, 3, 4)
 IMAGE_BGR = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)

@@ -75,7 +75,7 @@ class TrivialSource:
     def open(self) -> TrivialSegmenter:
         return TrivialSegmenter()
 
-    def open_budgeted(self, replay: object) -> Any:
+    def open_runner(self, replay: object) -> Any:
         raise AssertionError("this benchmark replays every frame, without a budget")
 
     def describe(self) -> dict[str, Any]:

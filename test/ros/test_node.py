@@ -135,7 +135,7 @@ def test_under_a_tight_budget_quality_is_given_up_and_said_so(camera: HandCamera
         message = camera.segment(image_message(53))
         return message if message.report.degradation & cheap == cheap else None
 
-    message = client.spin_until(cheapest, "the cheapest rung")
+    message = client.spin_until(cheapest, "the cheapest level")
     assert message.report.input_size == 64
     assert not message.report.deadline_met
     assert all(instance.mask == InstanceMask() for instance in message.instances)

@@ -127,6 +127,16 @@ class Predictor:
         """Names of the classes; the index is the class id of a prediction."""
         return self._config.class_names
 
+    @property
+    def input_size_px(self) -> int:
+        """Side of the square network input."""
+        return self._config.input_size_px
+
+    @property
+    def runtime(self) -> str:
+        """What runs the network, in which precision and why, for people."""
+        return "eager fp32" if self._runtime is None else str(self._runtime)
+
     def predict(self, image_bgr: NDArray[np.uint8]) -> Prediction:
         """Find the instances in an image.
 

@@ -1,4 +1,4 @@
-"""Budgets and ladders that change while frames come."""
+"""Budgets and levels that change while frames come."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import pytest
 from budgets import make_budget, run_steadily
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.ladder import Degradation, QualityLadder
+from yolact_ros.inference.quality.levels import Degradation, quality_levels
 
 
 def test_a_smaller_budget_takes_effect_with_the_next_frame() -> None:
     budget = make_budget()
     run_steadily(budget, 0.0, 10, slowdown=1.0)
     budget.set_budget(16.0)
-    assert budget.begin(1000.0, 1000.0).rung.input_size_px == 400
+    assert budget.begin(1000.0, 1000.0).level.input_size_px == 400
 
 
 def test_a_frame_is_held_to_the_budget_it_began_with() -> None:
     budget = make_budget(budget_ms=100.0)
     budget.begin(0.0, 0.0)
     budget.set_budget(5.0)
-    budget.set_ladder(QualityLadder.from_settings([700, 550], 15))
+    budget.set_levels(quality_levels([700, 550], 15))
     budget.after_inference(24.0, 1)
     outcome = budget.finish(26.0)
     assert outcome.deadline_met
@@ -43,17 +43,17 @@ def test_a_bad_budget_is_refused_and_the_old_one_stays(bad: float) -> None:
     assert budget.budget_ms == 33.3
 
 
-def test_a_new_ladder_keeps_the_size_in_use() -> None:
+def test_new_levels_keeps_the_size_in_use() -> None:
     budget = make_budget(budget_ms=16.0)
     run_steadily(budget, 0.0, 10, slowdown=1.0)
-    budget.set_ladder(QualityLadder.from_settings([700, 400], 15))
-    assert budget.rung.input_size_px == 400
-    assert budget.begin(1000.0, 1000.0).rung.input_size_px == 400
+    budget.set_levels(quality_levels([700, 400], 15))
+    assert budget.level.input_size_px == 400
+    assert budget.begin(1000.0, 1000.0).level.input_size_px == 400
 
 
-def test_a_new_ladder_without_the_size_in_use_starts_at_its_best_rung_that_fits() -> None:
+def test_new_levels_without_the_size_in_use_starts_at_its_best_level_that_fits() -> None:
     budget = make_budget(budget_ms=16.0)
     run_steadily(budget, 0.0, 10, slowdown=1.0)
     budget.costs.seed_network(320, 9.0)
-    budget.set_ladder(QualityLadder.from_settings([700, 320], 15))
-    assert budget.begin(1000.0, 1000.0).rung.input_size_px == 320
+    budget.set_levels(quality_levels([700, 320], 15))
+    assert budget.begin(1000.0, 1000.0).level.input_size_px == 320

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from budgets import LADDER, NETWORK_MS, make_budget, run_frame, run_steadily
+from budgets import LEVELS, NETWORK_MS, make_budget, run_frame, run_steadily
 
-from yolact_ros.inference.budget import FrameBudget
-from yolact_ros.inference.frame_plan import FrameOutcome, OverrunPolicy
-from yolact_ros.inference.frame_statistics import DropCause
-from yolact_ros.inference.ladder import Degradation, QualityLadder
+from yolact_ros.inference.quality.budget import FrameBudget
+from yolact_ros.inference.quality.levels import Degradation, quality_levels
+from yolact_ros.inference.quality.plan import FrameOutcome, OverrunPolicy
 
 
 def test_a_frame_in_time_gives_nothing_up() -> None:
@@ -30,23 +29,21 @@ def test_the_deadline_counts_from_reception_not_from_the_start_of_work() -> None
     assert outcome.lateness_ms == pytest.approx(34.0 - 33.3)
 
 
-def test_the_policy_drop_drops_a_late_frame_and_counts_it() -> None:
+def test_the_policy_drop_drops_a_late_frame() -> None:
     budget = make_budget(policy=OverrunPolicy.DROP)
     _, outcome = run_frame(budget, 100.0, network_ms=33.0, masks_ms=2.0)
     assert not outcome.publish
-    assert budget.statistics().drops[DropCause.LATE] == 1
 
 
 def test_the_policy_drop_saves_the_masks_of_a_frame_that_is_late_already() -> None:
     budget = make_budget(policy=OverrunPolicy.DROP)
     budget.begin(100.0, 100.0)
     assert not budget.after_inference(134.0, 5).run
-    assert budget.statistics().drops[DropCause.LATE] == 1
     assert budget.begin(140.0, 140.0).run
 
 
 @pytest.mark.parametrize("network_ms", [1.0, 900.0])
-def test_without_a_budget_every_frame_is_at_the_best_rung_and_in_time(network_ms: float) -> None:
+def test_without_a_budget_every_frame_is_at_the_best_level_and_in_time(network_ms: float) -> None:
     budget = make_budget(budget_ms=0.0)
     for index in range(5):
         size_px, outcome = run_frame(budget, index * 1000.0, network_ms=network_ms, found=50)
@@ -56,7 +53,7 @@ def test_without_a_budget_every_frame_is_at_the_best_rung_and_in_time(network_ms
         assert outcome.degradation is Degradation.NONE
 
 
-def test_the_frame_after_a_step_up_uses_a_rung_that_fits() -> None:
+def test_the_frame_after_a_step_up_uses_a_level_that_fits() -> None:
     budget = make_budget()
     run_steadily(budget, 0.0, 30, slowdown=1.0)
     _, outcome = run_frame(budget, 1000.0, network_ms=48.0)
@@ -67,11 +64,11 @@ def test_the_frame_after_a_step_up_uses_a_rung_that_fits() -> None:
     assert outcome.degradation == Degradation.INPUT
 
 
-def test_a_frame_that_is_late_already_is_no_reason_for_a_better_rung() -> None:
+def test_a_frame_that_is_late_already_is_no_reason_for_a_better_level() -> None:
     budget = make_budget(budget_ms=16.0)
     assert run_steadily(budget, 0.0, 2, slowdown=1.0)[-1] == 400
     budget.set_budget(33.3)
-    assert budget.begin(1000.0, 1000.0 - 40.0).rung == LADDER.rungs[-1]
+    assert budget.begin(1000.0, 1000.0 - 40.0).level == LEVELS[-1]
 
 
 def test_a_spike_is_forgotten_within_half_a_second() -> None:
@@ -83,14 +80,14 @@ def test_a_spike_is_forgotten_within_half_a_second() -> None:
     assert sizes_px[-1] == 550
 
 
-def test_unvisited_rungs_cost_as_much_more_as_the_visited_one() -> None:
+def test_unvisited_levels_cost_as_much_more_as_the_visited_one() -> None:
     budget = make_budget()
     run_steadily(budget, 0.0, 10, slowdown=1.3)
     assert budget.costs.network_ms(300) == pytest.approx(8.0 * 1.3)
 
 
 def test_a_size_never_seeded_is_scaled_by_its_area() -> None:
-    budget = FrameBudget(LADDER, 33.3)
+    budget = FrameBudget(LEVELS, 33.3)
     budget.costs.seed_network(400, 16.0)
     assert budget.costs.network_ms(300) == pytest.approx(9.0)
 
@@ -101,20 +98,19 @@ def test_a_load_while_the_best_size_was_measured_does_not_keep_it_out_of_use() -
     assert 550 in run_steadily(budget, 0.0, 200, 1.0)
 
 
-def test_work_begins_at_the_best_rung_when_no_cost_is_known() -> None:
-    assert FrameBudget(LADDER, 33.3).begin(0.0, 0.0).rung == LADDER.rungs[0]
+def test_work_begins_at_the_best_level_when_no_cost_is_known() -> None:
+    assert FrameBudget(LEVELS, 33.3).begin(0.0, 0.0).level == LEVELS[0]
 
 
 def test_a_barred_size_and_larger_ones_are_left_alone_for_the_time() -> None:
     budget = make_budget(budget_ms=100.0)
     budget.begin(0.0, 0.0)
     budget.abandon(1.0, bar_input_for_ms=5000.0)
-    assert budget.begin(33.0, 33.0).rung.input_size_px == 400
+    assert budget.begin(33.0, 33.0).level.input_size_px == 400
     budget.abandon(34.0, bar_input_for_ms=5000.0)
-    assert budget.begin(66.0, 66.0).rung.input_size_px == 300
+    assert budget.begin(66.0, 66.0).level.input_size_px == 300
     budget.abandon(67.0)
-    assert budget.statistics().drops[DropCause.FAILED] == 3
-    assert budget.begin(6000.0, 6000.0).rung.input_size_px == 550
+    assert budget.begin(6000.0, 6000.0).level.input_size_px == 550
 
 
 def test_a_size_larger_than_one_that_failed_is_barred_unseen() -> None:
@@ -130,22 +126,23 @@ def test_a_size_is_barred_without_a_budget_too() -> None:
     budget = make_budget(budget_ms=0.0)
     budget.begin(0.0, 0.0)
     budget.abandon(1.0, bar_input_for_ms=5000.0)
-    assert budget.begin(33.0, 33.0).rung.input_size_px == 400
-    assert budget.begin(6000.0, 6000.0).rung.input_size_px == 550
+    assert budget.begin(33.0, 33.0).level.input_size_px == 400
+    assert budget.begin(6000.0, 6000.0).level.input_size_px == 550
 
 
 def test_the_smallest_size_is_never_barred() -> None:
-    budget = make_budget(ladder=QualityLadder.from_settings([550], 15), budget_ms=100.0)
+    budget = make_budget(levels=quality_levels([550], 15), budget_ms=100.0)
     budget.begin(0.0, 0.0)
     budget.abandon(1.0, bar_input_for_ms=5000.0)
-    assert budget.begin(33.0, 33.0).rung.input_size_px == 550
+    assert budget.begin(33.0, 33.0).level.input_size_px == 550
 
 
-def test_a_frame_left_open_is_counted_as_failed_when_the_next_begins() -> None:
+def test_a_frame_left_open_is_closed_when_the_next_begins() -> None:
     budget = make_budget()
     budget.begin(0.0, 0.0)
     budget.begin(33.0, 33.0)
-    assert budget.statistics().drops[DropCause.FAILED] == 1
+    budget.after_inference(57.0, 1)
+    assert budget.finish(58.0).total_ms == pytest.approx(25.0)
 
 
 def test_a_clock_that_jumps_back_harms_nothing() -> None:
@@ -164,24 +161,3 @@ def test_calls_out_of_order_say_so() -> None:
     budget.begin(0.0, 0.0)
     with pytest.raises(RuntimeError, match="call after_inference"):
         budget.finish(1.0)
-
-
-def test_statistics_tell_latency_misses_drops_and_rungs() -> None:
-    budget = make_budget()
-    budget.count_drop(DropCause.STALE, 2)
-    for index in range(99):
-        run_frame(budget, index * 50.0, network_ms=20.0)
-    run_frame(budget, 5000.0, network_ms=40.0)
-    run_frame(budget, 5066.0, network_ms=20.0)
-    summary = budget.statistics()
-    assert summary.frames_finished == 101
-    assert summary.frames_missed == 1
-    assert summary.miss_ratio == pytest.approx(1 / 101)
-    assert summary.latency_p50_ms == pytest.approx(21.0)
-    assert summary.latency_p99_ms == pytest.approx(21.0)
-    assert summary.drops[DropCause.STALE] == 2
-    assert summary.drops[DropCause.LATE] == 0
-    assert summary.frames_by_rung[LADDER.rungs[0]] == 100
-    assert summary.frames_by_rung[LADDER.rungs[1]] == 1
-    assert summary.rung_changes == 1
-    assert summary.frames_degraded == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from yolact_ros.inference.ladder import Degradation, MaskDetail, QualityLadder, Rung
+from yolact_ros.inference.quality.levels import Degradation, MaskDetail, QualityLevel
 
 __all__ = ["FrameOutcome", "FramePlan", "MaskPlan", "OpenFrame", "OverrunPolicy"]
 
@@ -22,17 +22,17 @@ class FramePlan:
     """What to do with a frame, decided before work on it.
 
     Attributes:
-        run: False if the frame is dropped (and counted); take the next one.
-        rung: quality to work at.
+        run: False if the frame is skipped: the next one, due at once, will be in time.
+        level: quality to work at.
         wait_ms: reception to start of work.
-        together: most frames to work on in one run of the network, this one included; the others
-            are frames of other cameras that wait.
+        batch_size: most frames to work on in one run of the network, this one included; the
+            others are frames of other cameras that wait.
     """
 
     run: bool
-    rung: Rung
+    level: QualityLevel
     wait_ms: float
-    together: int = 1
+    batch_size: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class MaskPlan:
     """What to do with the network's detections, decided before mask assembly.
 
     Attributes:
-        run: False if the frame is dropped (and counted) for being late already.
+        run: False if the frame is dropped for being late already.
         max_instances: how many of the detections to assemble and publish, best first.
         mask_detail: how finely.
     """
@@ -56,23 +56,23 @@ class OpenFrame:
 
     Attributes:
         plan: of the frame.
-        ladder, budget_ms: that it is held to.
+        best, budget_ms: best level and budget that it is held to.
         received_ms, begun_ms: when it arrived, and when work on it or on its batch began.
-        avoidable: a cheaper rung was to be had.
-        worth: in the time of how many single frames its run of the network works; 0 for one
-            that joined a batch, whose run is that of the first.
+        avoidable: a cheaper level was to be had.
+        network_cost: what its run of the network takes, in single frames; 0 for one that joined
+            a batch, whose run is that of the first.
         inferred_ms: when its detections were known; None before.
         found: number of detections.
         masks: what was decided about them; None before.
     """
 
     plan: FramePlan
-    ladder: QualityLadder
+    best: QualityLevel
     budget_ms: float
     received_ms: float
     begun_ms: float
     avoidable: bool
-    worth: float = 1.0
+    network_cost: float = 1.0
     inferred_ms: float | None = None
     found: int = 0
     masks: MaskPlan | None = None
@@ -83,7 +83,7 @@ class FrameOutcome:
     """What became of a frame.
 
     Attributes:
-        publish: False if the frame is dropped (and counted) for being late.
+        publish: False if the frame is dropped for being late.
         deadline_met: reception to publication took at most the budget; True without a budget.
         degradation: what the frame gave up.
         budget_ms: the budget that the frame was held to; 0 = none.

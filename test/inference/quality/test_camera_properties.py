@@ -34,7 +34,7 @@ def test_cameras_that_share_a_network_share_its_time(
     assert missed <= 0.01 * sum(counts)
 
 
-def test_two_cameras_at_once_work_on_a_rung_that_fits_twice() -> None:
+def test_two_cameras_at_once_work_on_a_level_that_fits_twice() -> None:
     world = World({550: 24.0, 400: 13.0, 300: 5.0}, noise=0.0)
     left, right = simulate_cameras(
         world, budget_ms=BUDGET_MS, period_ms=33.3, offsets_ms=[0.0, 0.0], duration_ms=20_000.0
@@ -42,11 +42,11 @@ def test_two_cameras_at_once_work_on_a_rung_that_fits_twice() -> None:
     for frames in (left, right):
         assert len(frames) == 600
         assert all(frame.deadline_met for frame in frames)
-        at_400 = sum(frame.rung.input_size_px == 400 for frame in frames)
+        at_400 = sum(frame.level.input_size_px == 400 for frame in frames)
         assert at_400 >= 0.95 * len(frames)
 
 
-def test_two_cameras_at_once_work_on_a_better_rung_where_a_batch_fits_it() -> None:
+def test_two_cameras_at_once_work_on_a_better_level_where_a_batch_fits_it() -> None:
     world = World({550: 22.0, 400: 13.0, 300: 5.0}, noise=0.02)
     cameras = simulate_cameras(
         world,
@@ -54,13 +54,13 @@ def test_two_cameras_at_once_work_on_a_better_rung_where_a_batch_fits_it() -> No
         period_ms=33.3,
         offsets_ms=[0.0, 0.0],
         duration_ms=40_000.0,
-        batch_worth={2: 1.2},
+        batch_cost={2: 1.2},
     )
     for frames in cameras:
         assert len(frames) == 1201
-        at_best = sum(frame.rung.input_size_px == 550 for frame in frames)
+        at_best = sum(frame.level.input_size_px == 550 for frame in frames)
         assert at_best >= 0.95 * len(frames)
-        assert sum(frame.together == 2 for frame in frames) >= 0.95 * len(frames)
+        assert sum(frame.batch_size == 2 for frame in frames) >= 0.95 * len(frames)
 
 
 def test_a_batch_that_saves_less_than_a_tenth_is_not_used() -> None:
@@ -71,9 +71,9 @@ def test_a_batch_that_saves_less_than_a_tenth_is_not_used() -> None:
         period_ms=33.3,
         offsets_ms=[0.0, 0.0],
         duration_ms=2_000.0,
-        batch_worth={2: 1.85},
+        batch_cost={2: 1.85},
     )
-    assert {frame.together for frames in cameras for frame in frames} == {1}
+    assert {frame.batch_size for frames in cameras for frame in frames} == {1}
 
 
 @simulated
@@ -86,7 +86,7 @@ def test_a_batch_that_saves_less_than_a_tenth_is_not_used() -> None:
     st.sampled_from([0.0, 0.05, 0.1]),
     st.integers(0, 1000),
 )
-def test_batches_starve_no_camera_and_keep_the_deadlines_that_the_cheapest_rung_keeps(
+def test_batches_starve_no_camera_and_keep_the_deadlines_that_the_cheapest_level_keeps(
     network_ms: dict[int, float],
     load: tuple[LoadStep, ...],
     offsets_ms: list[float],
@@ -97,16 +97,16 @@ def test_batches_starve_no_camera_and_keep_the_deadlines_that_the_cheapest_rung_
 ) -> None:
     world = World(network_ms, load, noise=noise, seed=seed)
 
-    def run(fixed_rung: int | None, batch_worth: dict[int, float]) -> list[list[CameraFrame]]:
+    def run(fixed_level: int | None, batch_cost: dict[int, float]) -> list[list[CameraFrame]]:
         return simulate_cameras(
             world,
             budget_ms=BUDGET_MS,
             period_ms=33.3,
             offsets_ms=offsets_ms,
             duration_ms=20_000.0,  # 1200 frames at least, because the first four misses are free
-            batch_worth=batch_worth,
+            batch_cost=batch_cost,
             prepare_ms=prepare_ms,
-            fixed_rung=fixed_rung,
+            fixed_level=fixed_level,
         )
 
     cheapest = list(itertools.chain(*run(-1, {})))

@@ -1,14 +1,14 @@
-"""A lock that goes round."""
+"""A lock that threads get in the order in which they asked."""
 
 from __future__ import annotations
 
 import threading
 
-__all__ = ["Turns"]
+__all__ = ["FairLock"]
 
 
-class Turns:
-    """A lock that threads get in the order in which they asked; use it as ``with turns:``.
+class FairLock:
+    """A lock that threads get in the order in which they asked; use it as ``with lock:``.
 
     ``threading.Lock`` promises no order: a thread that lets go and asks again at once, as one
     that works on image after image, can keep another out for as long as it likes.

@@ -7,18 +7,18 @@ import time
 
 import pytest
 
-from yolact_ros.inference.turns import Turns
+from yolact_ros.inference.fair_lock import FairLock
 
 PATIENCE_S = 30.0
 
 
 def test_one_has_the_turn_at_a_time() -> None:
-    turns, inside, most = Turns(), 0, 0
+    lock, inside, most = FairLock(), 0, 0
 
     def work() -> None:
         nonlocal inside, most
         for _ in range(50):
-            with turns:
+            with lock:
                 inside += 1
                 most = max(most, inside)
                 time.sleep(0)
@@ -34,19 +34,19 @@ def test_one_has_the_turn_at_a_time() -> None:
 
 def test_who_asks_again_at_once_does_not_keep_another_out() -> None:
     """As a worker does whose images always wait."""
-    turns, enough = Turns(), threading.Event()
+    lock, enough = FairLock(), threading.Event()
     order: list[str] = []
 
     def greedy() -> None:
         while not enough.is_set():
-            with turns:
+            with lock:
                 order.append("greedy")
                 time.sleep(0.001)
 
     thread = threading.Thread(target=greedy)
     thread.start()
     for _ in range(20):
-        with turns:
+        with lock:
             order.append("other")
     enough.set()
     thread.join(PATIENCE_S)
@@ -56,8 +56,8 @@ def test_who_asks_again_at_once_does_not_keep_another_out() -> None:
 
 
 def test_an_error_passes_the_turn_on() -> None:
-    turns = Turns()
-    with pytest.raises(ValueError, match="spoilt"), turns:
+    lock = FairLock()
+    with pytest.raises(ValueError, match="spoilt"), lock:
         raise ValueError("spoilt")
-    with turns:
+    with lock:
         pass

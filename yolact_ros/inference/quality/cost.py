@@ -1,13 +1,13 @@
-"""What the stages of a frame cost on each rung, now: a running p95 that follows the load."""
+"""What the stages of a frame cost now on each quality level: a running p95."""
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from yolact_ros.inference.ladder import MaskDetail, QualityLadder, Rung
+from yolact_ros.inference.quality.levels import MaskDetail, QualityLevel
 
 __all__ = ["CostModel", "MaskCost", "StageCost", "quantile"]
 
@@ -56,10 +56,11 @@ class _Sample:
 
 
 class StageCost:
-    """Recent costs of one stage as ratios to its warm-up costs, for every key (rung).
+    """Recent costs of one stage as ratios to its warm-up costs, for every key (input size
+    or mask detail).
 
-    A competing load slows all rungs alike, so the ratio seen on the rung in use says what the
-    others would cost now.
+    A competing load slows all levels alike, so the ratio seen on the level in use says what
+    the others would cost now.
     """
 
     def __init__(self) -> None:
@@ -116,7 +117,7 @@ class StageCost:
         if not self._samples:
             return 1.0
         if self._samples[-1].key != key:
-            return self.level()
+            return self.slowdown()
         return quantile(self._since_change(), 0.5)
 
     def _since_change(self) -> list[float]:
@@ -124,7 +125,7 @@ class StageCost:
         run = itertools.takewhile(lambda sample: sample.key == in_use, reversed(self._samples))
         return [sample.ratio for sample in run][::-1]
 
-    def level(self) -> float:
+    def slowdown(self) -> float:
         """Median recent ratio: how slow the machine is against its warm-up."""
         if not self._samples:
             return 1.0
@@ -154,35 +155,35 @@ class CostModel:
         """Set the warm-up cost (p95) of mask assembly and encoding at one detail."""
         self._masks[detail] = cost
 
-    def seed_batch(self, input_size_px: int, frames: int, worth: float) -> bool:
-        """Set what a batch of ``frames`` takes at warm-up, in the time of ``worth`` single frames.
+    def seed_batch(self, input_size_px: int, frames: int, cost: float) -> bool:
+        """Set what a batch of ``frames`` takes at warm-up: as long as ``cost`` single frames.
 
         Returns:
             whether it pays; a batch that does not is never used.
         """
-        pays = worth < BATCH_PAYS_BELOW * frames
+        pays = cost < BATCH_PAYS_BELOW * frames
         if pays:
-            self._batches[input_size_px, frames] = max(worth, 1.0)
+            self._batches[input_size_px, frames] = max(cost, 1.0)
         return pays
 
-    def batch_worth(self, input_size_px: int, frames: int) -> float:
-        """In the time of how many single frames the network works on ``frames`` together."""
+    def batch_cost(self, input_size_px: int, frames: int) -> float:
+        """What the network takes for a batch of ``frames``, in single frames."""
         return self._batches.get((input_size_px, frames), float(frames))
 
-    def best_batch(self, ladder: QualityLadder, waiting: int) -> tuple[int, float]:
+    def best_batch(self, levels: Sequence[QualityLevel], waiting: int) -> tuple[int, float]:
         """The largest batch that pays at every input size, of frames that wait.
 
-        At every one, so that a change of rung never turns a batch into frames one by one.
+        At every one, so that a change of level never turns a batch into frames one by one.
 
         Returns:
-            its frames, 1 where none pays, and in the time of how many single frames the network
-            works on all ``waiting`` ones, at the worst size.
+            its frames, 1 where none pays, and what the network takes for all ``waiting`` ones,
+            in single frames at the worst size.
         """
-        sizes_px = {rung.input_size_px for rung in ladder.rungs} if self._batches else ()
+        sizes_px = {level.input_size_px for level in levels} if self._batches else ()
         for frames in range(waiting if sizes_px else 1, 1, -1):
             if all((size_px, frames) in self._batches for size_px in sizes_px):
-                worth = max(self.batch_worth(size_px, frames) for size_px in sizes_px)
-                return frames, worth + waiting - frames
+                cost = max(self.batch_cost(size_px, frames) for size_px in sizes_px)
+                return frames, cost + waiting - frames
         return 1, float(waiting)
 
     def network_warm_up_ms(self, input_size_px: int) -> float:
@@ -231,16 +232,16 @@ class CostModel:
         """Running p95 of the mask stage."""
         return self._masks[detail].expected_ms(instances) * self.masks.ratio_p95(int(detail))
 
-    def rung_ms(self, rung: Rung, instances: int) -> float:
-        """Running p95 of a whole frame on ``rung`` with ``instances`` instances."""
-        shown = min(instances, rung.max_instances)
-        return self.network_ms(rung.input_size_px) + self.masks_ms(rung.mask_detail, shown)
+    def level_ms(self, level: QualityLevel, instances: int) -> float:
+        """Running p95 of a whole frame on ``level`` with ``instances`` instances."""
+        shown = min(instances, level.max_instances)
+        return self.network_ms(level.input_size_px) + self.masks_ms(level.mask_detail, shown)
 
-    def usual_rung_ms(self, rung: Rung, instances: int) -> float:
-        """Running median of a whole frame on ``rung`` with ``instances`` instances."""
-        shown = min(instances, rung.max_instances)
-        network_ms = self.network_warm_up_ms(rung.input_size_px)
-        network_ms *= self.network.ratio_p50(rung.input_size_px)
-        masks_ms = self._masks[rung.mask_detail].expected_ms(shown)
-        masks_ms *= self.masks.ratio_p50(int(rung.mask_detail))
+    def usual_level_ms(self, level: QualityLevel, instances: int) -> float:
+        """Running median of a whole frame on ``level`` with ``instances`` instances."""
+        shown = min(instances, level.max_instances)
+        network_ms = self.network_warm_up_ms(level.input_size_px)
+        network_ms *= self.network.ratio_p50(level.input_size_px)
+        masks_ms = self._masks[level.mask_detail].expected_ms(shown)
+        masks_ms *= self.masks.ratio_p50(int(level.mask_detail))
         return network_ms + masks_ms

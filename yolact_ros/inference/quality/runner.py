@@ -10,21 +10,21 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.errors import ConfigError
-from yolact_ros.inference.budget import FrameBudget
-from yolact_ros.inference.cost import MaskCost
-from yolact_ros.inference.frame_plan import FrameOutcome, FramePlan, MaskPlan
-from yolact_ros.inference.ladder import MaskDetail
 from yolact_ros.inference.predictor import DetectedFrame, Predictor, StageTimes
+from yolact_ros.inference.quality.budget import FrameBudget
+from yolact_ros.inference.quality.cost import MaskCost
+from yolact_ros.inference.quality.levels import MaskDetail, QualityLevel, quality_levels
+from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan, MaskPlan, OverrunPolicy
+from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.structures import Prediction
 
-__all__ = ["BudgetedPrediction", "BudgetedPredictor", "monotonic_ms"]
+__all__ = ["BudgetRunner", "BudgetedPrediction", "monotonic_ms"]
 
 # A coarse mask changes every fourth pixel and costs a sixteenth of the evaluations.
 MASK_STRIDES: Mapping[MaskDetail, int] = {MaskDetail.FULL: 1, MaskDetail.COARSE: 4}
 WARM_UP_FRAMES = 8
 # More make the first frame wait for longer than the last one gains.
-MOST_TOGETHER = 4
+MOST_IN_BATCH = 4
 BATCH_WARM_UP_RUNS = 3
 SLOWEST_SHARE = 0.95
 
@@ -49,7 +49,7 @@ class BudgetedPrediction:
     masks: MaskPlan
 
 
-class BudgetedPredictor:
+class BudgetRunner:
     """Works on one frame at a time, at the quality that its deadline allows.
 
     For every frame: :meth:`begin`; if the plan says run, decode the image and :meth:`predict`;
@@ -58,35 +58,69 @@ class BudgetedPredictor:
     :meth:`detect_together`, and the rest of each frame in the same order. One thread only.
 
     Args:
-        predictors: by side of their network input in pixels.
-        budget: its ladder names only sizes of ``predictors``.
+        predictors: by side of their network input in pixels, best first; at least one.
+        settings: what is reported, as for :meth:`configure`.
+        budget_ms, policy: as for :meth:`configure`.
         clock_ms: monotonic milliseconds, the same as those of ``received_ms``.
 
     Raises:
-        ConfigError: the ladder names an input size that no predictor has.
+        ConfigError: the input sizes do not fall, or the budget is negative.
     """
 
     def __init__(
         self,
         predictors: Mapping[int, Predictor],
-        budget: FrameBudget,
+        settings: PostprocessConfig,
+        *,
+        budget_ms: float,
+        policy: OverrunPolicy = OverrunPolicy.PUBLISH,
         clock_ms: Callable[[], float] = monotonic_ms,
     ) -> None:
-        sizes_px = {rung.input_size_px for rung in budget.ladder.rungs}
-        missing = sorted(sizes_px - set(predictors))
-        if missing:
-            raise ConfigError(
-                f"the quality ladder names the input sizes {missing}, for which there is no "
-                f"predictor; there are {sorted(predictors)}"
-            )
-        self.budget = budget
         self._predictors = dict(predictors)
         self._clock_ms = clock_ms
+        self.budget = FrameBudget(self._levels(settings), budget_ms, policy)
+        self._settings: PostprocessConfig | None = None
+        self.configure(settings, budget_ms=budget_ms, policy=policy)
+
+    @property
+    def input_sizes_px(self) -> tuple[int, ...]:
+        """Sides of the network inputs, best first."""
+        return tuple(self._predictors)
+
+    @property
+    def best_predictor(self) -> Predictor:
+        """The predictor of the best input size."""
+        return next(iter(self._predictors.values()))
+
+    def configure(
+        self, settings: PostprocessConfig, *, budget_ms: float, policy: OverrunPolicy
+    ) -> None:
+        """Work like this from the next frame on.
+
+        Args:
+            settings: what is reported; without ``masks`` no quality level has any.
+            budget_ms: deadline from reception to publication; 0 means no budget.
+            policy: what happens to a late result.
+
+        Raises:
+            ConfigError: the budget is negative.
+        """
+        self.budget.policy = policy
+        if budget_ms != self.budget.budget_ms:
+            self.budget.set_budget(budget_ms)
+        if settings == self._settings:
+            return
+        levels = self._levels(settings)
+        if levels != self.budget.levels:
+            self.budget.set_levels(levels)
+        for predictor in self._predictors.values():
+            predictor.settings = settings
+        self._settings = settings
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes; the index is the class id of a prediction."""
-        return next(iter(self._predictors.values())).class_names
+        return self.best_predictor.class_names
 
     def warm_up(self, image_bgr: NDArray[np.uint8] | None = None, *, cameras: int = 1) -> None:
         """Run every input size several times and tell the budget what it costs.
@@ -98,8 +132,7 @@ class BudgetedPredictor:
                 holds them.
         """
         image = np.zeros((480, 640, 3), np.uint8) if image_bgr is None else image_bgr
-        for size_px in sorted({rung.input_size_px for rung in self.budget.ladder.rungs}):
-            predictor = self._predictors[size_px]
+        for size_px, predictor in sorted(self._predictors.items()):
             predictor.warm_up()
             costs_ms: list[float] = []
             frame: DetectedFrame | None = None
@@ -114,7 +147,7 @@ class BudgetedPredictor:
             if frame is not None and instances > 0:
                 self._seed_masks(predictor, frame, instances)
             if cameras > 1:
-                self._seed_batches(size_px, image, min(cameras, MOST_TOGETHER))
+                self._seed_batches(size_px, image, min(cameras, MOST_IN_BATCH))
 
     def _seed_batches(self, size_px: int, image_bgr: NDArray[np.uint8], most: int) -> None:
         """Measure batches of 2, 3, ... frames up to the first that does not pay."""
@@ -124,11 +157,11 @@ class BudgetedPredictor:
             together = partial(predictor.detect_batch, [image_bgr] * frames)
             together()
             # Each beside a frame alone, so that another load hardly changes their ratio.
-            worths = [
+            costs = [
                 self._taken_ms(together) / max(self._taken_ms(alone), 1e-3)
                 for _ in range(BATCH_WARM_UP_RUNS)
             ]
-            if not self.budget.costs.seed_batch(size_px, frames, float(np.median(worths))):
+            if not self.budget.costs.seed_batch(size_px, frames, float(np.median(costs))):
                 return
 
     def _taken_ms(self, work: Callable[[], object]) -> float:
@@ -179,7 +212,7 @@ class BudgetedPredictor:
             As :meth:`Predictor.detect_batch`.
         """
         self.budget.run_network(self._clock_ms())
-        return self._predictors[plan.rung.input_size_px].detect_batch(images_bgr)
+        return self._predictors[plan.level.input_size_px].detect_batch(images_bgr)
 
     def predict(
         self,
@@ -197,7 +230,7 @@ class BudgetedPredictor:
         Raises:
             As :meth:`Predictor.predict`; call :meth:`abandon` then.
         """
-        predictor = self._predictors[plan.rung.input_size_px]
+        predictor = self._predictors[plan.level.input_size_px]
         frame = predictor.detect(image_bgr) if detected is None else detected
         # NaN shows as -1 on devices that must not be waited for; finishing the frame raises it.
         instances = max(int(frame.detections.counts[0]), 0)
@@ -222,6 +255,10 @@ class BudgetedPredictor:
         """Let go of the networks."""
         for predictor in self._predictors.values():
             predictor.close()
+        self._predictors.clear()
+
+    def _levels(self, settings: PostprocessConfig) -> tuple[QualityLevel, ...]:
+        return quality_levels(self.input_sizes_px, settings.top_k, masks=settings.masks)
 
 
 def _finish(

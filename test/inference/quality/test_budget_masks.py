@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from budgets import make_budget, run_frame, run_steadily
 
-from yolact_ros.inference.ladder import Degradation, MaskDetail
+from yolact_ros.inference.quality.levels import Degradation, MaskDetail
 
 
 def test_instances_are_cut_before_mask_detail() -> None:
@@ -47,11 +47,11 @@ def test_more_than_top_k_found_is_not_a_degradation() -> None:
     assert budget.finish(124.0).degradation is Degradation.NONE
 
 
-def test_a_hopeless_frame_keeps_the_masks_that_cost_next_to_nothing() -> None:
+def test_a_frame_late_in_any_case_keeps_the_masks_that_cost_next_to_nothing() -> None:
     budget = make_budget(budget_ms=5.0)
     run_steadily(budget, 0.0, 5, slowdown=6.0)
     plan = budget.begin(1000.0, 1000.0)
-    assert plan.rung.input_size_px == 300
+    assert plan.level.input_size_px == 300
     masks = budget.after_inference(1080.0, 3)
     assert masks.mask_detail is MaskDetail.FULL
     outcome = budget.finish(1082.0)
@@ -59,7 +59,7 @@ def test_a_hopeless_frame_keeps_the_masks_that_cost_next_to_nothing() -> None:
     assert not outcome.deadline_met
 
 
-def test_a_hopeless_frame_gives_up_masks_that_would_make_it_much_later() -> None:
+def test_a_frame_late_in_any_case_gives_up_masks_that_would_make_it_much_later() -> None:
     budget = make_budget(budget_ms=5.0)
     budget.begin(1000.0, 1000.0)
     assert budget.after_inference(1006.0, 15).mask_detail is MaskDetail.NONE
@@ -80,4 +80,4 @@ def test_where_nothing_fits_for_two_seconds_the_masks_come_back_that_hardly_coun
         assert outcome.degradation == Degradation.INPUT | Degradation.BOXES
     plan = budget.begin(2400.0, 2400.0)
     # Of 48 ms, 2.5 for coarse masks are little and 8.5 for full ones are not.
-    assert (plan.rung.input_size_px, plan.rung.mask_detail) == (300, MaskDetail.COARSE)
+    assert (plan.level.input_size_px, plan.level.mask_detail) == (300, MaskDetail.COARSE)

@@ -1,4 +1,4 @@
-"""The loaded networks behind the node: from BGR pixels to a prediction within the budget."""
+"""The model behind the node: its networks at the input sizes that the parameters ask for."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import torch
 from numpy.typing import NDArray
 
 from yolact_ros.config import YolactConfig
-from yolact_ros.inference.budgeted import BudgetedPredictor
-from yolact_ros.inference.ladder import QualityLadder
+from yolact_ros.inference.fair_lock import FairLock
 from yolact_ros.inference.predictor import Predictor, StageTimes, choose_device
-from yolact_ros.inference.runtimes.base import DeviceMemoryError, Runtime
+from yolact_ros.inference.quality.levels import quality_levels
+from yolact_ros.inference.quality.plan import OverrunPolicy
+from yolact_ros.inference.quality.runner import BudgetRunner
+from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.settings import PostprocessConfig
-from yolact_ros.inference.turns import Turns
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
 from yolact_ros.openmp import release_threads
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
-from yolact_ros.ros.rungs import Rungs
 from yolact_ros.ros.runtime_choice import ChoiceCancelledError, RuntimeChoice
 from yolact_ros.structures import Prediction
 
-__all__ = ["Engine", "ModelDescription"]
+__all__ = ["ModelDescription", "ModelRunner"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class ModelDescription:
     device: torch.device
 
 
-class Engine:
+class ModelRunner:
     """One model on one device, at the input sizes that the parameters ask for.
 
     :meth:`ready`, what it returns and :meth:`predict_at_best` belong to the worker's thread,
-    which takes one of :attr:`turns` for each image, and :meth:`build` to one other. Input sizes
+    which holds :attr:`lock` for each image, and :meth:`build` to one other. Input sizes
     for which the device has no memory are left out, as long as one fits.
 
     With the runtime ``auto`` it starts with eager where the fastest is not known yet, and
@@ -85,36 +85,37 @@ class Engine:
         self.class_names = network.config.class_names
         self.left_out: Mapping[int, str] = {}
         self.check(live)
-        self._lock = threading.Lock()
-        self._next: Rungs | None = None
+        self._swap_lock = threading.Lock()
+        self._next: BudgetRunner | None = None
+        self._used: tuple[BudgetRunner, LiveParameters, bool] | None = None
         self._asked_px = self._sizes_px(live)
         self._not_chosen = ""
         self.provisional = not all(
             self._choice.is_final(network.with_input_size(size_px)) for size_px in self._asked_px
         )
-        self._rungs = self._open(live, spare=True)
+        self._runner = self._open(live, spare=True)
         self.description = ModelDescription(fixed.model, path, network.config, self._device)
 
     @property
     def runtime(self) -> str:
         """What runs the networks, in which precision, and why where it was chosen; for people."""
         note = " until the fastest is chosen" if self.provisional else self._not_chosen
-        return (self._next or self._rungs).runtime + note
+        return (self._next or self._runner).best_predictor.runtime + note
 
     @property
-    def turns(self) -> Turns:
+    def lock(self) -> FairLock:
         """Taken by the worker for each image; runs that are measured come between two."""
-        return self._choice.turns
+        return self._choice.lock
 
     @property
     def input_size_px(self) -> int:
         """Side of the network input in use."""
-        return self._rungs.budgeted.budget.rung.input_size_px
+        return self._runner.budget.level.input_size_px
 
     @property
     def input_sizes_px(self) -> tuple[int, ...]:
         """Sides of the network inputs that are ready, best first."""
-        return tuple((self._next or self._rungs).predictors)
+        return (self._next or self._runner).input_sizes_px
 
     def check(self, live: LiveParameters) -> None:
         """Whether the model can work with these parameters.
@@ -123,7 +124,7 @@ class Engine:
             ConfigError: it has no such class, or the input sizes do not fall.
         """
         class_ids_of(live.classes, self.class_names)
-        QualityLadder.from_settings(self._sizes_px(live), live.top_k)
+        quality_levels(self._sizes_px(live), live.top_k)
 
     def build(self, live: LiveParameters) -> None:
         """Warm up what should be used beside what is; the next frame takes it.
@@ -144,7 +145,7 @@ class Engine:
             return
         # All anew: a predictor in use must not be warmed up at the same time.
         try:
-            rungs = self._open(live, spare=choosing, beside=True)
+            runner = self._open(live, spare=choosing, beside=True)
         except ChoiceCancelledError:
             return
         except Exception as error:
@@ -152,23 +153,28 @@ class Engine:
                 self._not_chosen = f", since a faster one could not be had: {error}"
                 self.provisional = False
             raise
-        with self._lock:
-            superseded, self._next = self._next, rungs
+        with self._swap_lock:
+            superseded, self._next = self._next, runner
             self._not_chosen, self.provisional = "", False
         if superseded is not None:
             superseded.close()
 
-    def ready(self, live: LiveParameters, *, masks: bool) -> BudgetedPredictor:
+    def ready(self, live: LiveParameters, *, masks: bool) -> BudgetRunner:
         """What works on the next frame, with the parameters of this moment."""
-        rungs = self._current()
-        if not rungs.uses(live, masks=masks):
-            rungs.use(live, self._settings(live, masks=masks))
-        return rungs.budgeted
+        runner = self._current()
+        if (used := (runner, live, masks)) != self._used:
+            runner.configure(
+                self._settings(live, masks=masks),
+                budget_ms=live.frame_budget_ms,
+                policy=OverrunPolicy(live.overrun_policy),
+            )
+            self._used = used
+        return runner
 
     def predict_at_best(
         self, image_bgr: NDArray[np.uint8], live: LiveParameters
     ) -> tuple[Prediction, StageTimes, int]:
-        """Find the instances at the best rung, without a budget, which learns nothing of it.
+        """Find the instances at the best level, without a budget, which learns nothing of it.
 
         Args:
             image_bgr (uint8[H, W, 3]): the image.
@@ -181,7 +187,8 @@ class Engine:
             DeviceMemoryError: the device has no memory left.
             Else as :meth:`Predictor.predict`.
         """
-        size_px, predictor = next(iter(self._current().predictors.items()))
+        predictor = self._current().best_predictor
+        size_px = predictor.input_size_px
         settings = predictor.settings
         predictor.settings = self._settings(live, masks=True)
         try:
@@ -196,19 +203,19 @@ class Engine:
 
     def close(self) -> None:
         """Free the networks and their memory on the device."""
-        for rungs in (self._rungs, self._next):
-            if rungs is not None:
-                rungs.close()
+        for runner in (self._runner, self._next):
+            if runner is not None:
+                runner.close()
         self._network = None
         _free_memory()
 
-    def _current(self) -> Rungs:
-        """The rungs to use from now on: those that :meth:`build` left, if it did."""
+    def _current(self) -> BudgetRunner:
+        """The runner to use from now on: the one that :meth:`build` left, if it did."""
         if self._next is not None:
-            with self._lock:
-                old, self._rungs, self._next = self._rungs, self._next, None
+            with self._swap_lock:
+                old, self._runner, self._next = self._runner, self._next, None
             old.close()
-        return self._rungs
+        return self._runner
 
     def _settings(self, live: LiveParameters, *, masks: bool) -> PostprocessConfig:
         return PostprocessConfig(
@@ -222,7 +229,9 @@ class Engine:
     def _sizes_px(self, live: LiveParameters) -> tuple[int, ...]:
         return tuple(size_px or self._own_size_px for size_px in live.input_size)
 
-    def _open(self, live: LiveParameters, *, spare: bool = False, beside: bool = False) -> Rungs:
+    def _open(
+        self, live: LiveParameters, *, spare: bool = False, beside: bool = False
+    ) -> BudgetRunner:
         """Predictors of all input sizes, warmed up.
 
         The smallest comes first: it is the one that must be there when time or memory is short.
@@ -236,19 +245,23 @@ class Engine:
         """
         predictors: dict[int, Predictor] = {}
         left_out: dict[int, str] = {}
-        runtime = ""
         try:
             for size_px in reversed(self._sizes_px(live)):
                 try:
-                    predictors[size_px], runtime = self._load(size_px, beside)
+                    predictors[size_px] = self._load(size_px, beside)
                 except DeviceMemoryError as error:
                     if not (spare and predictors):
                         raise
                     left_out[size_px] = str(error)
             best_first = dict(reversed(predictors.items()))
-            rungs = Rungs(best_first, live, runtime, masks=live.mask_encoding != "none")
+            runner = BudgetRunner(
+                best_first,
+                self._settings(live, masks=live.mask_encoding != "none"),
+                budget_ms=live.frame_budget_ms,
+                policy=OverrunPolicy(live.overrun_policy),
+            )
             with _memory_errors(self._device, next(iter(best_first))):
-                rungs.budgeted.warm_up(cameras=self._cameras)
+                runner.warm_up(cameras=self._cameras)
         except BaseException:
             for predictor in predictors.values():
                 predictor.close()
@@ -256,10 +269,10 @@ class Engine:
             raise
         self.left_out = left_out
         release_threads()
-        return rungs
+        return runner
 
-    def _load(self, size_px: int, beside: bool) -> tuple[Predictor, str]:
-        """A predictor that has run once, and what runs it."""
+    def _load(self, size_px: int, beside: bool) -> Predictor:
+        """A predictor that has run once."""
         assert self._network is not None
         with _memory_errors(self._device, size_px):
             network = self._network.with_input_size(size_px)
@@ -271,12 +284,12 @@ class Engine:
             except BaseException:
                 predictor.close()
                 raise
-        return predictor, _in_words(runtime)
+        return predictor
 
 
 @contextmanager
 def _memory_errors(device: torch.device, size_px: int) -> Iterator[None]:
-    """Turns torch's error over device memory into one that names the cure."""
+    """FairLock torch's error over device memory into one that names the cure."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -290,8 +303,3 @@ def _free_memory() -> None:
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-
-
-def _in_words(runtime: Runtime) -> str:
-    reason = f" ({runtime.reason})" if runtime.reason else ""
-    return f"{runtime.name} {runtime.precision}{reason}"

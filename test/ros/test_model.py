@@ -16,15 +16,15 @@ from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.ros import runtime_choice
-from yolact_ros.ros.engine import Engine
+from yolact_ros.ros.model import ModelRunner
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
 
 
-def engine_of(model: Path, **live: Any) -> Engine:
+def model_of(model: Path, **live: Any) -> ModelRunner:
     fixed = FixedParameters(model=str(model), device="cpu", runtime="eager")
-    return Engine(fixed, LiveParameters(**live))
+    return ModelRunner(fixed, LiveParameters(**live))
 
 
 def test_the_runtime_gets_precision_and_calibration_images(
@@ -45,16 +45,16 @@ def test_the_runtime_gets_precision_and_calibration_images(
         calibration_folder="/images",
     )
     with pytest.raises(RuntimeUnavailableError, match="not here"):
-        Engine(fixed, LiveParameters())
+        ModelRunner(fixed, LiveParameters())
     chosen = (asked["name"], asked["precision"], asked["calibration_folder"])
     assert chosen == ("openvino", "int8", "/images")
 
 
-def test_the_best_rung_finds_what_a_predictor_of_that_size_finds(tiny_model: Path) -> None:
+def test_the_best_level_finds_what_a_predictor_of_that_size_finds(tiny_model: Path) -> None:
     live = {"score_threshold": 0.0, "input_size": (128, 0), "mask_encoding": "none"}
-    engine = engine_of(tiny_model, **live)
-    assert engine.input_sizes_px == (128, 64)
-    prediction, times, size_px = engine.predict_at_best(IMAGE, LiveParameters(**live))
+    model = model_of(tiny_model, **live)
+    assert model.input_sizes_px == (128, 64)
+    prediction, times, size_px = model.predict_at_best(IMAGE, LiveParameters(**live))
     alone = Predictor.from_checkpoint(
         tiny_model,
         device="cpu",
@@ -66,20 +66,18 @@ def test_the_best_rung_finds_what_a_predictor_of_that_size_finds(tiny_model: Pat
     assert len(prediction.masks) == len(expected.masks) > 0
     assert size_px == 128
     assert times.inference_ms > 0
-    engine.close()
+    model.close()
 
 
 def test_predicting_at_best_teaches_the_budget_nothing(tiny_model: Path) -> None:
     live = LiveParameters(score_threshold=0.0, input_size=(128, 64))
-    engine = engine_of(tiny_model, score_threshold=0.0, input_size=(128, 64))
-    budget = engine.ready(live, masks=True).budget
+    model = model_of(tiny_model, score_threshold=0.0, input_size=(128, 64))
+    budget = model.ready(live, masks=True).budget
     costs = budget.costs.network_ms(128), budget.costs.network.ratio_p95(128)
-    statistics = budget.statistics()
     for _ in range(3):
-        engine.predict_at_best(IMAGE, live)
+        model.predict_at_best(IMAGE, live)
     assert (budget.costs.network_ms(128), budget.costs.network.ratio_p95(128)) == costs
-    assert budget.statistics() == statistics
-    engine.close()
+    model.close()
 
 
 def test_input_sizes_share_their_weights(
@@ -93,10 +91,10 @@ def test_input_sizes_share_their_weights(
         return open_runtime(name, model, **options)
 
     monkeypatch.setattr(runtime_choice, "open_runtime", watch)
-    engine = engine_of(tiny_model, input_size=(128, 96, 64))
+    model = model_of(tiny_model, input_size=(128, 96, 64))
     assert list(weights) == [64, 96, 128]
     assert len(set(weights.values())) == 1
-    engine.close()
+    model.close()
 
 
 def test_sizes_that_nobody_used_yet_are_closed_when_others_replace_them(
@@ -110,15 +108,15 @@ def test_sizes_that_nobody_used_yet_are_closed_when_others_replace_them(
         close(predictor)
 
     monkeypatch.setattr(Predictor, "close", watch)
-    engine = engine_of(tiny_model)
+    model = model_of(tiny_model)
     for size_px in (96, 128):
-        engine.build(LiveParameters(input_size=(size_px,)))
-        engine.build(LiveParameters(input_size=(size_px,), top_k=3))
+        model.build(LiveParameters(input_size=(size_px,)))
+        model.build(LiveParameters(input_size=(size_px,), top_k=3))
     assert closed == [96]
-    engine.ready(LiveParameters(input_size=(128,)), masks=True)
+    model.ready(LiveParameters(input_size=(128,)), masks=True)
     assert closed == [96, 64]
-    assert engine.input_sizes_px == (128,)
-    engine.close()
+    assert model.input_sizes_px == (128,)
+    model.close()
     assert closed == [96, 64, 128]
 
 
@@ -145,68 +143,68 @@ def choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Choice:
     return choice
 
 
-def auto_engine_of(model: Path, **live: Any) -> Engine:
+def auto_model_of(model: Path, **live: Any) -> ModelRunner:
     fixed = FixedParameters(model=str(model), device="cpu", runtime="auto")
-    return Engine(fixed, LiveParameters(**live))
+    return ModelRunner(fixed, LiveParameters(**live))
 
 
 def test_auto_starts_with_eager_and_goes_over_to_the_fastest_between_two_images(
     tiny_model: Path, choice: Choice
 ) -> None:
     live = LiveParameters(score_threshold=0.0, input_size=(96, 64))
-    engine = auto_engine_of(tiny_model, input_size=(96, 64))
-    assert engine.provisional
-    assert engine.runtime.startswith("eager ")
-    assert engine.runtime.endswith(" until the fastest is chosen")
+    model = auto_model_of(tiny_model, input_size=(96, 64))
+    assert model.provisional
+    assert model.runtime.startswith("eager ")
+    assert model.runtime.endswith(" until the fastest is chosen")
     assert choice.measured_px == []
-    before = engine.ready(live, masks=True)
-    with engine.turns:
-        assert engine.ready(live, masks=True) is before
-    engine.build(live)
+    before = model.ready(live, masks=True)
+    with model.lock:
+        assert model.ready(live, masks=True) is before
+    model.build(live)
     assert choice.measured_px == [64, 96]
-    assert (engine.provisional, engine.runtime) == (
+    assert (model.provisional, model.runtime) == (
         False,
         "eager fp32 (fastest: it is alone)",
     )
-    assert engine.ready(live, masks=True) is not before
-    assert engine.input_sizes_px == (96, 64)
-    engine.build(live)
+    assert model.ready(live, masks=True) is not before
+    assert model.input_sizes_px == (96, 64)
+    model.build(live)
     assert choice.measured_px == [64, 96]
-    engine.close()
+    model.close()
 
 
 def test_eager_stays_with_the_reason_where_the_fastest_cannot_be_had(
     tiny_model: Path, choice: Choice
 ) -> None:
-    engine = auto_engine_of(tiny_model)
-    before = engine.ready(LiveParameters(), masks=True)
+    model = auto_model_of(tiny_model)
+    before = model.ready(LiveParameters(), masks=True)
     choice.error = RuntimeUnavailableError("no room")
     with pytest.raises(RuntimeUnavailableError):
-        engine.build(LiveParameters())
-    assert not engine.provisional
-    assert engine.runtime.endswith(", since a faster one could not be had: no room")
-    engine.build(LiveParameters())
+        model.build(LiveParameters())
+    assert not model.provisional
+    assert model.runtime.endswith(", since a faster one could not be had: no room")
+    model.build(LiveParameters())
     assert choice.measured_px == [64]
-    assert engine.ready(LiveParameters(), masks=True) is before
-    assert len(engine.predict_at_best(IMAGE, LiveParameters(score_threshold=0.0))[0].scores)
+    assert model.ready(LiveParameters(), masks=True) is before
+    assert len(model.predict_at_best(IMAGE, LiveParameters(score_threshold=0.0))[0].scores)
     # Other sizes are another try.
     choice.error = None
-    engine.build(LiveParameters(input_size=(96,)))
-    assert engine.runtime == "eager fp32 (fastest: it is alone)"
-    engine.close()
+    model.build(LiveParameters(input_size=(96,)))
+    assert model.runtime == "eager fp32 (fastest: it is alone)"
+    model.close()
 
 
 def test_a_cancelled_choice_changes_nothing(tiny_model: Path, choice: Choice) -> None:
-    engine = auto_engine_of(tiny_model)
-    before = engine.ready(LiveParameters(), masks=True)
-    engine.cancel()
-    engine.build(LiveParameters())
+    model = auto_model_of(tiny_model)
+    before = model.ready(LiveParameters(), masks=True)
+    model.cancel()
+    model.build(LiveParameters())
     assert choice.measured_px == []
-    assert engine.ready(LiveParameters(), masks=True) is before
-    engine.close()
+    assert model.ready(LiveParameters(), masks=True) is before
+    model.close()
 
 
 def test_int8_is_never_stood_in_for_by_eager(tiny_model: Path, choice: Choice) -> None:
     fixed = FixedParameters(model=str(tiny_model), device="cpu", runtime="auto", precision="int8")
     with pytest.raises(RuntimeUnavailableError, match="needs images to calibrate on"):
-        Engine(fixed, LiveParameters())
+        ModelRunner(fixed, LiveParameters())

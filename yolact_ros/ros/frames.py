@@ -1,27 +1,27 @@
-"""The network, the cameras and the threads between them."""
+"""The threads between the cameras and the model."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
-from typing import cast
+from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
 
 from yolact_ros.errors import YolactError
+from yolact_ros.inference.frame_processor import FrameProcessor
 from yolact_ros.inference.slots import TakenItem
 from yolact_ros.inference.worker import SlotWorker
+from yolact_ros.msg import InstanceArray
 from yolact_ros.ros.camera import Camera, ReceivedFrame
-from yolact_ros.ros.engine import Engine
 from yolact_ros.ros.faults import FaultLog
-from yolact_ros.ros.frame_processor import FrameProcessor
 from yolact_ros.ros.memory import return_free_memory
+from yolact_ros.ros.model import ModelRunner
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.segment import SegmentRequest, SegmentService
 from yolact_ros.ros.views import ViewFrame
 
-__all__ = ["Pipeline"]
+__all__ = ["FrameThreads"]
 
 # How long a frame's views wait for pauses of the network before they are drawn beside it. A lower
 # priority of their thread would not do, nor an ordinary one beside real-time threads: descheduled
@@ -29,7 +29,7 @@ __all__ = ["Pipeline"]
 VIEWS_PATIENCE_S = 0.2
 
 
-class Pipeline:
+class FrameThreads:
     """Exists while the node is configured; takes images between :meth:`start` and :meth:`stop`.
 
     One thread works on frames and on the requests of ``~/segment``, another draws the views, so
@@ -62,32 +62,28 @@ class Pipeline:
         self._faults = faults
         self._subscribable = False
         self._announced_threshold = 0.0
-        self.engine = Engine(fixed, live())
-        for reason in self.engine.left_out.values():
+        self.model = ModelRunner(fixed, live())
+        for reason in self.model.left_out.values():
             faults.report("memory", f"an input_size is left out: {reason}")
+        self._view_worker: _ViewWorker = SlotWorker("yolact views", self._draw, self._report)
+        self._view_worker.start()
         self.cameras = tuple(
             Camera(
                 node,
                 name,
-                compressed=fixed.image_transport == "compressed",
-                reliability=fixed.reliability,
-                budget_ns=lambda: int(live().frame_budget_ms * 1e6),
+                fixed=fixed,
+                live=live,
+                class_names=self.model.class_names,
+                views=self._view_worker.slots,
             )
             for name in fixed.cameras or ("",)
         )
-        self._processor = FrameProcessor(
-            self.engine,
-            live,
-            cameras=self.cameras,
-            queued=self._cameras_waiting,
-            take_more=self._take_more,
-            show=self._show,
+        self._processor: FrameProcessor[ReceivedFrame, InstanceArray] = FrameProcessor(
+            lambda masks: self.model.ready(self._live(), masks=masks), self.cameras
         )
         self._builder: _Builder = SlotWorker("yolact networks", self._build, self._report)
         self._builder.start()
-        self._views: _ViewWorker = SlotWorker("yolact views", self._draw, self._report)
-        self._views.start()
-        self._frames = self._start_frames()
+        self._frame_worker = self._start_frames()
         self.prepare(live())
 
     def start(self, *, subscribed: bool) -> None:
@@ -102,7 +98,7 @@ class Pipeline:
             return
         for camera in self.cameras:
             if subscribed:
-                camera.open(self._frames.slots.put)
+                camera.open(self._frame_worker.slots.put)
             else:
                 camera.close()
 
@@ -113,7 +109,7 @@ class Pipeline:
         self.subscribe(False)
         self._subscribable = False
         self._stop_frames()
-        self._frames = self._start_frames()
+        self._frame_worker = self._start_frames()
 
     def check(self, live: LiveParameters) -> None:
         """Whether the model can work with these parameters.
@@ -121,7 +117,7 @@ class Pipeline:
         Raises:
             ConfigError: it cannot.
         """
-        self.engine.check(live)
+        self.model.check(live)
 
     def prepare(self, live: LiveParameters) -> None:
         """Begin to warm up what these parameters ask for, if it is not in use."""
@@ -134,15 +130,15 @@ class Pipeline:
         self.subscribe(False)
         self._stop_frames()
         self._segment.close("the node was cleaned up before the request's turn; configure it")
-        self._views.stop()
-        self.engine.cancel()
+        self._view_worker.stop()
+        self.model.cancel()
         self._builder.stop()
         for camera in self.cameras:
             camera.destroy()
         # rclpy keeps a weak reference to everything that was ever created.
         entities = self._node.default_callback_group.entities
         entities.difference_update([entity for entity in entities if entity() is None])
-        self.engine.close()
+        self.model.close()
         return_free_memory()
 
     def _start_frames(self) -> _FrameWorker:
@@ -152,57 +148,45 @@ class Pipeline:
         return worker
 
     def _stop_frames(self) -> None:
-        for left in self._frames.stop():
+        for left in self._frame_worker.stop():
             if isinstance(left.key, Camera):
-                left.key.count_replaced(left.replaced)
+                left.key.replaced(left.replaced)
                 left.key.statistics.count_dropped("discarded")
 
     def _work(self, taken: TakenItem[_Source, _Item]) -> None:
         source, item = taken.key, taken.item
-        with self.engine.turns:
+        with self.model.lock:
             if isinstance(source, Camera) and isinstance(item, ReceivedFrame):
-                self._processor.process(source, item, taken.replaced)
+                slots = self._frame_worker.slots
+                self._processor.process(source, item, taken.replaced, slots)
             elif isinstance(item, SegmentRequest):
-                self._segment.serve(item, self.engine, self._live())
-
-    def _cameras_waiting(self) -> int:
-        slots = self._frames.slots
-        return len(slots) - (self._segment in slots)
-
-    def _take_more(
-        self, cameras: Collection[Camera], most: int
-    ) -> list[TakenItem[Camera, ReceivedFrame]]:
-        taken = self._frames.slots.take_more(cameras, most)
-        return cast(list[TakenItem[Camera, ReceivedFrame]], taken)
-
-    def _show(self, camera: Camera, frame: ViewFrame) -> None:
-        self._views.slots.put(camera, frame, time.monotonic())
+                self._segment.serve(item, self.model, self._live())
 
     def _draw(self, taken: TakenItem[Camera, ViewFrame]) -> None:
         deadline_s = time.monotonic() + VIEWS_PATIENCE_S
         taken.key.views.publish(
-            taken.item, lambda: self._frames.wait_until_idle(deadline_s - time.monotonic())
+            taken.item, lambda: self._frame_worker.wait_until_idle(deadline_s - time.monotonic())
         )
 
     def _announce(self) -> None:
         self._announced_threshold = self._live().score_threshold
         for camera in self.cameras:
-            camera.views.announce(self.engine.class_names, self._announced_threshold)
+            camera.views.announce(self.model.class_names, self._announced_threshold)
 
     def _build(self, taken: TakenItem[str, LiveParameters]) -> None:
-        choosing = self.engine.provisional
+        choosing = self.model.provisional
         try:
-            self.engine.build(taken.item)
+            self.model.build(taken.item)
         except YolactError as error:
             if choosing:
-                self._faults.report("runtime", f"runtime stays {self.engine.runtime}")
+                self._faults.report("runtime", f"runtime stays {self.model.runtime}")
                 return
-            sizes = ", ".join(map(str, self.engine.input_sizes_px))
+            sizes = ", ".join(map(str, self.model.input_sizes_px))
             self._faults.report("input size", f"input_size stays at {sizes}: {error}")
             return
-        if choosing and not self.engine.provisional:
+        if choosing and not self.model.provisional:
             self._node.get_logger().info(
-                f"runtime {self.engine.runtime}; in use from the next image on"
+                f"runtime {self.model.runtime}; in use from the next image on"
             )
 
     def _report(self, error: Exception) -> None:

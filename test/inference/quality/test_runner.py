@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,18 +12,19 @@ import torch
 
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.budget import FrameBudget
-from yolact_ros.inference.budgeted import BudgetedPredictor
-from yolact_ros.inference.frame_plan import MaskPlan, OverrunPolicy
-from yolact_ros.inference.frame_statistics import DropCause
-from yolact_ros.inference.ladder import Degradation, MaskDetail, QualityLadder
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import DetectedFrame, Predictor
+from yolact_ros.inference.quality.budget import FrameBudget
+from yolact_ros.inference.quality.levels import Degradation, MaskDetail, quality_levels
+from yolact_ros.inference.quality.plan import MaskPlan, OverrunPolicy
+from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.models import build_network
 from yolact_ros.structures import Prediction
 
 TOP_K = 10
 SIZES_PX = (96, 64)
+# Random weights give every class of every prior nearly the same score: low, and many.
+SETTINGS = PostprocessConfig(score_threshold=0.05, top_k=TOP_K, nms_threshold=0.9)
 IMAGE_BGR = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
 
 
@@ -38,8 +40,6 @@ class StepClock:
 
 @contextmanager
 def open_predictors(on_device: bool) -> Iterator[dict[int, Predictor]]:
-    # Random weights give every class of every prior nearly the same score: low, and many.
-    settings = PostprocessConfig(score_threshold=0.05, top_k=TOP_K, nms_threshold=0.9)
     built = {}
     for size_px in SIZES_PX:
         torch.manual_seed(3)
@@ -53,7 +53,7 @@ def open_predictors(on_device: bool) -> Iterator[dict[int, Predictor]]:
             proto_channels=16,
         )
         built[size_px] = Predictor(
-            build_network(config), device="cpu", settings=settings, on_device=on_device
+            build_network(config), device="cpu", settings=SETTINGS, on_device=on_device
         )
     yield built
     for predictor in built.values():
@@ -76,13 +76,12 @@ def make(
     predictors: dict[int, Predictor],
     budget_ms: float,
     policy: OverrunPolicy = OverrunPolicy.PUBLISH,
-) -> tuple[BudgetedPredictor, StepClock]:
+) -> tuple[BudgetRunner, StepClock]:
     clock = StepClock()
-    ladder = QualityLadder.from_settings(SIZES_PX, TOP_K)
-    budget = FrameBudget(ladder, budget_ms, policy)
+    runner = BudgetRunner(predictors, SETTINGS, budget_ms=budget_ms, policy=policy, clock_ms=clock)
     for size_px in SIZES_PX:
-        budget.costs.seed_network(size_px, 10.0 * (size_px / SIZES_PX[0]) ** 2)
-    return BudgetedPredictor(predictors, budget, clock), clock
+        runner.budget.costs.seed_network(size_px, 10.0 * (size_px / SIZES_PX[0]) ** 2)
+    return runner, clock
 
 
 def assert_same(first: Prediction, second: Prediction) -> None:
@@ -97,12 +96,12 @@ def assert_same(first: Prediction, second: Prediction) -> None:
 def test_with_time_enough_the_result_is_the_predictors(
     predictors: dict[int, Predictor], budget_ms: float
 ) -> None:
-    budgeted, clock = make(predictors, budget_ms)
-    plan = budgeted.begin(clock.now_ms)
-    assert plan.rung.input_size_px == SIZES_PX[0]
-    result = budgeted.predict(plan, IMAGE_BGR)
+    runner, clock = make(predictors, budget_ms)
+    plan = runner.begin(clock.now_ms)
+    assert plan.level.input_size_px == SIZES_PX[0]
+    result = runner.predict(plan, IMAGE_BGR)
     clock.now_ms += 12.0
-    outcome = budgeted.finish()
+    outcome = runner.finish()
     assert result is not None
     assert len(result.prediction) == TOP_K
     assert_same(result.prediction, predictors[SIZES_PX[0]].predict(IMAGE_BGR))
@@ -115,22 +114,22 @@ def test_with_time_enough_the_result_is_the_predictors(
 def test_a_budget_that_fits_the_smaller_input_only_takes_it(
     predictors: dict[int, Predictor],
 ) -> None:
-    budgeted, clock = make(predictors, 8.0)
+    runner, clock = make(predictors, 8.0)
     for _ in range(3):
-        plan = budgeted.begin(clock.now_ms)
+        plan = runner.begin(clock.now_ms)
         if plan.run:
             break
         clock.now_ms += 1.0
-    result = budgeted.predict(plan, IMAGE_BGR)
+    result = runner.predict(plan, IMAGE_BGR)
     assert result is not None
     assert_same(result.prediction, predictors[64].predict(IMAGE_BGR))
-    assert budgeted.finish().degradation & Degradation.INPUT
+    assert runner.finish().degradation & Degradation.INPUT
 
 
 def test_a_network_that_took_the_time_of_the_masks_leaves_boxes(
     predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budgeted, clock = make(predictors, 20.0)
+    runner, clock = make(predictors, 20.0)
     detect = Predictor.detect
 
     def slow(self: Predictor, image_bgr: np.ndarray) -> object:
@@ -138,18 +137,18 @@ def test_a_network_that_took_the_time_of_the_masks_leaves_boxes(
         return detect(self, image_bgr)
 
     monkeypatch.setattr(Predictor, "detect", slow)
-    result = budgeted.predict(budgeted.begin(clock.now_ms), IMAGE_BGR)
+    result = runner.predict(runner.begin(clock.now_ms), IMAGE_BGR)
     assert result is not None
     assert result.masks.mask_detail is MaskDetail.NONE
     assert result.prediction.masks == ()
     assert len(result.prediction) > 0
-    assert budgeted.finish().degradation & Degradation.BOXES
+    assert runner.finish().degradation & Degradation.BOXES
 
 
 def test_a_frame_that_is_late_already_is_dropped_if_so_wished(
     predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budgeted, clock = make(predictors, 20.0, OverrunPolicy.DROP)
+    runner, clock = make(predictors, 20.0, OverrunPolicy.DROP)
     detect = Predictor.detect
 
     def slow(self: Predictor, image_bgr: np.ndarray) -> object:
@@ -157,14 +156,13 @@ def test_a_frame_that_is_late_already_is_dropped_if_so_wished(
         return detect(self, image_bgr)
 
     monkeypatch.setattr(Predictor, "detect", slow)
-    assert budgeted.predict(budgeted.begin(clock.now_ms), IMAGE_BGR) is None
-    assert budgeted.budget.statistics().drops[DropCause.LATE] == 1
+    assert runner.predict(runner.begin(clock.now_ms), IMAGE_BGR) is None
 
 
 def test_less_detail_is_what_the_predictor_is_asked_for(
     predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budgeted, clock = make(predictors, 0.0)
+    runner, clock = make(predictors, 0.0)
     asked: list[dict[str, object]] = []
     finish = Predictor.finish
 
@@ -175,8 +173,8 @@ def test_less_detail_is_what_the_predictor_is_asked_for(
     monkeypatch.setattr(Predictor, "finish", spy)
     for detail in MaskDetail:
         plan = MaskPlan(True, 4, detail)
-        monkeypatch.setattr(budgeted.budget, "after_inference", lambda *_, plan=plan: plan)
-        result = budgeted.predict(budgeted.begin(clock.now_ms), IMAGE_BGR)
+        monkeypatch.setattr(runner.budget, "after_inference", lambda *_, plan=plan: plan)
+        result = runner.predict(runner.begin(clock.now_ms), IMAGE_BGR)
         assert result is not None
         assert len(result.prediction) == 4
         assert len(result.prediction.masks) == (0 if detail is MaskDetail.NONE else 4)
@@ -190,26 +188,25 @@ def test_less_detail_is_what_the_predictor_is_asked_for(
 def test_a_failed_frame_is_counted_and_the_next_one_works(
     predictors: dict[int, Predictor],
 ) -> None:
-    budgeted, clock = make(predictors, 0.0)
-    plan = budgeted.begin(clock.now_ms)
+    runner, clock = make(predictors, 0.0)
+    plan = runner.begin(clock.now_ms)
     with pytest.raises(Exception, match="image"):
-        budgeted.predict(plan, np.zeros((0, 0, 3), np.uint8))
-    budgeted.abandon()
-    assert budgeted.budget.statistics().drops[DropCause.FAILED] == 1
-    assert budgeted.predict(budgeted.begin(clock.now_ms), IMAGE_BGR) is not None
-    assert budgeted.finish().publish
+        runner.predict(plan, np.zeros((0, 0, 3), np.uint8))
+    runner.abandon()
+    assert runner.predict(runner.begin(clock.now_ms), IMAGE_BGR) is not None
+    assert runner.finish().publish
 
 
 def test_warming_up_tells_the_budget_what_every_size_costs(
     predictors: dict[int, Predictor],
 ) -> None:
-    budget = FrameBudget(QualityLadder.from_settings(SIZES_PX, TOP_K), 33.3)
-    budgeted = BudgetedPredictor(predictors, budget)
+    runner = BudgetRunner(predictors, SETTINGS, budget_ms=33.3)
+    budget = runner.budget
     assert budget.costs.network_warm_up_ms(SIZES_PX[0]) == 0.0
-    budgeted.warm_up(IMAGE_BGR)
+    runner.warm_up(IMAGE_BGR)
     for size_px in SIZES_PX:
         assert 0.1 < budget.costs.network_warm_up_ms(size_px) < 5000.0
-    unmeasured = FrameBudget(QualityLadder.from_settings(SIZES_PX, TOP_K), 33.3).costs
+    unmeasured = FrameBudget(quality_levels(SIZES_PX, TOP_K), 33.3).costs
     for detail in MaskDetail:
         measured_ms = budget.costs.masks_ms(detail, TOP_K)
         assert 0.0 < measured_ms < 1000.0
@@ -235,46 +232,46 @@ def let_batches_take(
 def test_warming_up_for_several_cameras_measures_batches_as_large_as_pay(
     host_predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budgeted, clock = make(host_predictors, 33.3)
+    runner, clock = make(host_predictors, 33.3)
     batches = let_batches_take(monkeypatch, clock, 10.0, 2.0)
-    budgeted.warm_up(IMAGE_BGR)
+    runner.warm_up(IMAGE_BGR)
     assert set(batches) == {1}
-    budgeted.warm_up(IMAGE_BGR, cameras=3)
+    runner.warm_up(IMAGE_BGR, cameras=3)
     assert set(batches) == {1, 2, 3}
     for size_px in SIZES_PX:
-        assert budgeted.budget.costs.batch_worth(size_px, 2) == pytest.approx(1.2)
-        assert budgeted.budget.costs.batch_worth(size_px, 3) == pytest.approx(1.4)
-    assert budgeted.budget.costs.network_ms(SIZES_PX[0]) == pytest.approx(10.0)
+        assert runner.budget.costs.batch_cost(size_px, 2) == pytest.approx(1.2)
+        assert runner.budget.costs.batch_cost(size_px, 3) == pytest.approx(1.4)
+    assert runner.budget.costs.network_ms(SIZES_PX[0]) == pytest.approx(10.0)
 
 
 def test_warming_up_stops_at_the_first_batch_that_does_not_pay(
     host_predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budgeted, clock = make(host_predictors, 33.3)
+    runner, clock = make(host_predictors, 33.3)
     batches = let_batches_take(monkeypatch, clock, 10.0, 9.5)
-    budgeted.warm_up(IMAGE_BGR, cameras=4)
+    runner.warm_up(IMAGE_BGR, cameras=4)
     assert set(batches) == {1, 2}
-    assert budgeted.begin(clock.now_ms, queued=1).together == 1
+    assert runner.begin(clock.now_ms, queued=1).batch_size == 1
 
 
 def test_the_frames_of_several_cameras_are_predicted_in_one_run(
     host_predictors: dict[int, Predictor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budgeted, clock = make(host_predictors, 100.0)
+    runner, clock = make(host_predictors, 100.0)
     images = [IMAGE_BGR, IMAGE_BGR[:, ::-1], IMAGE_BGR[:60]]
     expected = [host_predictors[SIZES_PX[0]].predict(image) for image in images]
     for size_px in SIZES_PX:
-        budgeted.budget.costs.seed_batch(size_px, 3, 1.4)
+        runner.budget.costs.seed_batch(size_px, 3, 1.4)
     batches = let_batches_take(monkeypatch, clock, 10.0, 2.0)
-    plans = [budgeted.begin(clock.now_ms - 5.0, source=0, queued=2)]
-    assert plans[0].together == 3
-    plans += [budgeted.join(clock.now_ms - 5.0 + source, source=source) for source in (1, 2)]
-    frames = budgeted.detect_together(plans[0], images)
+    plans = [runner.begin(clock.now_ms - 5.0, source=0, queued=2)]
+    assert plans[0].batch_size == 3
+    plans += [runner.join(clock.now_ms - 5.0 + source, source=source) for source in (1, 2)]
+    frames = runner.detect_together(plans[0], images)
     assert batches == [3]
     for index, (plan, image, frame) in enumerate(zip(plans, images, frames, strict=True)):
-        result = budgeted.predict(plan, image, frame)
+        result = runner.predict(plan, image, frame)
         clock.now_ms += 1.0
-        outcome = budgeted.finish()
+        outcome = runner.finish()
         assert result is not None
         np.testing.assert_allclose(
             result.prediction.scores, expected[index].scores, rtol=0, atol=1e-5
@@ -287,7 +284,20 @@ def test_the_frames_of_several_cameras_are_predicted_in_one_run(
     assert batches == [3]
 
 
-def test_a_ladder_with_a_size_that_nobody_has_is_refused(predictors: dict[int, Predictor]) -> None:
-    budget = FrameBudget(QualityLadder.from_settings((128, 64), TOP_K), 33.3)
-    with pytest.raises(ConfigError, match=r"input sizes \[128\].*there are \[64, 96\]"):
-        BudgetedPredictor(predictors, budget)
+def test_settings_without_masks_leave_no_level_that_has_some(
+    predictors: dict[int, Predictor],
+) -> None:
+    runner, clock = make(predictors, 0.0)
+    boxes_only = replace(SETTINGS, masks=False, top_k=3)
+    runner.configure(boxes_only, budget_ms=0.0, policy=OverrunPolicy.PUBLISH)
+    assert [level.mask_detail for level in runner.budget.levels] == [MaskDetail.NONE] * 2
+    result = runner.predict(runner.begin(clock.now_ms), IMAGE_BGR)
+    assert result is not None
+    assert len(result.prediction) == 3
+    assert result.prediction.masks == ()
+
+
+def test_input_sizes_that_do_not_fall_are_refused(predictors: dict[int, Predictor]) -> None:
+    rising = dict(reversed(predictors.items()))
+    with pytest.raises(ConfigError, match="list input_size in falling order"):
+        BudgetRunner(rising, SETTINGS, budget_ms=33.3)

@@ -1,4 +1,4 @@
-"""The running p95 of each stage and rung."""
+"""The running p95 of each stage and level."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolact_ros.inference.cost import CostModel, MaskCost, StageCost, quantile
-from yolact_ros.inference.ladder import MaskDetail, QualityLadder, Rung
+from yolact_ros.inference.quality.cost import CostModel, MaskCost, StageCost, quantile
+from yolact_ros.inference.quality.levels import MaskDetail, QualityLevel, quality_levels
 
 
 @given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=60), st.floats(0.01, 1.0))
@@ -59,7 +59,7 @@ def test_at_a_low_rate_the_last_six_frames_are_kept() -> None:
     cost = StageCost()
     for index in range(10):
         cost.observe(550, index * 1000.0, 4.0 if index < 5 else 1.0)
-    assert cost.level() == 1.0
+    assert cost.slowdown() == 1.0
     assert cost.ratio_p95(550) == 4.0
 
 
@@ -109,9 +109,9 @@ def test_masks_cost_by_instance_and_detail() -> None:
     costs.seed_network(550, 20.0)
     costs.seed_masks(MaskDetail.FULL, MaskCost(1.0, 0.5))
     costs.seed_masks(MaskDetail.NONE, MaskCost(0.5, 0.0))
-    assert costs.rung_ms(Rung(550, 15, MaskDetail.FULL), 4) == pytest.approx(23.0)
-    assert costs.rung_ms(Rung(550, 2, MaskDetail.FULL), 4) == pytest.approx(22.0)
-    assert costs.rung_ms(Rung(550, 15, MaskDetail.NONE), 4) == pytest.approx(20.5)
+    assert costs.level_ms(QualityLevel(550, 15, MaskDetail.FULL), 4) == pytest.approx(23.0)
+    assert costs.level_ms(QualityLevel(550, 2, MaskDetail.FULL), 4) == pytest.approx(22.0)
+    assert costs.level_ms(QualityLevel(550, 15, MaskDetail.NONE), 4) == pytest.approx(20.5)
 
 
 def test_slow_masks_say_nothing_about_the_network() -> None:
@@ -133,26 +133,26 @@ def test_the_first_observation_stands_in_for_a_warm_up() -> None:
 def test_a_batch_that_saves_less_than_a_tenth_does_not_pay() -> None:
     costs = CostModel()
     assert not costs.seed_batch(550, 2, 1.85)
-    assert costs.batch_worth(550, 2) == 2.0
+    assert costs.batch_cost(550, 2) == 2.0
     assert costs.seed_batch(550, 2, 1.5)
-    assert costs.batch_worth(550, 2) == 1.5
+    assert costs.batch_cost(550, 2) == 1.5
 
 
 def test_a_batch_never_costs_less_than_one_of_its_frames() -> None:
     costs = CostModel()
     costs.seed_batch(550, 2, 0.6)  # measured while another load went
-    assert costs.batch_worth(550, 2) == 1.0
+    assert costs.batch_cost(550, 2) == 1.0
 
 
 def test_the_best_batch_pays_at_every_input_size_and_leaves_the_rest_single() -> None:
     costs = CostModel()
-    ladder = QualityLadder.from_settings([550, 400], 15)
-    assert costs.best_batch(ladder, 3) == (1, 3.0)
+    levels = quality_levels([550, 400], 15)
+    assert costs.best_batch(levels, 3) == (1, 3.0)
     costs.seed_batch(550, 2, 1.5)
-    assert costs.best_batch(ladder, 2) == (1, 2.0)
+    assert costs.best_batch(levels, 2) == (1, 2.0)
     costs.seed_batch(400, 2, 1.2)
     costs.seed_batch(400, 3, 1.25)
-    assert costs.best_batch(ladder, 1) == (1, 1.0)
-    assert costs.best_batch(ladder, 2) == (2, 1.5)
-    assert costs.best_batch(ladder, 4) == (2, 3.5)
-    assert costs.best_batch(QualityLadder.from_settings([400], 15), 4) == (3, 2.25)
+    assert costs.best_batch(levels, 1) == (1, 1.0)
+    assert costs.best_batch(levels, 2) == (2, 1.5)
+    assert costs.best_batch(levels, 4) == (2, 3.5)
+    assert costs.best_batch(quality_levels([400], 15), 4) == (3, 2.25)
