@@ -29,7 +29,8 @@ from yolact_ros.inference.predictor import DetectedFrame, StageTimes
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.ops.coco_rle import encode_crop
-from yolact_ros.structures import Detections, MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import Detections, MaskCrop
 
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 100_000_000
@@ -302,7 +303,7 @@ class ShapePredictor:
             found.class_ids[:max_instances],
             found.scores[:max_instances],
             found.boxes_xyxy[:max_instances],
-            found.masks[:max_instances] if masks else (),
+            found.mask_crops[:max_instances] if masks else (),
         ), frame.times
 
     def close(self) -> None:

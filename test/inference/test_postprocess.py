@@ -209,9 +209,9 @@ def test_fewer_instances_and_no_masks_can_be_asked_for() -> None:
     everything = postprocess.assemble(found, output.prototypes, 60, 80)
     few = postprocess.assemble(found, output.prototypes, 60, 80, max_instances=2)
     assert few.scores.tolist() == everything.scores[:2].tolist()
-    assert len(few.masks) == 2
+    assert len(few.mask_crops) == 2
     boxes = postprocess.assemble(found, output.prototypes, 60, 80, masks=False)
-    assert boxes.masks == ()
+    assert boxes.mask_crops == ()
     np.testing.assert_array_equal(boxes.boxes_xyxy, everything.boxes_xyxy)
 
 
@@ -223,7 +223,7 @@ def test_an_image_without_instances_gives_an_empty_prediction() -> None:
     prediction = postprocess.assemble(found, output.prototypes, 60, 80)
     assert len(prediction) == 0
     assert prediction.boxes_xyxy.shape == (0, 4)
-    assert prediction.masks == ()
+    assert prediction.mask_crops == ()
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_the_best_level_finds_what_a_predictor_of_that_size_finds(tiny_model: Pa
     )
     expected = alone.predict(IMAGE)
     np.testing.assert_allclose(prediction.boxes_xyxy, expected.boxes_xyxy, atol=1e-3)
-    assert len(prediction.masks) == len(expected.masks) > 0
+    assert len(prediction.mask_crops) == len(expected.mask_crops) > 0
     assert size_px == 128
     assert times.inference_ms > 0
     model.close()

@@ -38,7 +38,7 @@ def test_a_message_has_the_header_and_the_predictors_instances(
         assert instance.score == pytest.approx(expected.scores[index], abs=1e-5)
         box = (instance.x_min, instance.y_min, instance.x_max, instance.y_max)
         assert box == pytest.approx(expected.boxes_xyxy[index].tolist(), abs=1e-2)
-        crop = expected.masks[index]
+        crop = expected.mask_crops[index]
         mask = instance.mask
         assert mask.encoding == InstanceMask.BITS
         rectangle = (mask.x_offset, mask.y_offset, mask.width, mask.height)

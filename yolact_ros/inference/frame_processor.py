@@ -21,7 +21,7 @@ from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan
 from yolact_ros.inference.quality.runner import BudgetedPrediction, BudgetRunner
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.slots import FrameSlots
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 __all__ = ["DecodedFrame", "FrameProcessor", "FrameResult", "ImageTopic", "ReceivedFrame"]
 

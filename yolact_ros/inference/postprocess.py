@@ -24,7 +24,8 @@ from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.nms import pad_detections, select_cross_class_nms, select_standard_nms
 from yolact_ros.ops.scratch import Scratch
 from yolact_ros.ops.suppression import FIRST_PAIRS, Selection, select_fast_nms
-from yolact_ros.structures import Detections, MaskCrop, NetworkOutput, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import Detections, MaskCrop, NetworkOutput
 
 __all__ = ["BROKEN_PROTOTYPES", "PostprocessConfig", "Postprocessor", "first_rows"]
 
@@ -146,7 +147,8 @@ class Postprocessor:
             class_ids=found.class_ids[0, :count].numpy(),
             scores=scores,
             boxes_xyxy=_to_pixels(relative, image_height_px, image_width_px),
-            masks=tuple(crops),
+            mask_crops=tuple(crops),
+            class_names=self._config.class_names,
         )
 
     def class_ids(self, settings: PostprocessConfig) -> tuple[int, ...] | None:

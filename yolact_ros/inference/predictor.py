@@ -24,7 +24,8 @@ from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
-from yolact_ros.structures import NetworkOutput, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import NetworkOutput
 
 __all__ = ["DetectedFrame", "Predictor", "StageTimes", "choose_device"]
 

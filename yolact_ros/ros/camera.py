@@ -20,6 +20,7 @@ from yolact_ros.inference.frame_processor import DecodedFrame, FrameResult
 from yolact_ros.inference.quality.levels import Degradation
 from yolact_ros.inference.slots import FrameSlots
 from yolact_ros.msg import FrameReport, InstanceArray
+from yolact_ros.prediction import Prediction
 from yolact_ros.ros.conversions import to_instance_array
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
@@ -28,7 +29,6 @@ from yolact_ros.ros.stamps import StampMonitor
 from yolact_ros.ros.statistics import CameraStatistics
 from yolact_ros.ros.subscription import ImageSubscription
 from yolact_ros.ros.views import VIEWS, ViewFrame, ViewPublishers
-from yolact_ros.structures import Prediction
 
 __all__ = ["Camera", "FrameSink", "ReceivedFrame"]
 

@@ -25,9 +25,9 @@ from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import find_model
 from yolact_ros.openmp import release_threads
+from yolact_ros.prediction import Prediction
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
 from yolact_ros.ros.runtime_choice import ChoiceCancelledError, RuntimeChoice
-from yolact_ros.structures import Prediction
 
 __all__ = ["ModelDescription", "ModelRunner"]
 

@@ -19,7 +19,7 @@ from yolact_ros.inference.quality.levels import Degradation, MaskDetail, quality
 from yolact_ros.inference.quality.plan import MaskPlan, OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.models import build_network
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 TOP_K = 10
 SIZES_PX = (96, 64)
@@ -87,8 +87,8 @@ def make(
 def assert_same(first: Prediction, second: Prediction) -> None:
     np.testing.assert_array_equal(first.scores, second.scores)
     np.testing.assert_array_equal(first.boxes_xyxy, second.boxes_xyxy)
-    assert len(first.masks) == len(second.masks)
-    for ours, theirs in zip(first.masks, second.masks, strict=True):
+    assert len(first.mask_crops) == len(second.mask_crops)
+    for ours, theirs in zip(first.mask_crops, second.mask_crops, strict=True):
         np.testing.assert_array_equal(ours.bits, theirs.bits)
 
 
@@ -140,7 +140,7 @@ def test_a_network_that_took_the_time_of_the_masks_leaves_boxes(
     result = runner.predict(runner.begin(clock.now_ms), IMAGE_BGR)
     assert result is not None
     assert result.masks.mask_detail is MaskDetail.NONE
-    assert result.prediction.masks == ()
+    assert result.prediction.mask_crops == ()
     assert len(result.prediction) > 0
     assert runner.finish().degradation & Degradation.BOXES
 
@@ -177,7 +177,7 @@ def test_less_detail_is_what_the_predictor_is_asked_for(
         result = runner.predict(runner.begin(clock.now_ms), IMAGE_BGR)
         assert result is not None
         assert len(result.prediction) == 4
-        assert len(result.prediction.masks) == (0 if detail is MaskDetail.NONE else 4)
+        assert len(result.prediction.mask_crops) == (0 if detail is MaskDetail.NONE else 4)
     assert [(arguments["masks"], arguments["mask_stride"]) for arguments in asked] == [
         (False, 1),
         (True, 4),
@@ -294,7 +294,7 @@ def test_settings_without_masks_leave_no_level_that_has_some(
     result = runner.predict(runner.begin(clock.now_ms), IMAGE_BGR)
     assert result is not None
     assert len(result.prediction) == 3
-    assert result.prediction.masks == ()
+    assert result.prediction.mask_crops == ()
 
 
 def test_input_sizes_that_do_not_fall_are_refused(predictors: dict[int, Predictor]) -> None:

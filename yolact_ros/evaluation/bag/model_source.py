@@ -21,7 +21,7 @@ from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.models.checkpoint import load_checkpoint
 from yolact_ros.models.zoo import find_model
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 __all__ = ["ModelSource"]
 

@@ -42,7 +42,7 @@ from yolact_ros.inference.frame_processor import (
 from yolact_ros.inference.quality.runner import BudgetRunner, monotonic_ms
 from yolact_ros.inference.slots import TakenItem
 from yolact_ros.inference.worker import SlotWorker
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 __all__ = ["replay_bag"]
 

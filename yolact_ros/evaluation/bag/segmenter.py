@@ -12,7 +12,7 @@ from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
 from yolact_ros.evaluation.results import prediction_to_results
 from yolact_ros.inference.quality.runner import BudgetRunner
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 __all__ = ["Segmenter", "SegmenterSource", "found_instances"]
 

@@ -16,7 +16,7 @@ from yolact_ros.inference.quality.cost import MaskCost
 from yolact_ros.inference.quality.levels import MaskDetail, QualityLevel, quality_levels
 from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan, MaskPlan, OverrunPolicy
 from yolact_ros.inference.settings import PostprocessConfig
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 __all__ = ["BudgetRunner", "BudgetedPrediction", "monotonic_ms"]
 
