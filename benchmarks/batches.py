@@ -41,7 +41,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     print(f"{'px':>5}{'median ms':>11}{'least ms':>10}", *(f"{f'{n} frames':>12}" for n in FRAMES))
     for size_px in args.input_size:
-        predictor = Predictor.from_checkpoint(args.model, device="cpu", input_size_px=size_px)
+        predictor = Predictor.load(
+            args.model, runtime="eager", device="cpu", input_size_px=size_px
+        )
         predictor.warm_up()
         alone = partial(predictor.detect, IMAGE_BGR)
         batches = [partial(predictor.detect_batch, [IMAGE_BGR] * frames) for frames in FRAMES]

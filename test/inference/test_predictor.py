@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import golden_recipe
 import numpy as np
 import pytest
@@ -215,16 +216,16 @@ def test_a_closed_predictor_says_so() -> None:
 def test_a_model_file_can_be_used_by_its_path(tmp_path: Path, predictor: Predictor) -> None:
     path = tmp_path / "small.safetensors"
     save_checkpoint(path, small_network())
-    loaded = Predictor.from_checkpoint(path, device="cpu", settings=EVERYTHING)
+    loaded = Predictor.load(path, runtime="eager", device="cpu", settings=EVERYTHING)
     assert_same(loaded.predict(picture()), predictor.predict(picture()))
     loaded.close()
-    larger = Predictor.from_checkpoint(path, device="cpu", input_size_px=96)
+    larger = Predictor.load(path, runtime="eager", device="cpu", input_size_px=96)
     assert larger.detect(picture()).prototypes.shape[1] == 24
     larger.close()
     with pytest.raises(CheckpointError, match="16 prototypes"):
-        Predictor.from_checkpoint(path, num_prototypes=32)
+        Predictor.load(path, runtime="eager", num_prototypes=32)
     with pytest.raises(CheckpointError):
-        Predictor.from_checkpoint(tmp_path / "none.safetensors")
+        Predictor.load(tmp_path / "none.safetensors", runtime="eager")
 
 
 def test_damaged_weights_are_reported_on_every_image_and_not_as_a_result() -> None:
@@ -272,3 +273,34 @@ def test_rescoring_networks_give_falling_scores_below_those_of_the_boxes() -> No
     predictor.close()
     assert len(with_rescoring) > 0
     assert (np.diff(with_rescoring.scores) <= 0).all()
+
+
+def test_a_predictor_takes_pixels_paths_and_lists_of_them(
+    tmp_path: Path, predictor: Predictor
+) -> None:
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), picture())
+    alone = predictor.predict(picture())
+    for image in (picture(), path, str(path)):
+        found = predictor(image)
+        assert isinstance(found, Prediction)
+        assert_same(found, alone)
+    several = predictor([picture(), path])
+    assert isinstance(several, list)
+    assert [len(prediction) for prediction in several] == [len(alone)] * 2
+
+
+def test_a_prediction_knows_the_names_of_its_classes(predictor: Predictor) -> None:
+    found = predictor.predict(picture())
+    assert found.class_names == predictor.class_names
+    assert found[0].class_name == predictor.class_names[found[0].class_id]
+
+
+def test_a_predictor_is_closed_at_the_end_of_its_block(tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(path, small_network())
+    with Predictor.load(path, runtime="eager", device="cpu") as predictor:
+        assert predictor.runtime == "eager fp32"
+        predictor(picture())
+    with pytest.raises(YolactError, match="closed"):
+        predictor(picture())

@@ -55,8 +55,9 @@ def test_the_best_level_finds_what_a_predictor_of_that_size_finds(tiny_model: Pa
     model = model_of(tiny_model, **live)
     assert model.input_sizes_px == (128, 64)
     prediction, times, size_px = model.predict_at_best(IMAGE, LiveParameters(**live))
-    alone = Predictor.from_checkpoint(
+    alone = Predictor.load(
         tiny_model,
+        runtime="eager",
         device="cpu",
         settings=PostprocessConfig(score_threshold=0.0, top_k=15),
         input_size_px=128,

@@ -25,7 +25,7 @@ def test_a_message_has_the_header_and_the_predictors_instances(
     camera: HandCamera, tiny_model: Path
 ) -> None:
     settings = PostprocessConfig(score_threshold=0.0, top_k=15)
-    predictor = Predictor.from_checkpoint(tiny_model, device="cpu", settings=settings)
+    predictor = Predictor.load(tiny_model, runtime="eager", device="cpu", settings=settings)
     expected = predictor.predict(picture())
     sent = image_message(20)
     message = camera.segment(sent)

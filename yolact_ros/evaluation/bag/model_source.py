@@ -80,8 +80,9 @@ class ModelSource:
         )
 
     def _load(self, input_size_px: int) -> Predictor:
-        return Predictor.from_checkpoint(
+        return Predictor.load(
             self.model,
+            runtime="eager",
             input_size_px=input_size_px,
             device=self.device,
             settings=self._settings(),
