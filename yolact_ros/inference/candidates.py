@@ -184,6 +184,7 @@ def _exponentials(
     cv2.exp(odds, odds)
     best = cv2.exp(np.maximum(best, least) - highest).ravel()
     # NumPy would add the column of a single row in another order.
-    totals = cv2.reduce(odds, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F).ravel()
+    sums = cv2.reduce(odds, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F).ravel()
+    totals = np.asarray(sums, np.float32)
     totals[infinite] = np.inf
     return odds[asked], best, totals

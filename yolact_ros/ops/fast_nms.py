@@ -99,17 +99,14 @@ def _floors(by_class: NDArray[np.float32], display_threshold: float) -> list[flo
 
     Estimated from a few boxes. An estimate that is off costs time; any floor is exact.
     """
-    sample = by_class[:, :: max(1, by_class.shape[1] // SAMPLED_BOXES)].ravel()
+    sample = by_class[:, :: max(1, by_class.shape[1] // SAMPLED_BOXES)]
+    above = np.sort(sample[sample > display_threshold])
     floors = []
-    num_pairs = FIRST_PAIRS
-    # Trying a quarter or more of all pairs first costs about as much as trying all.
-    while num_pairs < by_class.size / 4:
-        place = sample.size - 1 - sample.size * num_pairs // by_class.size
-        floor = float(np.partition(sample, place)[place])
-        if floor <= display_threshold:
-            break
-        floors.append(floor)
-        num_pairs *= GROWTH
+    count = sample.size * FIRST_PAIRS // max(1, by_class.size) + 1
+    # Trying more than half of the pairs first costs about as much as trying all.
+    while 2 * count <= len(above):
+        floors.append(float(above[-count]))
+        count *= GROWTH
     return [*floors, display_threshold]
 
 
