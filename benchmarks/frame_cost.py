@@ -7,10 +7,6 @@ table: target, least and median wall milliseconds, least CPU milliseconds of all
 whether the median meets the target. On a busy machine the medians measure the other programs; the
 least CPU time is then the figure to compare. Ends with 1 if a target is missed.
 
-Fast NMS is also timed where it is hardest: networks with random weights, which keep nearly all
-boxes; equal scores; and, without a target, crowds in which fewer than 100 boxes survive, so that
-all that compete are ranked.
-
 `benchmarks/postprocess.py` compares the results with the paper's way of doing the same.
 """
 
@@ -29,17 +25,12 @@ import cv2
 import numpy as np
 import postprocess as scenes
 import torch
-from torch import Tensor
 
-from yolact_ros.config import variant
 from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
-from yolact_ros.models import build_network
-from yolact_ros.ops.boxes import CENTER_VARIANCE, SIZE_VARIANCE
 from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.priors import make_priors
 from yolact_ros.ops.scratch import Scratch
-from yolact_ros.structures import NetworkOutput
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 PREPROCESS_MS = 1.5
@@ -66,7 +57,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     print(f"torch {torch.__version__}, OpenCV {cv2.__version__}, NumPy {np.__version__}")
     print(f"{args.threads} threads, load {load:.1f}")
-    print(f"{'':44}{'target':>9}{'least':>8}{'median':>8}{'CPU':>8}  met")
+    print(f"{'':34}{'target':>9}{'least':>8}{'median':>8}{'CPU':>8}  met")
     missed = 0
     with torch.inference_mode():
         for stage in stages():
@@ -78,7 +69,7 @@ def main() -> int:
             figures = "".join(
                 f"{value:8.2f}" for value in (min(wall_ms), median(wall_ms), min(cpu_ms))
             )
-            print(f"{stage.title:44}{target:>9}{figures}  {answer}", flush=True)
+            print(f"{stage.title:34}{target:>9}{figures}  {answer}", flush=True)
     return 1 if missed else 0
 
 
@@ -91,11 +82,12 @@ def stages() -> Iterator[Stage]:
 
     priors = make_priors(scenes.CONFIG)
     detector = Postprocessor(scenes.CONFIG, priors)
-    for title, target_ms, output in nms_scenes(priors):
+    for num_kept, num_objects in scenes.SCENES:
+        output = scenes.make_output(num_kept, num_objects, priors)
         for threshold in (0.0, 0.3):
             settings = PostprocessConfig(threshold, top_k=100)
-            run_nms = partial(detector.detect, output, settings)
-            yield Stage(f"Fast NMS {title}, > {threshold}", target_ms, run_nms)
+            title = f"Fast NMS {num_kept} kept of {num_objects}, > {threshold}"
+            yield Stage(title, NMS_MS, partial(detector.detect, output, settings))
 
     prototypes = scenes.smooth_prototypes(np.random.default_rng(1))
     scratch = Scratch()
@@ -105,30 +97,6 @@ def stages() -> Iterator[Stage]:
         scene = (prototypes, coefficients, boxes, HEIGHT_PX, WIDTH_PX)
         run = partial(assemble_mask_crops, *scene, scratch=scratch)
         yield Stage(f"masks {WIDTH_PX}x{HEIGHT_PX}, {count}", target_ms, run)
-
-
-def nms_scenes(priors: Tensor) -> Iterator[tuple[str, float | None, NetworkOutput]]:
-    """Network outputs to select from: title, target and output."""
-    for num_kept, num_objects in scenes.SCENES:
-        output = scenes.make_output(num_kept, num_objects, priors)
-        yield f"{num_kept} kept of {num_objects}", NMS_MS, output
-    for name in ("yolact_resnet50", "yolact_base"):
-        torch.manual_seed(0)
-        network = build_network(variant(name)).eval()
-        image = torch.randn(1, 3, scenes.CONFIG.input_size_px, scenes.CONFIG.input_size_px)
-        yield f"random {name}", NMS_MS, network(image)
-    output = scenes.make_output(len(priors), 60, priors)
-    logits = torch.full_like(output.class_logits, -9)
-    logits[:, :, 1:11] = 0
-    yield "10 equal classes", NMS_MS, output._replace(class_logits=logits)
-    logits = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0)) * 2
-    yield "all kept, 80 classes", NMS_MS, output._replace(class_logits=logits)
-    # Every prior's box becomes the middle of the image.
-    middle = (0.5 - priors[:, :2]) / (CENTER_VARIANCE * priors[:, 2:])
-    size = (0.4 / priors[:, 2:]).log() / SIZE_VARIANCE
-    offsets = torch.cat((middle, size), dim=1)[None]
-    crowd = output._replace(class_logits=logits, box_offsets=offsets)
-    yield "one crowd, 80 classes", None, crowd
 
 
 def times(run: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:

@@ -7,20 +7,15 @@ from collections.abc import Callable
 from torch import Tensor
 
 from yolact_ros.inference.rescoring import rescore
+from yolact_ros.inference.settings import ANCHOR_FLOOR, MAX_CANDIDATES_PER_CLASS
 from yolact_ros.ops.boxes import decode_boxes
-from yolact_ros.ops.static_nms import static_fast_nms
+from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
 from yolact_ros.structures import Detections, NetworkOutput
 
-__all__ = ["ANCHOR_FLOOR", "MAX_CANDIDATES_PER_CLASS", "MAX_DETECTIONS", "detect_static"]
-
-# YOLACT's settings: a box needs this score in some class to take part, this many of each class
-# compete, and this many come out.
-ANCHOR_FLOOR = 0.05
-MAX_CANDIDATES_PER_CLASS = 200
-MAX_DETECTIONS = 100
+__all__ = ["detect_fixed_shape"]
 
 
-def detect_static(
+def detect_fixed_shape(
     output: NetworkOutput,
     priors_cxcywh: Tensor,
     *,
@@ -48,7 +43,7 @@ def detect_static(
     if takes_part is not None:
         # Below every threshold, so that other classes suppress nothing.
         scores = scores.where(takes_part, -1)
-    detections = static_fast_nms(
+    detections = fixed_shape_fast_nms(
         decode_boxes(output.box_offsets.float(), priors_cxcywh),
         scores,
         output.coefficients.float(),
@@ -59,7 +54,7 @@ def detect_static(
         display_threshold=score_threshold,
     )
     if mask_rescoring is not None:
-        detections = rescore(detections, output.prototypes, mask_rescoring, static=True)
+        detections = rescore(detections, output.prototypes, mask_rescoring, fixed_shape=True)
     return Detections(
         boxes_xyxy=detections.boxes_xyxy,
         scores=detections.scores,

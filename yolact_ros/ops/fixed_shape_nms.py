@@ -8,12 +8,12 @@ from torch import Tensor
 from yolact_ros.ops.boxes import pairwise_iou
 from yolact_ros.structures import Detections
 
-__all__ = ["static_fast_nms"]
+__all__ = ["fixed_shape_fast_nms"]
 
 MAX_BOXES = 1000
 
 
-def static_fast_nms(
+def fixed_shape_fast_nms(
     boxes_xyxy: Tensor,
     class_scores: Tensor,
     coefficients: Tensor,
@@ -25,15 +25,31 @@ def static_fast_nms(
     display_threshold: float | Tensor = 0.0,
     max_boxes: int = MAX_BOXES,
 ) -> Detections:
-    """:func:`~yolact_ros.ops.nms.fast_nms` without a data-dependent shape or a synchronisation.
+    """Fast NMS (YOLACT section 3.3) without a data-dependent shape or a synchronisation.
+
+    Boxes whose best score is not above ``score_threshold`` are left out, as are those with a NaN
+    score or a coordinate that is not finite. What is left is selected from as by
+    :func:`~yolact_ros.ops.fast_nms.fast_nms`; equal scores rank by class, then by row.
 
     Only the ``max_boxes`` boxes with the best scores compete, so shapes depend on the arguments
-    alone and the whole function can be captured in a CUDA graph. The result is exactly that of
-    ``fast_nms`` wherever no more than ``max_boxes`` boxes pass the thresholds, and otherwise down
-    to the best score of the boxes left out.
+    alone and the whole function can be captured in a CUDA graph. The result is exact where no
+    more than ``max_boxes`` boxes pass the thresholds, and otherwise down to the best score of the
+    boxes left out.
 
-    Arguments and result as for ``fast_nms``. Thresholds that are ``Tensor[]`` on the same device
-    can change without another capture.
+    Args:
+        boxes_xyxy (Tensor[B, N, 4]): relative to the image.
+        class_scores (Tensor[B, N, C]): softmax without the background column.
+        coefficients (Tensor[B, N, k]): mask coefficients.
+        score_threshold: a box's best score must be above it.
+        iou_threshold: overlap above which the lower score goes. As ``Tensor[]`` on the same
+            device, thresholds can change without another capture.
+        max_candidates_per_class: best boxes of each class that compete.
+        max_detections: K, rows of the result.
+        display_threshold: a detection's score must be above it.
+        max_boxes: best boxes of all classes that compete.
+
+    Returns:
+        Detections padded to K rows, on the device of the inputs.
     """
     batch, num_boxes, num_classes = class_scores.shape
     best = class_scores.amax(dim=2)

@@ -7,14 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Selection", "select_fast_nms"]
+__all__ = ["Selection", "cross_class_fast_nms", "fast_nms"]
 
 # Pairs of box and class that are tried first: enough for 100 detections in most scenes, and cheap
-# to rank.
+# to rank. Where they are not enough, this many times more are.
 FIRST_PAIRS = 1024
-# All pairs are ranked at once up to this many; of more, each class first gets a limit.
-MAX_PAIRS = 32768
-SAMPLED_BOXES = 256
+GROWTH = 16
+SAMPLED_BOXES = 64
 # Pairs are checked in portions of this many, from the best downwards, until enough have survived.
 PORTION = 192
 # Before the second portion, all are looked at beside the best few boxes of their class, which
@@ -39,15 +38,14 @@ class Selection(NamedTuple):
     scores: NDArray[np.float32]
 
 
-def select_fast_nms(
+def fast_nms(
     boxes_xyxy: NDArray[np.float32],
     class_scores: NDArray[np.float32],
     *,
     iou_threshold: float,
     max_candidates_per_class: int,
     max_detections: int,
-    display_threshold: float | NDArray[np.float32],
-    first_pairs: int = FIRST_PAIRS,
+    display_threshold: float,
 ) -> Selection:
     """Fast NMS (YOLACT section 3.3) over the candidate boxes of one image.
 
@@ -55,107 +53,61 @@ def select_fast_nms(
     higher score overlaps it by more than ``iou_threshold``, whether that one goes itself or not.
     Of what is left in all classes the best ``max_detections`` stay.
 
-    Pairs of box and class are in one order: by falling score, then class, then row. Only what
-    comes before a pair matters to it. So the first pairs are selected from alone, and all only if
-    too few of those survive; and they are checked in that order until enough have survived.
+    Only pairs of box and class above a score matter to the pairs above that score. So the best
+    pairs are selected from alone, and more only if too few of those survive.
 
     Args:
         boxes_xyxy (float32[n, 4]): finite.
         class_scores (float32[n, C]): finite, 0..1, no background.
-        display_threshold (float or float32[C]): a pair needs a higher score than this to be
-            selected.
-        first_pairs: so many are tried alone where there are many more; 0 tries all at once.
+        display_threshold: a pair needs a higher score than this to be selected.
     """
     by_class = np.ascontiguousarray(class_scores.T)
-    threshold = np.full((len(by_class), 1), 0, np.float32)
-    threshold[:, 0] = display_threshold
-
-    def select(keys: NDArray[np.uint64]) -> Selection:
-        ranking = _rank(boxes_xyxy, keys, by_class.shape, max_candidates_per_class)
-        return _check(ranking, iou_threshold, max_detections)
-
-    above = by_class > threshold
-    num_above = np.count_nonzero(above)
-    if num_above > 2 * first_pairs > 0:
-        floor = _first_floor(by_class, first_pairs)
-        keys = _keys(by_class, _flat_nonzero(by_class > np.maximum(threshold, floor)))
-        # More than expected where the estimate was off, or where many scores are equal.
-        if len(keys) > 2 * first_pairs:
-            keys = np.partition(keys, first_pairs)[:first_pairs]
-        selection = select(keys)
+    for floor in _floors(by_class, display_threshold):
+        ranking = _rank(boxes_xyxy, by_class, floor, max_candidates_per_class)
+        selection = _check(ranking, iou_threshold, max_detections)
         if len(selection.rows) >= max_detections:
-            return selection
-    if num_above > MAX_PAIRS:
-        places = _competing(by_class, threshold, max_candidates_per_class)
-    else:
-        places = _flat_nonzero(above)
-    return select(_keys(by_class, places))
+            break
+    return selection
 
 
-def _flat_nonzero(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """As ``np.flatnonzero`` of contiguous flags; few are found in a third of the time.
+def cross_class_fast_nms(
+    boxes_xyxy: NDArray[np.float32],
+    class_scores: NDArray[np.float32],
+    *,
+    iou_threshold: float,
+    max_candidates: int,
+    max_detections: int,
+    display_threshold: float,
+) -> Selection:
+    """:func:`fast_nms` over all classes at once: each box has its best class only.
 
-    Eight flags are looked at as one number first.
+    Arguments as there; ``max_candidates`` is the number of boxes that compete, of all classes.
     """
-    flat = flags.reshape(-1)
-    num_words = flat.size // 8
-    words = np.flatnonzero(flat[: num_words * 8].view(np.uint64) != 0)
-    if len(words) > num_words // 16:
-        return np.flatnonzero(flat)
-    places = (words[:, None] * 8 + np.arange(8)).ravel()
-    tail = np.arange(num_words * 8, flat.size)
-    places = np.concatenate((places, tail))
-    return np.asarray(places[flat[places]])
+    selection = fast_nms(
+        boxes_xyxy,
+        class_scores.max(axis=1, keepdims=True),
+        iou_threshold=iou_threshold,
+        max_candidates_per_class=max_candidates,
+        max_detections=max_detections,
+        display_threshold=display_threshold,
+    )
+    return selection._replace(class_ids=class_scores[selection.rows].argmax(axis=1))
 
 
-def _first_floor(by_class: NDArray[np.float32], num_pairs: int) -> np.float32:
-    """A score that about ``num_pairs`` pairs are above.
+def _floors(by_class: NDArray[np.float32], display_threshold: float) -> list[float]:
+    """Falling scores above which to look for detections; the last is the display threshold.
 
     Estimated from a few boxes. An estimate that is off costs time; any floor is exact.
     """
-    sample = _sample(by_class).ravel()
-    place = sample.size - 1 - sample.size * num_pairs // by_class.size
-    # Below the score in that place, so that scores equal to it are in.
-    floor: np.float32 = np.nextafter(np.partition(sample, place)[place], np.float32(-1))
-    return floor
-
-
-def _sample(by_class: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(by_class[:, :: max(1, by_class.shape[1] // SAMPLED_BOXES)])
-
-
-def _competing(
-    by_class: NDArray[np.float32], threshold: NDArray[np.float32], max_candidates_per_class: int
-) -> NDArray[np.int64]:
-    """Flat places of the pairs that compete above ``threshold[C, 1]``, and of some more."""
-    num_classes, num_boxes = by_class.shape
-    # Limits that about twice as many boxes pass as compete, from a few boxes of each class.
-    sample = _sample(by_class)
-    share = max_candidates_per_class / num_boxes
-    place = max(0, sample.shape[1] - 2 - int(2 * share * sample.shape[1]))
-    limits = np.partition(sample, place, axis=1)[:, place, None]
-    places = _flat_nonzero(by_class > np.maximum(limits, threshold))
-    counts = np.bincount(places // num_boxes, minlength=num_classes)
-    misjudged = (counts < max_candidates_per_class) & (limits > threshold)[:, 0]
-    misjudged |= counts > 8 * max_candidates_per_class
-    exact = [
-        class_id * num_boxes
-        + _best_rows(by_class[class_id], threshold[class_id, 0], max_candidates_per_class)
-        for class_id in np.flatnonzero(misjudged)
-    ]
-    return np.concatenate((places[~misjudged[places // num_boxes]], *exact))
-
-
-def _best_rows(
-    scores: NDArray[np.float32], threshold: np.float32, count: int
-) -> NDArray[np.int64]:
-    """The best ``count`` rows above the threshold; of equal scores the first rows."""
-    if count < len(scores):
-        limit = np.partition(scores, len(scores) - count)[len(scores) - count]
-        if limit > threshold:
-            better = np.flatnonzero(scores > limit)
-            return np.append(better, np.flatnonzero(scores == limit)[: count - len(better)])
-    return np.flatnonzero(scores > threshold)
+    sample = by_class[:, :: max(1, by_class.shape[1] // SAMPLED_BOXES)]
+    above = np.sort(sample[sample > display_threshold])
+    floors = []
+    count = sample.size * FIRST_PAIRS // max(1, by_class.size) + 1
+    # Trying more than half of the pairs first costs about as much as trying all.
+    while 2 * count <= len(above):
+        floors.append(float(above[-count]))
+        count *= GROWTH
+    return [*floors, display_threshold]
 
 
 def _keys(by_class: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -187,12 +139,13 @@ class _Ranking(NamedTuple):
 
 def _rank(
     boxes_xyxy: NDArray[np.float32],
-    keys: NDArray[np.uint64],
-    shape: tuple[int, ...],
+    by_class: NDArray[np.float32],
+    floor: float,
     max_candidates_per_class: int,
 ) -> _Ranking:
-    num_classes, num_boxes = shape
-    keys = np.sort(keys)
+    """Of the pairs with a score above ``floor``."""
+    num_classes, num_boxes = by_class.shape
+    keys = np.sort(_keys(by_class, np.flatnonzero(by_class > floor)))
     scores = (~(keys >> _PLACE_BITS)).astype(np.uint32).view(np.float32)
     class_ids, rows = np.divmod((keys & _PLACE_MASK).astype(np.int64), max(1, num_boxes))
     counts = np.bincount(class_ids, minlength=num_classes)
