@@ -4,7 +4,7 @@
 
 A camera, the node and a measuring subscriber in processes of their own; processes of pure work
 start and end meanwhile. Once with a budget and once without, held to the same deadline. Without
---budget the deadline is 33.3 ms or, where the best rung takes longer on this machine, a little
+--budget the deadline is 33.3 ms or, where the best level takes longer on this machine, a little
 more than its p95 without a load, which is measured first. Prints the tables of
 docs/performance.md, checks that every message told the truth (exit code 1 if not), and leaves
 budget_live.json with every message's report. The plot needs matplotlib.
@@ -38,7 +38,7 @@ from yolact_ros.evaluation.charts import chart_style, new_figure, save_figure
 from yolact_ros.evaluation.text import markdown_table
 
 WANTED_MS = 33.3
-# The deadline over the best rung's p95 on the quiet machine, so that quality is full there.
+# The deadline over the best level's p95 on the quiet machine, so that quality is full there.
 CALIBRATION_MARGIN = 1.15
 CALIBRATION_S = 8.0
 # Ends with this program, however that ends.
@@ -167,14 +167,14 @@ def parse() -> argparse.Namespace:
 
 
 def calibrate(settings: LiveSettings) -> float:
-    """The deadline that the best rung just holds on the machine as it is."""
+    """The deadline that the best level just holds on the machine as it is."""
     quiet = replace(
         settings,
         duration_s=CALIBRATION_S,
         parameters=(*settings.parameters, "frame_budget_ms:=0.0"),
     )
     p95_ms = summarise(run_live(quiet, os.environ).records, 0.0).node_ms[1]
-    print(f"calibration: the best rung takes {p95_ms:.1f} ms at p95", flush=True)
+    print(f"calibration: the best level takes {p95_ms:.1f} ms at p95", flush=True)
     return max(WANTED_MS, float(math.ceil(CALIBRATION_MARGIN * p95_ms)))
 
 
@@ -235,10 +235,10 @@ def run_values(
 def plot(
     runs: dict[str, tuple[LiveRun, Hogs]], deadline_ms: float, sizes_px: Sequence[int], path: Path
 ) -> None:
-    """Latency, rung and misses over time; the load is shaded."""
+    """Latency, level and misses over time; the load is shaded."""
     figure = new_figure(9, 6.5)
     axes = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.3, 1.3))
-    latency, rung, misses = axes
+    latency, level, misses = axes
     for colour, (name, (run, hogs)) in zip(RUN_COLOURS, runs.items(), strict=False):
         start_ns = run.records[0].received_ns
         seconds = [(record.received_ns - start_ns) / 1e9 for record in run.records]
@@ -247,7 +247,7 @@ def plot(
         totals_ms = [record.total_ms for record in run.records]
         latency.plot(seconds, totals_ms, ".", markersize=3, color=colour, label=name)
         sizes = [record.input_size for record in run.records]
-        rung.step(seconds, sizes, where="post", color=colour)
+        level.step(seconds, sizes, where="post", color=colour)
         missed = [total_ms > deadline_ms for total_ms in totals_ms]
         total = [sum(missed[: index + 1]) for index in range(len(missed))]
         misses.step(seconds, total, where="post", color=colour)
@@ -258,8 +258,8 @@ def plot(
     latency.set_ylim(0, min(1.2 * slowest_ms, 5 * deadline_ms))
     latency.set_ylabel("reception to\npublication, ms")
     latency.legend(loc="upper right", ncols=3, fontsize=8, framealpha=1)
-    rung.set_yticks(sorted(sizes_px))
-    rung.set_ylabel("input, px")
+    level.set_yticks(sorted(sizes_px))
+    level.set_ylabel("input, px")
     misses.set_ylabel("missed so far")
     misses.set_xlabel("time, s (grey: the other programs run)")
     save_figure(figure, path)

@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "test")]
 
 from budget_simulation import LoadStep, Simulation, World, simulate  # noqa: E402
 
-from yolact_ros.inference.frame_statistics import DropCause  # noqa: E402
+from yolact_ros.inference.quality.cost import quantile  # noqa: E402
 
 BUDGET_MS = 33.3
 DURATION_MS = 60_000.0
@@ -38,34 +38,33 @@ WORLD = World(NETWORK_MS, LOAD, noise=0.03, spike_every=400, spike_slowdown=2.5,
 WITH, WITHOUT = "#0072b2", "#d55e00"
 
 
-def run(fixed_rung: int | None) -> Simulation:
+def run(fixed_level: int | None) -> Simulation:
     """One minute of a 30 Hz camera."""
     return simulate(
         WORLD,
         budget_ms=BUDGET_MS,
         period_ms=1000.0 / 30.0,
         duration_ms=DURATION_MS,
-        fixed_rung=fixed_rung,
+        fixed_level=fixed_level,
     )
 
 
 def row(name: str, result: Simulation) -> str:
     """A line of the table."""
-    summary = result.statistics
-    assert summary is not None
+    latencies_ms = [frame.finished_ms - frame.received_ms for frame in result.frames]
     best = sum(frame.degradation == 0 for frame in result.frames)
     count = len(result.frames)
-    dropped = summary.drops[DropCause.REPLACED] + summary.drops[DropCause.GAVE_WAY]
+    dropped = result.replaced + len(result.skipped_at_ms)
+    percentiles = " / ".join(f"{quantile(latencies_ms, q):.1f}" for q in (0.5, 0.95, 0.99))
     return (
         f"| {name} | {count} | {result.missed} ({100 * result.missed / count:.1f} %) "
-        f"| {summary.latency_p50_ms:.1f} / {summary.latency_p95_ms:.1f} / "
-        f"{summary.latency_p99_ms:.1f} | {100 * best / count:.0f} % | {dropped} |"
+        f"| {percentiles} | {100 * best / count:.0f} % | {dropped} |"
     )
 
 
 def plot(with_budget: Simulation, without: Simulation, target: Path) -> None:
-    """Latency, rung and load over time."""
-    figure, (latency, rung, load) = plt.subplots(
+    """Latency, level and load over time."""
+    figure, (latency, level, load) = plt.subplots(
         3, 1, figsize=(9, 6.2), sharex=True, height_ratios=(3, 1.6, 1), layout="constrained"
     )
     for result, colour, name in (
@@ -81,10 +80,10 @@ def plot(with_budget: Simulation, without: Simulation, target: Path) -> None:
     latency.legend(loc="upper right", ncols=3, fontsize=8, framealpha=1)
 
     seconds = [frame.begun_ms / 1000.0 for frame in with_budget.frames]
-    rung.step(seconds, [-frame.rung_index for frame in with_budget.frames], color=WITH)
-    rung.set_yticks([0, -1, -2, -3, -4])
-    rung.set_yticklabels(["550", "400", "300", "coarse masks", "boxes"], fontsize=8)
-    rung.set_ylabel("rung")
+    level.step(seconds, [-frame.level_index for frame in with_budget.frames], color=WITH)
+    level.set_yticks([0, -1, -2, -3, -4])
+    level.set_yticklabels(["550", "400", "300", "coarse masks", "boxes"], fontsize=8)
+    level.set_ylabel("level")
 
     times_ms = [100.0 * index for index in range(int(DURATION_MS / 100.0))]
     load.plot(

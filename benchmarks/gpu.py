@@ -38,8 +38,8 @@ from yolact_ros.inference.runtimes.selection import open_runtime
 from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
 from yolact_ros.ops.masks import assemble_masks, binarize_masks
-from yolact_ros.ops.nms import fast_nms
 
 TOP_K = 15
 REPEATS_IN_GRAPH = 20
@@ -148,7 +148,7 @@ def reference(model: Yolact, image: NDArray[np.uint8]) -> Callable[[], int]:
     def run() -> int:
         pixels = torch.from_numpy(image).to(device)
         output = model(prepare_image(pixels, scale, shift, side))
-        found = fast_nms(
+        found = fixed_shape_fast_nms(
             decode_boxes(output.box_offsets, model.priors),
             output.class_logits.softmax(dim=2)[:, :, 1:],
             output.coefficients,

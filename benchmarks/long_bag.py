@@ -32,7 +32,8 @@ from yolact_ros.evaluation.bag.instances import InstanceMessage
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.writer import BagWriter
 from yolact_ros.ops.coco_rle import encode_crop
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 
 WIDTH_PX, HEIGHT_PX = 320, 240
 NUM_OBJECTS = 8
@@ -75,7 +76,7 @@ class TrivialSource:
     def open(self) -> TrivialSegmenter:
         return TrivialSegmenter()
 
-    def open_budgeted(self, replay: object) -> Any:
+    def open_runner(self, replay: object) -> Any:
         raise AssertionError("this benchmark replays every frame, without a budget")
 
     def describe(self) -> dict[str, Any]:

@@ -24,14 +24,13 @@ from yolact_ros.evaluation.bag.definitions import (
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.instances import InstanceMessage, serialize_instances
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
-from yolact_ros.inference.budget import FrameBudget
-from yolact_ros.inference.budgeted import BudgetedPredictor
-from yolact_ros.inference.frame_plan import OverrunPolicy
-from yolact_ros.inference.ladder import QualityLadder
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import DetectedFrame, StageTimes
+from yolact_ros.inference.quality.plan import OverrunPolicy
+from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.ops.coco_rle import encode_crop
-from yolact_ros.structures import Detections, MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import Detections, MaskCrop
 
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 100_000_000
@@ -206,15 +205,15 @@ class ShapeSource:
     def open(self) -> ShapeSegmenter:
         return ShapeSegmenter(self)
 
-    def open_budgeted(self, replay: ReplayOptions) -> BudgetedPredictor:
+    def open_runner(self, replay: ReplayOptions) -> BudgetRunner:
         sizes = replay.input_sizes_px or (320,)
-        budget = FrameBudget(
-            QualityLadder.from_settings(sizes, 15),
-            replay.budget_ms,
-            OverrunPolicy(replay.overrun_policy),
-        )
         predictors: Any = {size: ShapePredictor(self, size) for size in sizes}
-        return BudgetedPredictor(predictors, budget)
+        return BudgetRunner(
+            predictors,
+            PostprocessConfig(),
+            budget_ms=replay.budget_ms,
+            policy=OverrunPolicy(replay.overrun_policy),
+        )
 
     def describe(self) -> dict[str, Any]:
         return {"model": f"shapes moved by {self.shift_px}", "class_names": ["person", "dog"]}
@@ -304,7 +303,7 @@ class ShapePredictor:
             found.class_ids[:max_instances],
             found.scores[:max_instances],
             found.boxes_xyxy[:max_instances],
-            found.masks[:max_instances] if masks else (),
+            found.mask_crops[:max_instances] if masks else (),
         ), frame.times
 
     def close(self) -> None:

@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from yolact_ros.inference.budget import FrameBudget
-from yolact_ros.inference.cost import MaskCost
-from yolact_ros.inference.frame_plan import OverrunPolicy
-from yolact_ros.inference.frame_statistics import StatisticsSummary
-from yolact_ros.inference.ladder import Degradation, MaskDetail, QualityLadder, Rung
+from yolact_ros.inference.quality.budget import FrameBudget
+from yolact_ros.inference.quality.cost import MaskCost
+from yolact_ros.inference.quality.levels import (
+    Degradation,
+    MaskDetail,
+    QualityLevel,
+    quality_levels,
+)
+from yolact_ros.inference.quality.plan import OverrunPolicy
 
 __all__ = [
     "CameraFrame",
@@ -92,8 +96,8 @@ class Frame:
     received_ms: float
     begun_ms: float
     finished_ms: float
-    rung_index: int
-    rung: Rung
+    level_index: int
+    level: QualityLevel
     mask_detail: MaskDetail
     shown: int
     found: int
@@ -109,20 +113,14 @@ class Simulation:
 
     frames: list[Frame] = field(default_factory=list)
     received: int = 0
-    left_in_slot: int = 0
-    gave_way_at_ms: list[float] = field(default_factory=list)
-    statistics: StatisticsSummary | None = None
+    replaced: int = 0
+    skipped_at_ms: list[float] = field(default_factory=list)
+    late_before_masks: int = 0
 
     @property
     def missed(self) -> int:
         """Frames over their deadline."""
         return sum(not frame.deadline_met for frame in self.frames)
-
-    @property
-    def drops(self) -> int:
-        """Frames dropped for any cause."""
-        assert self.statistics is not None
-        return sum(self.statistics.drops.values())
 
     def between(self, start_ms: float, end_ms: float) -> list[Frame]:
         """Frames begun in a span of time."""
@@ -137,8 +135,8 @@ def simulate(
     duration_ms: float,
     top_k: int = 15,
     policy: OverrunPolicy = OverrunPolicy.PUBLISH,
-    ladder: QualityLadder | None = None,
-    fixed_rung: int | None = None,
+    levels: Sequence[QualityLevel] | None = None,
+    fixed_level: int | None = None,
     arrival_jitter: float = 0.0,
     seeded: bool = True,
     on_frame: Callable[[FrameBudget, float], None] | None = None,
@@ -146,16 +144,16 @@ def simulate(
     """Run one camera through one worker.
 
     Args:
-        fixed_rung: work on this rung always, the budget only counts.
+        fixed_level: work on this level always, the budget only counts.
         arrival_jitter: standard deviation of the arrival times, in periods.
         seeded: seed the costs as a warm-up does.
         on_frame: called before each frame with the budget and the time.
     """
     chance = random.Random(world.seed)
-    ladder = ladder or QualityLadder.from_settings(sorted(world.network_ms, reverse=True), top_k)
-    if fixed_rung is not None:
-        ladder = QualityLadder((ladder.rungs[fixed_rung],))
-    budget = FrameBudget(ladder, budget_ms, policy)
+    levels = levels or quality_levels(sorted(world.network_ms, reverse=True), top_k)
+    if fixed_level is not None:
+        levels = (levels[fixed_level],)
+    budget = FrameBudget(levels, budget_ms, policy)
     if seeded:
         for size_px, cost_ms in world.network_ms.items():
             budget.costs.seed_network(size_px, cost_ms)
@@ -178,10 +176,11 @@ def simulate(
         received_ms = arrivals_ms[newest]
         if on_frame is not None:
             on_frame(budget, now_ms)
+        result.replaced += newest - index
         plan = budget.begin(now_ms, received_ms, replaced=newest - index)
         index = newest + 1
         if not plan.run:
-            result.gave_way_at_ms.append(now_ms)
+            result.skipped_at_ms.append(now_ms)
             continue
         slowdown = world.slowdown(now_ms)
         noise = math.exp(chance.gauss(0.0, world.noise))
@@ -189,13 +188,14 @@ def simulate(
             noise *= chance.paretovariate(world.tail) ** 0.5
         if world.spike_every and chance.randrange(world.spike_every) == 0:
             noise *= world.spike_slowdown
-        size_px = plan.rung.input_size_px
+        size_px = plan.level.input_size_px
         power = 1.0 + world.unevenness * (size_px / largest_px - 0.5)
         begun_ms = now_ms
         now_ms += world.network_ms[size_px] * slowdown**power * noise
         found = world.found(now_ms)
         masks = budget.after_inference(now_ms, found)
         if not masks.run:
+            result.late_before_masks += 1
             continue
         cost = MASK_COSTS[masks.mask_detail].expected_ms(masks.max_instances)
         now_ms += cost * slowdown * noise
@@ -205,8 +205,8 @@ def simulate(
                 received_ms,
                 begun_ms,
                 now_ms,
-                budget.ladder.rungs.index(plan.rung),
-                plan.rung,
+                budget.levels.index(plan.level),
+                plan.level,
                 masks.mask_detail,
                 masks.max_instances,
                 found,
@@ -216,7 +216,6 @@ def simulate(
                 slowdown,
             )
         )
-    result.statistics = budget.statistics()
     return result
 
 
@@ -225,9 +224,9 @@ def flaps(frames: Sequence[Frame], within_ms: float = 2000.0) -> list[float]:
     times_ms: list[float] = []
     climbed_ms = -math.inf
     for before, after in itertools.pairwise(frames):
-        if after.rung_index < before.rung_index:
+        if after.level_index < before.level_index:
             climbed_ms = after.begun_ms
-        elif after.rung_index > before.rung_index and after.begun_ms - climbed_ms <= within_ms:
+        elif after.level_index > before.level_index and after.begun_ms - climbed_ms <= within_ms:
             times_ms.append(after.begun_ms)
             climbed_ms = -math.inf
     return times_ms
@@ -237,14 +236,14 @@ class CameraFrame(NamedTuple):
     """A frame of one of several cameras that was worked on to the end.
 
     Attributes:
-        together: number of frames in its run of the network.
+        batch_size: number of frames in its run of the network.
     """
 
-    rung: Rung
+    level: QualityLevel
     deadline_met: bool
     received_ms: float
     finished_ms: float
-    together: int
+    batch_size: int
 
 
 def simulate_cameras(
@@ -254,30 +253,30 @@ def simulate_cameras(
     period_ms: float,
     offsets_ms: Sequence[float],
     duration_ms: float,
-    batch_worth: Mapping[int, float] = MappingProxyType({}),
+    batch_cost: Mapping[int, float] = MappingProxyType({}),
     prepare_ms: float = 0.0,
-    fixed_rung: int | None = None,
+    fixed_level: int | None = None,
 ) -> list[list[CameraFrame]]:
     """Run cameras of one rate through one worker, earliest reception first.
 
     Args:
         offsets_ms: each camera's first arrival.
-        batch_worth: in the time of how many single frames the network works on so many together.
+        batch_cost: in the time of how many single frames the network works on so many together.
         prepare_ms: decoding of a frame.
-        fixed_rung: work on this rung always.
+        fixed_level: work on this level always.
 
     Returns:
         of each camera its finished frames.
     """
     chance = random.Random(world.seed)
-    ladder = QualityLadder.from_settings(sorted(world.network_ms, reverse=True), 15)
-    if fixed_rung is not None:
-        ladder = QualityLadder((ladder.rungs[fixed_rung],))
-    budget = FrameBudget(ladder, budget_ms)
+    levels = quality_levels(sorted(world.network_ms, reverse=True), 15)
+    if fixed_level is not None:
+        levels = (levels[fixed_level],)
+    budget = FrameBudget(levels, budget_ms)
     for size_px, cost_ms in world.network_ms.items():
         budget.costs.seed_network(size_px, cost_ms)
-        for frames, worth in batch_worth.items():
-            budget.costs.seed_batch(size_px, frames, worth)
+        for frames, cost in batch_cost.items():
+            budget.costs.seed_batch(size_px, frames, cost)
     for detail, cost in MASK_COSTS.items():
         budget.costs.seed_masks(detail, cost)
     finished: list[list[CameraFrame]] = [[] for _ in offsets_ms]
@@ -311,19 +310,19 @@ def simulate_cameras(
         slow = world.slowdown(now_ms) * math.exp(chance.gauss(0.0, world.noise))
         now_ms += prepare_ms * slow
         batch = [(camera, received_ms)]
-        while waiting and len(batch) < plan.together:
+        while waiting and len(batch) < plan.batch_size:
             camera, received_ms, replaced = take()
             budget.join(now_ms, received_ms, source=camera, replaced=replaced)
             now_ms += prepare_ms * slow
             batch.append((camera, received_ms))
         if len(batch) > 1:
             budget.run_network(now_ms)
-        together = len(batch)
-        worth = batch_worth[together] if together > 1 else 1.0
-        now_ms += world.network_ms[plan.rung.input_size_px] * worth * slow
+        batch_size = len(batch)
+        cost = batch_cost[batch_size] if batch_size > 1 else 1.0
+        now_ms += world.network_ms[plan.level.input_size_px] * cost * slow
         for camera, received_ms in batch:
             masks = budget.after_inference(now_ms, world.found(now_ms))
             now_ms += MASK_COSTS[masks.mask_detail].expected_ms(masks.max_instances) * slow
             met = budget.finish(now_ms).deadline_met
-            finished[camera].append(CameraFrame(plan.rung, met, received_ms, now_ms, together))
+            finished[camera].append(CameraFrame(plan.level, met, received_ms, now_ms, batch_size))
     return finished

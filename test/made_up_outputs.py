@@ -11,7 +11,8 @@ from torch import Tensor
 from yolact_ros.config import variant
 from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
 from yolact_ros.ops.packing import unpack_bits
-from yolact_ros.structures import Detections, NetworkOutput, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import Detections, NetworkOutput
 
 __all__ = [
     "CONFIG",
@@ -53,8 +54,8 @@ def processor(**options: Any) -> Postprocessor:
 
 def full_masks(prediction: Prediction) -> np.ndarray:
     size = (prediction.image_height_px, prediction.image_width_px)
-    masks = np.zeros((len(prediction.masks), *size), np.bool_)
-    for mask, crop in zip(masks, prediction.masks, strict=True):
+    masks = np.zeros((len(prediction.mask_crops), *size), np.bool_)
+    for mask, crop in zip(masks, prediction.mask_crops, strict=True):
         rows = slice(crop.y_offset, crop.y_offset + crop.height)
         bits = unpack_bits(crop.bits, crop.height, crop.width)
         mask[rows, crop.x_offset : crop.x_offset + crop.width] = bits

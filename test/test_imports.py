@@ -29,7 +29,7 @@ LAYERS = (
     {"errors", "classes", "dependencies", "openmp", "resources"},
     {"config", "structures"},
     {"ops"},
-    {"models"},
+    {"models", "prediction"},
     {"inference", "visualization", "masks", "palette"},
     {"evaluation"},
     {"training"},

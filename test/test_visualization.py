@@ -7,7 +7,8 @@ import pytest
 
 from yolact_ros.errors import ConfigError, ImageError
 from yolact_ros.palette import class_color_bgr, instance_colors_bgr
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 from yolact_ros.visualization import draw_overlay, label_image
 
 NAMES = ("person", "dog")
@@ -27,7 +28,7 @@ def prediction(*rows: tuple[int, int, int, int, int]) -> Prediction:
         boxes_xyxy=np.array([(x, y, x + w, y + h) for _, x, y, w, h in rows], np.float32).reshape(
             -1, 4
         ),
-        masks=masks,
+        mask_crops=masks,
     )
 
 

@@ -1,15 +1,18 @@
-"""Data that passes between the stages: network output, detections, masks and predictions."""
+"""Data that passes between the stages: network output, detections and masks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-__all__ = ["Detections", "MaskCrop", "NetworkOutput", "Prediction"]
+if TYPE_CHECKING:
+    # Decoding the masks of a message, on a robot's other nodes, needs no torch.
+    from torch import Tensor
+
+__all__ = ["Detections", "MaskCrop", "NetworkOutput"]
 
 
 class NetworkOutput(NamedTuple):
@@ -66,26 +69,3 @@ class MaskCrop:
     width: int
     height: int
     bits: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was found in one image, in NumPy; n instances, highest score first.
-
-    Attributes:
-        image_height_px, image_width_px: size of the source image.
-        class_ids (int64[n]): index in the model's class list.
-        scores (float32[n]): 0..1.
-        boxes_xyxy (float32[n, 4]): source-image pixels, clipped to the image, max exclusive.
-        masks: n mask crops, or empty when masks were not asked for.
-    """
-
-    image_height_px: int
-    image_width_px: int
-    class_ids: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    boxes_xyxy: NDArray[np.float32]
-    masks: tuple[MaskCrop, ...] = ()
-
-    def __len__(self) -> int:
-        return int(self.scores.shape[0])

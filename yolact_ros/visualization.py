@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from yolact_ros.errors import ImageError
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.palette import Color, PaletteName, instance_colors_bgr
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 
 __all__ = ["caption", "draw_overlay", "label_image"]
 
@@ -36,7 +37,7 @@ DARK_TEXT_LUMA = 140
 def draw_overlay(
     image_bgr: NDArray[np.uint8],
     prediction: Prediction,
-    class_names: Sequence[str],
+    class_names: Sequence[str] = (),
     *,
     alpha: float = 0.45,
     palette: PaletteName = "vivid",
@@ -49,7 +50,7 @@ def draw_overlay(
     Args:
         image_bgr (uint8[H, W, 3]): the source image, left as it is.
         prediction: of that image; without masks only boxes are drawn.
-        class_names: the index is the class id.
+        class_names: in place of the prediction's own; the index is the class id.
         alpha: opacity of the tint, 0..1.
         palette: "vivid" or the colour-blind-safe "okabe-ito".
 
@@ -73,8 +74,8 @@ def draw_overlay(
     line_px = max(1, round(LINE_PX * scale))
     # The best last, so that it is on top.
     for index in reversed(range(len(prediction))):
-        if prediction.masks:
-            _outline(picture, prediction.masks[index], colors[index], line_px)
+        if prediction.mask_crops:
+            _outline(picture, prediction.mask_crops[index], colors[index], line_px)
         left, top, right, bottom = (round(float(v)) for v in prediction.boxes_xyxy[index])
         cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colors[index], 1)
     taken: list[Rectangle] = []
@@ -85,10 +86,11 @@ def draw_overlay(
     return picture
 
 
-def caption(prediction: Prediction, index: int, class_names: Sequence[str]) -> str:
+def caption(prediction: Prediction, index: int, class_names: Sequence[str] = ()) -> str:
     """Class name and score of an instance, for people."""
     class_id = int(prediction.class_ids[index])
-    name = class_names[class_id] if class_id < len(class_names) else f"class {class_id}"
+    known = class_id < len(class_names)
+    name = class_names[class_id] if known else prediction.class_name(index)
     return f"{name} {prediction.scores[index]:.2f}"
 
 
@@ -102,8 +104,8 @@ def label_image(prediction: Prediction) -> NDArray[np.uint8] | NDArray[np.uint16
     """
     dtype = np.uint8 if len(prediction) <= MAX_UINT8_INSTANCES else np.uint16
     labels = np.zeros((prediction.image_height_px, prediction.image_width_px), dtype)
-    for index in reversed(range(len(prediction.masks))):
-        crop = prediction.masks[index]
+    for index in reversed(range(len(prediction.mask_crops))):
+        crop = prediction.mask_crops[index]
         if crop.width == 0:
             continue
         mask = unpack_bits(crop.bits, crop.height, crop.width)
@@ -122,7 +124,7 @@ def _tint(
 ) -> NDArray[np.uint8]:
     """A copy of the image with each mask's pixels mixed with its colour."""
     picture = image_bgr.copy()
-    if not prediction.masks:
+    if not prediction.mask_crops:
         return picture
     labels = label_image(prediction)
     table = np.array([BLACK, *colors], np.uint8)

@@ -36,7 +36,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
     settings = PostprocessConfig(score_threshold=0.05, top_k=12)
-    predictor = Predictor.from_checkpoint(model, device="cpu", settings=settings)
+    predictor = Predictor.load(model, runtime="eager", device="cpu", settings=settings)
     dataset: dict[str, Any] = {
         "images": [],
         "annotations": [],

@@ -194,7 +194,7 @@ def test_without_ros_the_demo_says_what_to_do(monkeypatch, capsys, missing, word
     assert words in capsys.readouterr().err
 
 
-def test_the_bundled_model_has_rungs_for_the_budget_and_a_parameter_overrides_them(
+def test_the_bundled_model_has_levels_for_the_budget_and_a_parameter_overrides_them(
     tmp_path,
 ):
     command = plan(tmp_path, "--source", "/camera/image_raw").node

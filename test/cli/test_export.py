@@ -13,7 +13,7 @@ from yolact_ros.cli.main import main
 from yolact_ros.inference.preprocess import Preprocessor
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.ops.boxes import decode_boxes
-from yolact_ros.ops.nms import fast_nms
+from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
@@ -49,7 +49,7 @@ def test_the_exported_detector_finds_what_fast_nms_finds(
     inputs = Preprocessor(model.config)(photograph)
     with torch.inference_mode():
         output = model(inputs)
-        expected = fast_nms(
+        expected = fixed_shape_fast_nms(
             decode_boxes(output.box_offsets, model.priors),
             output.class_logits.softmax(dim=2)[:, :, 1:],
             output.coefficients,

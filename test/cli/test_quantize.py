@@ -48,7 +48,7 @@ def photos(tmp_path: Path) -> Path:
 def annotations(photos: Path, tiny_model: Path, tmp_path: Path) -> Path:
     """What the float network finds in the photographs, as if it were the truth."""
     pytest.importorskip("pycocotools")
-    predictor = Predictor.from_checkpoint(tiny_model)
+    predictor = Predictor.load(tiny_model, runtime="eager")
     images, rows = [], []
     for number in range(3):
         prediction = predictor.predict(cv2.imread(str(photos / f"{number}.png")))

@@ -40,7 +40,7 @@ def changed(steps: Steps, path: str) -> set[str]:
     """Names of the steps that a change of `path` makes necessary."""
     before = fingerprints(steps)
     file = steps.layout.root / path
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("changed")
     after = fingerprints(steps)
     return {name for name in after if after[name] != before[name]}
@@ -67,6 +67,7 @@ def test_steps_come_in_the_order_in_which_they_need_each_other(tmp_path: Path) -
         ("package.xml", {"build"}),
         ("yolact_ros/config.py", set()),
         ("yolact_ros/new.py", set()),
+        ("launch/__pycache__/demo.launch.cpython-311.pyc", set()),
     ],
 )
 def test_a_change_costs_only_the_steps_that_depend_on_it(

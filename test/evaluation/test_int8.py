@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from yolact_ros.evaluation.int8 import Agreement, ApChange, measure_agreement, measure_ap_change
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 
 IMAGE = np.zeros((60, 80, 3), np.uint8)
 

@@ -12,7 +12,8 @@ from yolact_ros.errors import ImageError
 from yolact_ros.evaluation.prediction_files import PredictionFiles
 from yolact_ros.evaluation.prototype_figure import draw_prototypes
 from yolact_ros.inference.sources import Frame, ImageSource, VideoSource
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 
 mask_utils = pytest.importorskip("pycocotools.mask")
 

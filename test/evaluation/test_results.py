@@ -13,7 +13,8 @@ from yolact_ros.evaluation.results import (
     match_categories,
     prediction_to_results,
 )
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 
 mask_utils = pytest.importorskip("pycocotools.mask")
 
@@ -29,7 +30,7 @@ def predicted(full: np.ndarray, *crops: MaskCrop) -> Prediction:
         class_ids=np.arange(count),
         scores=np.linspace(0.9, 0.5, count, dtype=np.float32),
         boxes_xyxy=np.array([[1.25, 2.5, 31.0, 42.125]] * count, np.float32),
-        masks=crops,
+        mask_crops=crops,
     )
 
 

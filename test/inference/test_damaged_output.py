@@ -18,7 +18,8 @@ from made_up_outputs import (
 )
 
 from yolact_ros.errors import YolactError
-from yolact_ros.inference.candidates import CandidateSearch
+from yolact_ros.inference.candidates import find_candidates
+from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
 from yolact_ros.inference.postprocess import PostprocessConfig
 
 
@@ -31,13 +32,20 @@ def test_nan_from_the_network_is_an_error_that_says_so(field: str) -> None:
         postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes, 60, 80)
 
 
-def test_a_single_nan_score_is_noticed_also_by_the_form_for_devices() -> None:
+def test_a_single_nan_score_is_noticed_also_by_detection_in_fixed_shapes() -> None:
     output = made_up_output(images=2)
     output.class_logits[1, 17, 3] = float("nan")
     postprocess = processor()
     with pytest.raises(YolactError, match="NaN class scores"):
         postprocess.detect(output, EVERYTHING)
-    found = postprocess._detect_on_device(output, EVERYTHING, None, 100)
+    found = detect_fixed_shape(
+        output,
+        made_up_priors(),
+        score_threshold=0.0,
+        nms_threshold=0.5,
+        takes_part=None,
+        max_detections=100,
+    )
     assert found.counts[0] > 0
     with pytest.raises(YolactError, match="NaN class scores"):
         postprocess.assemble(found, output.prototypes, 60, 80, image=1)
@@ -64,8 +72,27 @@ def test_infinite_boxes_are_left_out() -> None:
     assert 0 < int(found.counts[0]) <= best
     assert found.boxes_xyxy.isfinite().all()
     logits, offsets = output.class_logits[0], output.box_offsets[0]
-    search = CandidateSearch(logits, offsets, made_up_priors(), 0.05)
-    assert np.isfinite(search.all().boxes_xyxy).all()
+    candidates = find_candidates(logits, offsets, made_up_priors(), 0.05)
+    assert np.isfinite(candidates.boxes_xyxy).all()
+
+
+@pytest.mark.parametrize("class_ids", [None, (0, 2, 4)])
+def test_infinite_logits_leave_out_their_box_alone(class_ids: tuple[int, ...] | None) -> None:
+    output = made_up_output()
+    logits, others = output.class_logits[0], torch.arange(400) != 7
+    logits[7] = torch.tensor([0.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    # A class that cannot be: the others share its probability.
+    logits[8] = torch.tensor([0.0, 9.0, -float("inf"), 1.0, 1.0, 1.0, 1.0])
+    rest = logits[others], output.box_offsets[0, others], made_up_priors()[others]
+    expected = find_candidates(*rest, 0.05, class_ids)
+    logits[7, 3] = float("inf")
+    with np.errstate(all="raise"):
+        found = find_candidates(logits, output.box_offsets[0], made_up_priors(), 0.05, class_ids)
+    reported = found.class_scores.any(axis=1)
+    assert {7, 8} & set(found.rows[reported].tolist()) == {8}
+    np.testing.assert_array_equal(
+        found.class_scores[reported], expected.class_scores[expected.class_scores.any(axis=1)]
+    )
 
 
 @pytest.mark.parametrize("nms", ["fast", "cross-class", "standard"])

@@ -31,7 +31,8 @@ from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.runtimes.graph import GraphRuntime
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.ops.device_masks import MaskGrid, window_bits
-from yolact_ros.structures import NetworkOutput, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import NetworkOutput
 
 CPU = torch.device("cpu")
 EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=30)
@@ -135,9 +136,9 @@ def assert_same(ours: Prediction, theirs: Prediction) -> None:
     np.testing.assert_array_equal(ours.class_ids, theirs.class_ids)
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
     np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=1e-3)
-    assert len(ours.masks) == len(theirs.masks)
+    assert len(ours.mask_crops) == len(theirs.mask_crops)
     differing = total = 0
-    for mask, expected in zip(ours.masks, theirs.masks, strict=True):
+    for mask, expected in zip(ours.mask_crops, theirs.mask_crops, strict=True):
         masks = [np.zeros((ours.image_height_px, ours.image_width_px), np.bool_) for _ in "12"]
         for full, crop in zip(masks, (mask, expected), strict=True):
             rows = slice(crop.y_offset, crop.y_offset + crop.height)
@@ -163,7 +164,7 @@ def test_the_golden_image_gives_the_references_instances(
     np.testing.assert_allclose(prediction.scores, recorded["cv2path_fast_score"], atol=1e-4)
     boxes = np.clip(recorded["cv2path_fast_box"] * (640, 480, 640, 480), 0, (640, 480, 640, 480))
     np.testing.assert_allclose(prediction.boxes_xyxy, boxes, atol=0.05)
-    areas = [int(np.unpackbits(crop.bits).sum()) for crop in prediction.masks]
+    areas = [int(np.unpackbits(crop.bits).sum()) for crop in prediction.mask_crops]
     np.testing.assert_allclose(areas, recorded["fast_post_mask_area"], atol=30, rtol=1e-3)
 
 
@@ -219,7 +220,7 @@ def test_masks_that_did_not_fit_the_copy_are_fetched(
     image = picture(3, 120, 160)
     prediction = device.predict(image)
     brought = 120 * 160 // 8 + 500
-    assert sum(crop.bits.size for crop in prediction.masks) > 2 * brought
+    assert sum(crop.bits.size for crop in prediction.mask_crops) > 2 * brought
     assert_same(prediction, host.predict(image))
 
 
@@ -298,10 +299,10 @@ def test_a_frame_is_one_copy_to_the_host(network: Yolact, monkeypatch: pytest.Mo
 
 def test_a_prediction_stays_as_it_is_when_the_next_image_comes(device: Predictor) -> None:
     first = device.predict(picture(1))
-    scores, bits = first.scores.copy(), [crop.bits.copy() for crop in first.masks]
+    scores, bits = first.scores.copy(), [crop.bits.copy() for crop in first.mask_crops]
     device.predict(picture(2))
     np.testing.assert_array_equal(first.scores, scores)
-    for crop, before in zip(first.masks, bits, strict=True):
+    for crop, before in zip(first.mask_crops, bits, strict=True):
         np.testing.assert_array_equal(crop.bits, before)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import nms_twins as twins
@@ -21,11 +22,10 @@ from made_up_outputs import (
 )
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.candidates import CandidateSearch
+from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
 from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
 from yolact_ros.models import Yolact
 from yolact_ros.ops.boxes import decode_boxes
-from yolact_ros.ops.scratch import Scratch
 from yolact_ros.structures import Detections, NetworkOutput
 
 
@@ -110,41 +110,6 @@ def test_detections_are_those_of_the_whole_softmax_one_by_one(
     )
 
 
-@pytest.mark.parametrize("floor", [0.05, 0.3, 0.9999, 1.0])
-def test_no_candidate_is_lost_before_the_softmax(floor: float) -> None:
-    """Also next to the floor: probabilities are spread closely around it."""
-    margin = float(np.log(floor / (1 - floor))) if floor < 1 else 30.0
-    logits = torch.zeros(2001, 3)
-    logits[:, 1] = margin + torch.linspace(-1e-3, 1e-3, 2001)
-    logits[:, 2] = -60
-    offsets = torch.zeros(2001, 4)
-    found = CandidateSearch(logits, offsets, made_up_priors(2001), floor).all()
-    expected = (logits.softmax(dim=1)[:, 1:].amax(dim=1) > floor).nonzero()[:, 0]
-    np.testing.assert_array_equal(found.rows[found.class_scores.any(axis=1)], expected)
-
-
-@pytest.mark.parametrize("class_ids", [None, (), (1,), (0, 1)])
-def test_candidates_are_those_of_this_call_also_in_memory_that_held_more(
-    class_ids: tuple[int, ...] | None,
-) -> None:
-    scratch = Scratch()
-    logits = torch.randn(2003, 3, generator=torch.Generator().manual_seed(6)) * 3
-    offsets, priors = torch.zeros(2003, 4), made_up_priors(2003)
-    everything = torch.tensor([-9.0, 9.0, 9.0]).expand(2003, 3)
-    CandidateSearch(everything, offsets, priors, 0.3, scratch=scratch).all()
-    for part in (logits, logits[:101]):
-        search = CandidateSearch(
-            part, offsets[: len(part)], priors[: len(part)], 0.3, class_ids, scratch
-        )
-        found = search.all()
-        columns = list(range(2) if class_ids is None else class_ids)
-        scores = part.softmax(dim=1)[:, 1:][:, columns].numpy()
-        expected = np.flatnonzero(scores.max(axis=1, initial=0.0) > 0.3)
-        reported = found.class_scores.any(axis=1)
-        np.testing.assert_array_equal(found.rows[reported], expected)
-        np.testing.assert_allclose(found.class_scores[reported], scores[expected], rtol=1e-6)
-
-
 def test_logits_in_half_precision_are_taken() -> None:
     output = made_up_output()
     half = NetworkOutput(*(value.bfloat16() for value in output[:4]))
@@ -155,25 +120,44 @@ def test_logits_in_half_precision_are_taken() -> None:
     assert prediction.scores.dtype == np.float32
 
 
-def test_the_form_for_devices_detects_the_same() -> None:
-    """Run on the CPU here; on a device it is the only one."""
+def test_detection_in_fixed_shapes_finds_the_same() -> None:
+    """As it runs on a device."""
     output = made_up_output(seed=3, images=2)
     for settings in (
         EVERYTHING,
         PostprocessConfig(score_threshold=0.3, top_k=7),
         PostprocessConfig(score_threshold=0.1, class_ids=(4, 1)),
     ):
-        postprocess = processor()
-        on_host = postprocess.detect(output, settings)
-        ids = tuple(sorted(settings.class_ids)) if settings.class_ids else None
-        on_device = postprocess._detect_on_device(output, settings, ids, settings.top_k)
+        takes_part = torch.tensor(
+            [settings.class_ids is None or c in settings.class_ids for c in range(NUM_CLASSES)]
+        )
+        on_host = processor().detect(output, settings)
+        fixed_shape = detect_fixed_shape(
+            output,
+            made_up_priors(),
+            score_threshold=settings.score_threshold,
+            nms_threshold=settings.nms_threshold,
+            takes_part=takes_part,
+            max_detections=settings.top_k,
+        )
         for image in range(2):
             assert rows_of(on_host, image)
-            host_rows, device_rows = rows_of(on_host, image), rows_of(on_device, image)
-            assert [row[0] for row in host_rows] == [row[0] for row in device_rows]
+            host_rows, other_rows = rows_of(on_host, image), rows_of(fixed_shape, image)
+            assert [row[0] for row in host_rows] == [row[0] for row in other_rows]
             np.testing.assert_allclose(
-                [row[1] for row in host_rows], [row[1] for row in device_rows], rtol=1e-5
+                [row[1] for row in host_rows], [row[1] for row in other_rows], rtol=1e-5
             )
+
+
+def test_rows_behind_the_detections_are_zero() -> None:
+    settings = PostprocessConfig(score_threshold=0.5, top_k=100)
+    found = processor().detect(made_up_output(), settings)
+    count = int(found.counts[0])
+    assert 0 < count < 100
+    assert found.boxes_xyxy.shape == (1, 100, 4)
+    for values in (found.boxes_xyxy, found.scores, found.class_ids, found.coefficients):
+        assert len(values[0]) == 100
+        assert not values[0, count:].any()
 
 
 def test_every_image_of_a_batch_has_its_own_detections_and_masks() -> None:
@@ -209,9 +193,9 @@ def test_fewer_instances_and_no_masks_can_be_asked_for() -> None:
     everything = postprocess.assemble(found, output.prototypes, 60, 80)
     few = postprocess.assemble(found, output.prototypes, 60, 80, max_instances=2)
     assert few.scores.tolist() == everything.scores[:2].tolist()
-    assert len(few.masks) == 2
+    assert len(few.mask_crops) == 2
     boxes = postprocess.assemble(found, output.prototypes, 60, 80, masks=False)
-    assert boxes.masks == ()
+    assert boxes.mask_crops == ()
     np.testing.assert_array_equal(boxes.boxes_xyxy, everything.boxes_xyxy)
 
 
@@ -223,7 +207,7 @@ def test_an_image_without_instances_gives_an_empty_prediction() -> None:
     prediction = postprocess.assemble(found, output.prototypes, 60, 80)
     assert len(prediction) == 0
     assert prediction.boxes_xyxy.shape == (0, 4)
-    assert prediction.masks == ()
+    assert prediction.mask_crops == ()
 
 
 @pytest.mark.parametrize(
@@ -250,20 +234,22 @@ def test_a_class_that_the_network_does_not_have_is_named() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_device_gives_the_predictions_of_the_host() -> None:
+@pytest.mark.parametrize("nms", ["fast", "cross-class", "standard"])
+@pytest.mark.parametrize("rescores", [False, True])
+def test_output_on_a_device_gives_the_predictions_of_the_host(nms: Any, rescores: bool) -> None:
+    def quality(masks: torch.Tensor) -> torch.Tensor:
+        return masks.mean(dim=(2, 3)).expand(-1, NUM_CLASSES)
+
     output = made_up_output(seed=6)
-    on_device = NetworkOutput(*(value.cuda() for value in output[:4]))
-    device_processor = Postprocessor(CONFIG, made_up_priors().cuda())
-    device_processor.detect(on_device, EVERYTHING)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        found = device_processor.detect(on_device, EVERYTHING)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    first = device_processor.assemble(found, on_device.prototypes, 60, 80)
-    second = processor().assemble(
-        processor().detect(output, EVERYTHING), output.prototypes, 60, 80
-    )
+    predictions = []
+    for device in ("cpu", "cuda"):
+        moved = NetworkOutput(*(value.to(device) for value in output[:4]))
+        postprocess = Postprocessor(
+            CONFIG, made_up_priors().to(device), mask_rescoring=quality if rescores else None
+        )
+        found = postprocess.detect(moved, replace(EVERYTHING, nms=nms))
+        predictions.append(postprocess.assemble(found, moved.prototypes, 60, 80))
+    first, second = predictions
     np.testing.assert_array_equal(first.class_ids, second.class_ids)
     np.testing.assert_allclose(first.scores, second.scores, atol=1e-5)
     assert (full_masks(first) != full_masks(second)).mean() < 1e-4

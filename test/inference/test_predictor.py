@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import golden_recipe
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from yolact_ros.inference.predictor import Predictor, choose_device
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.models.checkpoint import save_checkpoint
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=30)
 
@@ -64,8 +65,8 @@ def assert_same(first: Prediction, second: Prediction) -> None:
     np.testing.assert_array_equal(first.class_ids, second.class_ids)
     np.testing.assert_array_equal(first.scores, second.scores)
     np.testing.assert_array_equal(first.boxes_xyxy, second.boxes_xyxy)
-    assert len(first.masks) == len(second.masks)
-    for ours, theirs in zip(first.masks, second.masks, strict=True):
+    assert len(first.mask_crops) == len(second.mask_crops)
+    for ours, theirs in zip(first.mask_crops, second.mask_crops, strict=True):
         np.testing.assert_array_equal(ours.bits, theirs.bits)
 
 
@@ -74,8 +75,8 @@ def assert_close(first: Prediction, second: Prediction) -> None:
     np.testing.assert_array_equal(first.class_ids, second.class_ids)
     np.testing.assert_allclose(first.scores, second.scores, rtol=0, atol=1e-5)
     np.testing.assert_allclose(first.boxes_xyxy, second.boxes_xyxy, rtol=0, atol=1e-3)
-    assert len(first.masks) == len(second.masks)
-    for ours, theirs in zip(first.masks, second.masks, strict=True):
+    assert len(first.mask_crops) == len(second.mask_crops)
+    for ours, theirs in zip(first.mask_crops, second.mask_crops, strict=True):
         assert (ours.width, ours.height) == (theirs.width, theirs.height)
         assert np.unpackbits(ours.bits ^ theirs.bits).sum() <= 0.01 * ours.width * ours.height
 
@@ -91,7 +92,7 @@ def test_the_golden_image_gives_the_references_instances(r50_network: Yolact) ->
     np.testing.assert_allclose(prediction.scores, recorded["cv2path_fast_score"], atol=1e-4)
     boxes = np.clip(recorded["cv2path_fast_box"] * (640, 480, 640, 480), 0, (640, 480, 640, 480))
     np.testing.assert_allclose(prediction.boxes_xyxy, boxes, atol=0.05)
-    areas = [int(np.unpackbits(crop.bits).sum()) for crop in prediction.masks]
+    areas = [int(np.unpackbits(crop.bits).sum()) for crop in prediction.mask_crops]
     np.testing.assert_allclose(areas, recorded["fast_post_mask_area"], atol=30, rtol=1e-3)
 
 
@@ -103,7 +104,7 @@ def test_scores_fall_and_all_arrays_belong_together(predictor: Predictor) -> Non
     assert prediction.class_ids.dtype == np.int64
     assert prediction.scores.dtype == prediction.boxes_xyxy.dtype == np.float32
     assert prediction.boxes_xyxy.shape == (count, 4)
-    assert len(prediction.masks) == count
+    assert len(prediction.mask_crops) == count
     assert (prediction.image_height_px, prediction.image_width_px) == (48, 64)
     assert predictor.class_names == ("cup", "dog")
 
@@ -116,10 +117,10 @@ def test_the_same_image_gives_the_same_result(predictor: Predictor) -> None:
 
 def test_a_prediction_stays_as_it_is_when_the_next_image_comes(predictor: Predictor) -> None:
     first = predictor.predict(picture(1))
-    scores, bits = first.scores.copy(), [crop.bits.copy() for crop in first.masks]
+    scores, bits = first.scores.copy(), [crop.bits.copy() for crop in first.mask_crops]
     predictor.predict(picture(2))
     np.testing.assert_array_equal(first.scores, scores)
-    for crop, before in zip(first.masks, bits, strict=True):
+    for crop, before in zip(first.mask_crops, bits, strict=True):
         np.testing.assert_array_equal(crop.bits, before)
 
 
@@ -174,7 +175,7 @@ def test_settings_can_change_between_images() -> None:
     dogs = predictor.predict(picture())
     predictor.close()
     np.testing.assert_array_equal(few.scores, everything.scores[:2])
-    assert few.masks == ()
+    assert few.mask_crops == ()
     assert set(dogs.class_ids.tolist()) == {1}
 
 
@@ -182,17 +183,17 @@ def test_a_caller_can_decide_about_masks_after_the_detections(predictor: Predict
     whole = predictor.predict(picture())
     frame = predictor.detect(picture())
     few, times = predictor.finish(frame, max_instances=1)
-    assert len(few) == len(few.masks) == 1
-    np.testing.assert_array_equal(few.masks[0].bits, whole.masks[0].bits)
+    assert len(few) == len(few.mask_crops) == 1
+    np.testing.assert_array_equal(few.mask_crops[0].bits, whole.mask_crops[0].bits)
     assert times.inference_ms == frame.times.inference_ms
     assert times.postprocess_ms > frame.times.postprocess_ms
-    assert predictor.finish(frame, masks=False)[0].masks == ()
+    assert predictor.finish(frame, masks=False)[0].mask_crops == ()
     coarse, _ = predictor.finish(frame, mask_stride=4)
-    assert len(coarse.masks) == len(whole.masks)
-    areas = [int(np.unpackbits(crop.bits).sum()) for crop in coarse.masks]
+    assert len(coarse.mask_crops) == len(whole.mask_crops)
+    areas = [int(np.unpackbits(crop.bits).sum()) for crop in coarse.mask_crops]
     assert any(areas)
     assert all(area % 16 == 0 for area in areas)
-    assert any(int(np.unpackbits(crop.bits).sum()) % 16 for crop in whole.masks)
+    assert any(int(np.unpackbits(crop.bits).sum()) % 16 for crop in whole.mask_crops)
     assert_same(predictor.finish(frame)[0], whole)
 
 
@@ -215,16 +216,16 @@ def test_a_closed_predictor_says_so() -> None:
 def test_a_model_file_can_be_used_by_its_path(tmp_path: Path, predictor: Predictor) -> None:
     path = tmp_path / "small.safetensors"
     save_checkpoint(path, small_network())
-    loaded = Predictor.from_checkpoint(path, device="cpu", settings=EVERYTHING)
+    loaded = Predictor.load(path, runtime="eager", device="cpu", settings=EVERYTHING)
     assert_same(loaded.predict(picture()), predictor.predict(picture()))
     loaded.close()
-    larger = Predictor.from_checkpoint(path, device="cpu", input_size_px=96)
+    larger = Predictor.load(path, runtime="eager", device="cpu", input_size_px=96)
     assert larger.detect(picture()).prototypes.shape[1] == 24
     larger.close()
     with pytest.raises(CheckpointError, match="16 prototypes"):
-        Predictor.from_checkpoint(path, num_prototypes=32)
+        Predictor.load(path, runtime="eager", num_prototypes=32)
     with pytest.raises(CheckpointError):
-        Predictor.from_checkpoint(tmp_path / "none.safetensors")
+        Predictor.load(tmp_path / "none.safetensors", runtime="eager")
 
 
 def test_damaged_weights_are_reported_on_every_image_and_not_as_a_result() -> None:
@@ -272,3 +273,34 @@ def test_rescoring_networks_give_falling_scores_below_those_of_the_boxes() -> No
     predictor.close()
     assert len(with_rescoring) > 0
     assert (np.diff(with_rescoring.scores) <= 0).all()
+
+
+def test_a_predictor_takes_pixels_paths_and_lists_of_them(
+    tmp_path: Path, predictor: Predictor
+) -> None:
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), picture())
+    alone = predictor.predict(picture())
+    for image in (picture(), path, str(path)):
+        found = predictor(image)
+        assert isinstance(found, Prediction)
+        assert_same(found, alone)
+    several = predictor([picture(), path])
+    assert isinstance(several, list)
+    assert [len(prediction) for prediction in several] == [len(alone)] * 2
+
+
+def test_a_prediction_knows_the_names_of_its_classes(predictor: Predictor) -> None:
+    found = predictor.predict(picture())
+    assert found.class_names == predictor.class_names
+    assert found[0].class_name == predictor.class_names[found[0].class_id]
+
+
+def test_a_predictor_is_closed_at_the_end_of_its_block(tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(path, small_network())
+    with Predictor.load(path, runtime="eager", device="cpu") as predictor:
+        assert predictor.runtime == "eager fp32"
+        predictor(picture())
+    with pytest.raises(YolactError, match="closed"):
+        predictor(picture())

@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from yolact_ros.inference import frame_processor
 from yolact_ros.inference.runtimes.eager import EagerRuntime
-from yolact_ros.ros import frame_processor, node
+from yolact_ros.ros import node
 from yolact_ros.structures import NetworkOutput
 
 

@@ -65,18 +65,18 @@ class Trio:
             self._publish_until({name: image_message(1)}, lambda name=name: self._answers[name])
 
     def camera(self, name: str) -> Camera:
-        pipeline = self._running.node._pipeline
-        assert pipeline is not None
-        return next(camera for camera in pipeline.cameras if camera.name == name)
+        frames = self._running.node._frames
+        assert frames is not None
+        return next(camera for camera in frames.cameras if camera.name == name)
 
     def answers_to(self, images: dict[str, Image]) -> tuple[dict[str, InstanceArray], list[int]]:
         """Let images wait for the network together; the first answers, and its runs for them."""
-        pipeline = self._running.node._pipeline
-        assert pipeline is not None
+        frames = self._running.node._frames
+        assert frames is not None
         self.network.go_on.clear()
         before = len(self.network.runs)
         self._publish_until({"left": image_message(1)}, lambda: len(self.network.runs) > before)
-        self._publish_until(images, lambda: pipeline._cameras_waiting() == len(CAMERAS))
+        self._publish_until(images, lambda: len(frames._frame_worker.slots) == len(CAMERAS))
         whole = [name for name in CAMERAS if images[name].encoding == "bgr8"]
         stamps = {name: images[name].header.stamp for name in whole}
         before = len(self.network.runs)

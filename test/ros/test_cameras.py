@@ -136,7 +136,7 @@ def test_an_error_in_a_view_does_not_touch_the_results(
 def test_views_are_wanted_only_while_somebody_subscribes(
     client: RosClient, reached: NodeInThread
 ) -> None:
-    (camera,) = reached.node._pipeline.cameras  # type: ignore[union-attr]
+    (camera,) = reached.node._frames.cameras  # type: ignore[union-attr]
     assert not camera.views.wanted()
     _, subscription = client.collect(Image, "/reached/overlay")
     client.spin_until(camera.views.wanted, "the view to be wanted")

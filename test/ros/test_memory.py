@@ -90,7 +90,7 @@ class Camera:
 
 
 @pytest.mark.parametrize("frame_budget_ms", [0.0, 5000.0], ids=["no budget", "budget"])
-def test_a_frame_without_memory_falls_to_a_smaller_rung_and_quality_comes_back(
+def test_a_frame_without_memory_falls_to_a_smaller_level_and_quality_comes_back(
     client: RosClient, memory: Memory, start: StartNode, frame_budget_ms: float
 ) -> None:
     memory.holds(128)
@@ -114,7 +114,7 @@ def test_a_frame_without_memory_falls_to_a_smaller_rung_and_quality_comes_back(
     client.node.destroy_publisher(camera.publisher)
 
 
-def test_without_a_smaller_rung_every_frame_is_counted_and_the_cure_is_named(
+def test_without_a_smaller_level_every_frame_is_counted_and_the_cure_is_named(
     client: RosClient, memory: Memory, start: StartNode
 ) -> None:
     process = start()

@@ -25,7 +25,7 @@ def test_a_message_has_the_header_and_the_predictors_instances(
     camera: HandCamera, tiny_model: Path
 ) -> None:
     settings = PostprocessConfig(score_threshold=0.0, top_k=15)
-    predictor = Predictor.from_checkpoint(tiny_model, device="cpu", settings=settings)
+    predictor = Predictor.load(tiny_model, runtime="eager", device="cpu", settings=settings)
     expected = predictor.predict(picture())
     sent = image_message(20)
     message = camera.segment(sent)
@@ -38,7 +38,7 @@ def test_a_message_has_the_header_and_the_predictors_instances(
         assert instance.score == pytest.approx(expected.scores[index], abs=1e-5)
         box = (instance.x_min, instance.y_min, instance.x_max, instance.y_max)
         assert box == pytest.approx(expected.boxes_xyxy[index].tolist(), abs=1e-2)
-        crop = expected.masks[index]
+        crop = expected.mask_crops[index]
         mask = instance.mask
         assert mask.encoding == InstanceMask.BITS
         rectangle = (mask.x_offset, mask.y_offset, mask.width, mask.height)
@@ -135,7 +135,7 @@ def test_under_a_tight_budget_quality_is_given_up_and_said_so(camera: HandCamera
         message = camera.segment(image_message(53))
         return message if message.report.degradation & cheap == cheap else None
 
-    message = client.spin_until(cheapest, "the cheapest rung")
+    message = client.spin_until(cheapest, "the cheapest level")
     assert message.report.input_size == 64
     assert not message.report.deadline_met
     assert all(instance.mask == InstanceMask() for instance in message.instances)

@@ -51,7 +51,7 @@ def test_the_answer_has_the_header_and_the_predictors_instances(
     running_node: Process, client: RosClient, tiny_model: Path
 ) -> None:
     settings = PostprocessConfig(score_threshold=0.0, top_k=15)
-    predictor = Predictor.from_checkpoint(tiny_model, device="cpu", settings=settings)
+    predictor = Predictor.load(tiny_model, runtime="eager", device="cpu", settings=settings)
     expected = predictor.predict(picture(5))
     sent = image_message(20, picture(5))
     answer = segment(client, sent)

@@ -15,7 +15,7 @@ def test_every_received_frame_is_accounted_for() -> None:
         statistics.count_finished(
             float(latency_ms), deadline_met=latency_ms <= 90, published=latency_ms <= 95
         )
-    for cause in ("replaced", "gave way", "stale", "failed", "discarded"):
+    for cause in ("replaced", "skipped", "stale", "failed", "discarded"):
         statistics.count_received()
         statistics.count_dropped(cause)
     now_s = 104.0
@@ -23,7 +23,7 @@ def test_every_received_frame_is_accounted_for() -> None:
     assert snapshot.received == 105 == snapshot.published + sum(snapshot.dropped.values())
     assert snapshot.dropped == {
         "replaced": 1,
-        "gave way": 1,
+        "skipped": 1,
         "stale": 1,
         "late": 5,
         "failed": 1,

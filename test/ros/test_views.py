@@ -22,9 +22,10 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.palette import instance_colors_bgr
+from yolact_ros.prediction import Prediction
 from yolact_ros.ros.views import ViewFrame, ViewPublishers, markers, pictures
 from yolact_ros.ros.views import frame as frame_module
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.structures import MaskCrop
 
 VIEWED = "viewed"
 IMAGE_TOPIC = "/eye/image_raw"
@@ -55,7 +56,7 @@ def frame(*rows: tuple[int, int, int, int, int], masks: bool = True, sec: int = 
         class_ids=np.array([row[0] for row in rows], np.int64),
         scores=np.linspace(0.9, 0.5, len(rows), dtype=np.float32),
         boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
-        masks=crops if masks else (),
+        mask_crops=crops if masks else (),
     )
     image_bgr = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
     return ViewFrame(MessageHeader(sec, 6, "eye_optical"), image_bgr, prediction, NAMES)

@@ -10,7 +10,8 @@ import pytest
 from yolact_ros.config import YolactConfig
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.ops.packing import pack_bits
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 from yolact_ros.training import validation
 from yolact_ros.training.annotations import DataSource, ImageRecord, read_source
 from yolact_ros.training.pictures import PictureWriter

@@ -91,7 +91,9 @@ class Steps:
         root = self.layout.root
         inputs = [root / "CMakeLists.txt", root / "package.xml"]
         for folder in ("msg", "srv", "launch", "config", "include", "scripts"):
-            inputs += sorted(path for path in (root / folder).rglob("*") if path.is_file())
+            files = (path for path in (root / folder).rglob("*") if path.is_file())
+            # Python leaves some where a launch file was read.
+            inputs += sorted(path for path in files if path.parent.name != "__pycache__")
         return inputs
 
     def stamp(self, step: Step) -> Stamp:

@@ -103,7 +103,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="PX",
-        help="network input; with --real-time several, best first: the rungs of the budget",
+        help="network input; with --real-time several, best first: the levels of the budget",
     )
     group.add_argument(
         "--score-threshold", type=float, metavar="S", help="default: 0.05, in real time 0.3"
@@ -161,7 +161,7 @@ def _options(args: argparse.Namespace) -> Any:
     from yolact_ros.evaluation.bag.replay_options import ReplayOptions
 
     if not args.real_time and len(args.input_size) > 1:
-        raise ConfigError("several input sizes are the rungs of a budget: add --real-time")
+        raise ConfigError("several input sizes are the levels of a budget: add --real-time")
     if args.write is not None and len(args.bags) > 1:
         raise ConfigError("--write makes one bag: evaluate one bag at a time with it")
     replay = None

@@ -81,13 +81,13 @@ class LiveRun:
     def account(self) -> FrameAccount:
         """What the node says became of the frames."""
         drops = {name: int(n) for name, n in self.counters.items() if name.startswith("dropped ")}
-        replaced, gave_way = drops.get("dropped replaced", 0), drops.get("dropped gave way", 0)
+        replaced, skipped = drops.get("dropped replaced", 0), drops.get("dropped skipped", 0)
         return FrameAccount(
             received=self.counter("received"),
             published=self.counter("published"),
             replaced=replaced,
-            gave_way=gave_way,
-            otherwise_dropped=sum(drops.values()) - replaced - gave_way,
+            skipped=skipped,
+            otherwise_dropped=sum(drops.values()) - replaced - skipped,
         )
 
 

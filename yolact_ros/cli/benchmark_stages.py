@@ -28,7 +28,7 @@ from yolact_ros.inference.settings import PostprocessConfig
 
 if TYPE_CHECKING:
     from yolact_ros.models import Yolact
-    from yolact_ros.structures import Prediction
+    from yolact_ros.prediction import Prediction
 
 __all__ = ["load_benchmark_network", "run_stages"]
 

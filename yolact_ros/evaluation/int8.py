@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from yolact_ros.evaluation.coco import Dataset, evaluate_results
 from yolact_ros.evaluation.results import collect_results, match_categories
 from yolact_ros.ops.packing import unpack_bits
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 
 __all__ = ["Agreement", "ApChange", "measure_agreement", "measure_ap_change"]
 
@@ -156,7 +157,7 @@ def _pairs(expected: Prediction, found: Prediction) -> list[tuple[int, int, floa
     """Row, column and IoU of the instances that belong together, best IoU first."""
     candidates = sorted(
         (
-            (_mask_iou(expected.masks[row], found.masks[column]), row, column)
+            (_mask_iou(expected.mask_crops[row], found.mask_crops[column]), row, column)
             for row in range(len(expected))
             for column in range(len(found))
             if expected.class_ids[row] == found.class_ids[column]

@@ -20,7 +20,8 @@ from yolact_ros.evaluation.results import (
     prediction_to_results,
 )
 from yolact_ros.inference.sources import Frame, FrameSource
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 
 __all__ = ["PredictionFiles", "write_image"]
 
@@ -94,7 +95,7 @@ class PredictionFiles:
             else:
                 self.write(f"{name}_overlay.jpg", overlay)
         if self._masks:
-            for number, crop in enumerate(prediction.masks):
+            for number, crop in enumerate(prediction.mask_crops):
                 class_name = self._class_names[int(prediction.class_ids[number])]
                 mask = _full_mask(crop, prediction.image_height_px, prediction.image_width_px)
                 self.write(f"masks/{name}_{number:02d}_{_file_name(class_name)}.png", mask)

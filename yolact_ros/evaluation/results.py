@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from yolact_ros.classes import COCO_CATEGORY_IDS, COCO_CLASSES
 from yolact_ros.errors import DataError
 from yolact_ros.ops.coco_rle import encode_crop
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 __all__ = [
     "CocoResult",
@@ -91,8 +91,8 @@ def prediction_to_results(
             "bbox": [round(v, 2) for v in (x_min, y_min, x_max - x_min, y_max - y_min)],
             "score": round(float(prediction.scores[row]), 6),
         }
-        if prediction.masks:
-            result["segmentation"] = encode_crop(prediction.masks[row], *shape)
+        if prediction.mask_crops:
+            result["segmentation"] = encode_crop(prediction.mask_crops[row], *shape)
         results.append(result)
     return results
 

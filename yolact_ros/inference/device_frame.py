@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from yolact_ros.inference.static_detection import detect_static
+from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
 from yolact_ros.ops.device_masks import MaskGrid, mask_rectangles, soft_masks
 from yolact_ros.structures import Detections, NetworkOutput
 
@@ -53,7 +53,7 @@ def detect_frame(
         mask_rescoring: YOLACT++'s, or None.
     """
     prototypes = output[3].float()
-    detections = detect_static(
+    detections = detect_fixed_shape(
         NetworkOutput(*output),
         priors_cxcywh,
         score_threshold=live[0],

@@ -28,8 +28,7 @@ from yolact_ros.inference.device_parcel import ExtraWindow, Parcel
 from yolact_ros.inference.postprocess import BROKEN_PROTOTYPES, first_rows
 from yolact_ros.inference.preprocess import check_image, normalization_of, prepare_image
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
-from yolact_ros.inference.settings import MAX_TOP_K, PostprocessConfig
-from yolact_ros.inference.static_detection import MAX_DETECTIONS
+from yolact_ros.inference.settings import MAX_DETECTIONS, MAX_TOP_K, PostprocessConfig
 from yolact_ros.ops.device_masks import (
     WINDOW_BYTES,
     MaskGrid,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,20 +11,20 @@ from torch import Tensor
 
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.inference.candidates import Candidates, CandidateSearch
+from yolact_ros.inference.candidates import LEAST_SCORE, Candidates, find_candidates
 from yolact_ros.inference.rescoring import rescore
-from yolact_ros.inference.settings import PostprocessConfig
-from yolact_ros.inference.static_detection import (
+from yolact_ros.inference.settings import (
     ANCHOR_FLOOR,
     MAX_CANDIDATES_PER_CLASS,
     MAX_DETECTIONS,
-    detect_static,
+    PostprocessConfig,
 )
 from yolact_ros.ops.crops import assemble_mask_crops
-from yolact_ros.ops.nms import pad_detections, select_cross_class_nms, select_standard_nms
+from yolact_ros.ops.fast_nms import Selection, cross_class_fast_nms, fast_nms
 from yolact_ros.ops.scratch import Scratch
-from yolact_ros.ops.suppression import FIRST_PAIRS, Selection, select_fast_nms
-from yolact_ros.structures import Detections, MaskCrop, NetworkOutput, Prediction
+from yolact_ros.ops.standard_nms import standard_nms
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import Detections, MaskCrop, NetworkOutput
 
 __all__ = ["BROKEN_PROTOTYPES", "PostprocessConfig", "Postprocessor", "first_rows"]
 
@@ -34,15 +34,13 @@ BROKEN_PROTOTYPES = "the network produced NaN prototypes: its weights are damage
 class Postprocessor:
     """Turns raw network output into instances.
 
-    On the CPU only boxes that can be reported are decoded and only their softmax is computed. On
-    other devices detection has fixed shapes and does not wait for the device
-    (:func:`~yolact_ros.ops.static_nms.static_fast_nms` says when that is exact). Masks are
-    assembled on the host, unless the caller brings them
-    (:class:`~yolact_ros.inference.device_pipeline.DevicePipeline`).
+    All of it runs on the host: only boxes that can be reported are decoded, and only their softmax
+    is computed. Where :class:`~yolact_ros.inference.device_pipeline.DevicePipeline` detected and
+    made the masks on a device, :meth:`assemble` makes its result a prediction.
 
     Args:
         config: of the network.
-        priors_cxcywh (Tensor[N, 4]): of the network, on the device of its output.
+        priors_cxcywh (Tensor[N, 4]): of the network.
         mask_rescoring: YOLACT++'s ``[n, 1, h, w] -> [n, C]``: its value for an instance's class
             multiplies the score.
     """
@@ -58,7 +56,6 @@ class Postprocessor:
         self._priors_cxcywh = priors_cxcywh
         self._mask_rescoring = mask_rescoring
         self._scratch = Scratch()
-        self._uploaded_filter: tuple[tuple[int, ...], Tensor] | None = None
 
     @torch.inference_mode()
     def detect(self, output: NetworkOutput, settings: PostprocessConfig) -> Detections:
@@ -67,19 +64,35 @@ class Postprocessor:
         The class filter acts before NMS, so other classes suppress nothing. So does the score
         threshold, which changes nothing: only higher scores suppress.
 
+        Returns:
+            Detections: on the CPU.
+
         Raises:
             ConfigError: ``settings.class_ids`` has one that the network does not.
-            YolactError: the output has NaN. Off the CPU :meth:`assemble` raises it, and ``counts``
-                is -1, since here nothing may wait for the device.
+            YolactError: the output has NaN.
         """
         class_ids = self.class_ids(settings)
         max_detections = settings.top_k if self._mask_rescoring is None else MAX_DETECTIONS
-        if settings.nms == "fast" and output.class_logits.device.type != "cpu":
-            detections = self._detect_on_device(output, settings, class_ids, max_detections)
-        else:
-            detections = self._detect_on_host(output, settings, class_ids, max_detections)
-            if self._mask_rescoring is not None:
-                detections = rescore(detections, output.prototypes, self._mask_rescoring)
+        floor = max(ANCHOR_FLOOR, settings.score_threshold)
+        selections, boxes, coefficients = [], [], []
+        for logits, offsets, vectors in zip(
+            output.class_logits, output.box_offsets, output.coefficients, strict=True
+        ):
+            found = find_candidates(
+                logits, offsets, self._priors_cxcywh, floor, class_ids, self._scratch
+            )
+            selection = self._select(found, settings, max_detections)
+            # Rows are taken by NumPy: torch's indexing wakes all its threads for a hundred rows.
+            boxes.append(found.boxes_xyxy[selection.rows])
+            rows = found.rows[selection.rows]
+            coefficients.append(vectors.float().cpu().numpy()[rows])
+            if class_ids is not None:
+                names = np.array(class_ids, np.int64)
+                selection = selection._replace(class_ids=names[selection.class_ids])
+            selections.append(selection)
+        detections = _pad(selections, boxes, coefficients, max_detections)
+        if self._mask_rescoring is not None:
+            detections = rescore(detections, output.prototypes, self._mask_rescoring)
         return first_rows(detections, settings.top_k)
 
     def assemble(
@@ -98,7 +111,7 @@ class Postprocessor:
         """The prediction of one image of the batch, on the host.
 
         Args:
-            detections: from :meth:`detect`.
+            detections: from :meth:`detect` or the device, on the CPU.
             prototypes (Tensor[B, h, w, k]): of the network.
             image_height_px, image_width_px: size of the source image.
             image: index in the batch.
@@ -111,15 +124,14 @@ class Postprocessor:
         Raises:
             YolactError: the network's output has NaN.
         """
-        found = _to_host(detections, image)
-        count = int(found.counts[0])
-        if count < 0:
+        count = int(detections.counts[image])
+        if count < 0:  # so the device tells, which must not wait for the host to raise
             raise YolactError("the network produced NaN class scores: its weights are damaged")
         if max_instances is not None:
             count = min(count, max_instances)
-        scores = found.scores[0, :count].numpy()
-        relative = found.boxes_xyxy[0, :count].numpy()
-        coefficients = found.coefficients[0, :count].numpy()
+        scores = detections.scores[image, :count].numpy()
+        relative = detections.boxes_xyxy[image, :count].numpy()
+        coefficients = detections.coefficients[image, :count].numpy()
         if not np.isfinite(scores).all() or not np.isfinite(coefficients).all():
             raise YolactError(
                 "the network produced NaN scores or mask coefficients: its weights are damaged"
@@ -143,10 +155,11 @@ class Postprocessor:
         return Prediction(
             image_height_px,
             image_width_px,
-            class_ids=found.class_ids[0, :count].numpy(),
+            class_ids=detections.class_ids[image, :count].numpy(),
             scores=scores,
             boxes_xyxy=_to_pixels(relative, image_height_px, image_width_px),
-            masks=tuple(crops),
+            mask_crops=tuple(crops),
+            class_names=self._config.class_names,
         )
 
     def class_ids(self, settings: PostprocessConfig) -> tuple[int, ...] | None:
@@ -167,93 +180,21 @@ class Postprocessor:
         # In rising order, so that equal scores rank as without a filter.
         return tuple(sorted(settings.class_ids))
 
-    def _takes_part(
-        self, class_ids: tuple[int, ...] | None, device: torch.device
-    ) -> Tensor | None:
-        """The class filter as ``bool[C]``, uploaded once."""
-        if class_ids is None:
-            return None
-        if self._uploaded_filter is None or self._uploaded_filter[0] != class_ids:
-            takes_part = torch.zeros(self._config.num_classes, dtype=torch.bool)
-            takes_part[list(class_ids)] = True
-            self._uploaded_filter = (class_ids, takes_part.to(device))
-        return self._uploaded_filter[1]
-
-    def _detect_on_device(
-        self,
-        output: NetworkOutput,
-        settings: PostprocessConfig,
-        class_ids: tuple[int, ...] | None,
-        max_detections: int,
-    ) -> Detections:
-        return detect_static(
-            output,
-            self._priors_cxcywh,
-            score_threshold=settings.score_threshold,
-            nms_threshold=settings.nms_threshold,
-            takes_part=self._takes_part(class_ids, output.class_logits.device),
-            max_detections=max_detections,
-            mask_rescoring=self._mask_rescoring,
-        )
-
-    def _detect_on_host(
-        self,
-        output: NetworkOutput,
-        settings: PostprocessConfig,
-        class_ids: tuple[int, ...] | None,
-        max_detections: int,
-    ) -> Detections:
-        floor = max(ANCHOR_FLOOR, settings.score_threshold)
-        selections, boxes, coefficients = [], [], []
-        for logits, offsets, vectors in zip(
-            output.class_logits, output.box_offsets, output.coefficients, strict=True
-        ):
-            search = CandidateSearch(
-                logits, offsets, self._priors_cxcywh, floor, class_ids, self._scratch
-            )
-            found, selection = self._search(search, settings, max_detections)
-            # Rows are taken by NumPy: torch's indexing wakes all its threads for a hundred rows.
-            boxes.append(found.boxes_xyxy[selection.rows])
-            rows = found.rows[selection.rows]
-            coefficients.append(vectors.float().cpu().numpy()[rows])
-            if class_ids is not None:
-                names = np.array(class_ids, np.int64)
-                selection = selection._replace(class_ids=names[selection.class_ids])
-            selections.append(selection)
-        return pad_detections(selections, boxes, coefficients, max_detections)
-
-    def _search(
-        self, search: CandidateSearch, settings: PostprocessConfig, max_detections: int
-    ) -> tuple[Candidates, Selection]:
-        """Selects from the best candidates alone where enough of them survive, else from all."""
-        first_pairs = FIRST_PAIRS
-        if settings.nms == "fast":
-            found = search.best(first_pairs)
-            if found is not None:
-                selection = self._select(found, settings, max_detections, first_pairs)
-                if len(selection.rows) == max_detections:
-                    return found, selection
-                first_pairs = 0
-        found = search.all()
-        return found, self._select(found, settings, max_detections, first_pairs)
-
     def _select(
-        self,
-        found: Candidates,
-        settings: PostprocessConfig,
-        max_detections: int,
-        first_pairs: int,
+        self, found: Candidates, settings: PostprocessConfig, max_detections: int
     ) -> Selection:
+        display_threshold = max(settings.score_threshold, LEAST_SCORE)
         if settings.nms == "cross-class":
-            selection = select_cross_class_nms(
+            return cross_class_fast_nms(
                 found.boxes_xyxy,
                 found.class_scores,
                 iou_threshold=settings.nms_threshold,
-                max_detections=MAX_CANDIDATES_PER_CLASS,
-                display_threshold=settings.score_threshold,
+                max_candidates=MAX_CANDIDATES_PER_CLASS,
+                max_detections=max_detections,
+                display_threshold=display_threshold,
             )
-        elif settings.nms == "standard":
-            selection = select_standard_nms(
+        if settings.nms == "standard":
+            return standard_nms(
                 found.boxes_xyxy,
                 found.class_scores,
                 iou_threshold=settings.nms_threshold,
@@ -261,21 +202,13 @@ class Postprocessor:
                 display_threshold=max(ANCHOR_FLOOR, settings.score_threshold),
                 input_size_px=self._config.input_size_px,
             )
-        else:
-            selection = select_fast_nms(
-                found.boxes_xyxy,
-                found.class_scores,
-                iou_threshold=settings.nms_threshold,
-                max_candidates_per_class=MAX_CANDIDATES_PER_CLASS,
-                max_detections=max_detections,
-                display_threshold=np.maximum(
-                    found.complete_above, np.float32(settings.score_threshold)
-                ),
-                first_pairs=first_pairs,
-            )
-        rows, class_ids, scores = selection
-        return Selection(
-            rows[:max_detections], class_ids[:max_detections], scores[:max_detections]
+        return fast_nms(
+            found.boxes_xyxy,
+            found.class_scores,
+            iou_threshold=settings.nms_threshold,
+            max_candidates_per_class=MAX_CANDIDATES_PER_CLASS,
+            max_detections=max_detections,
+            display_threshold=display_threshold,
         )
 
 
@@ -290,30 +223,34 @@ def first_rows(detections: Detections, count: int) -> Detections:
     )
 
 
-def _to_host(detections: Detections, image: int) -> Detections:
-    """One image's detections on the CPU, in one copy."""
-    parts = (
-        detections.boxes_xyxy[image],
-        detections.scores[image, :, None],
-        detections.class_ids[image, :, None],
-        detections.coefficients[image],
-    )
-    if detections.scores.device.type == "cpu":
-        boxes, scores, class_ids, coefficients = parts
-        counts = detections.counts[image, None]
-    else:
-        sides = [part.shape[1] for part in parts]
-        table = torch.cat([part.float() for part in parts], dim=1)
-        last_row = detections.counts[image].float().expand(1, table.shape[1])
-        table = torch.cat((table, last_row)).cpu()
-        boxes, scores, class_ids, coefficients = table[:-1].split(sides, dim=1)
-        counts = table[-1, :1].long()
+def _pad(
+    selections: Sequence[Selection],
+    boxes_xyxy: Sequence[NDArray[np.float32]],
+    coefficients: Sequence[NDArray[np.float32]],
+    max_detections: int,
+) -> Detections:
+    """What was selected in each of B images, padded to K = ``max_detections`` rows, on the host.
+
+    Args:
+        selections: of each image, at most K rows.
+        boxes_xyxy: the float32[m, 4] of each selection.
+        coefficients: the float32[m, k] of each selection.
+    """
+    batch, size = len(selections), max_detections
+    boxes = np.zeros((batch, size, 4), np.float32)
+    scores = np.zeros((batch, size), np.float32)
+    class_ids = np.zeros((batch, size), np.int64)
+    vectors = np.zeros((batch, size, coefficients[0].shape[1]), np.float32)
+    for image, selection in enumerate(selections):
+        count = len(selection.rows)
+        boxes[image, :count] = boxes_xyxy[image]
+        scores[image, :count] = selection.scores
+        class_ids[image, :count] = selection.class_ids
+        vectors[image, :count] = coefficients[image]
+    counts = np.array([len(selection.rows) for selection in selections], np.int64)
+    # Filled by NumPy: a dozen small operations of torch take ten times as long.
     return Detections(
-        boxes_xyxy=boxes[None],
-        scores=scores[None, :, 0],
-        class_ids=class_ids[None, :, 0].long(),
-        coefficients=coefficients[None],
-        counts=counts,
+        *(torch.from_numpy(array) for array in (boxes, scores, class_ids, vectors, counts))
     )
 
 

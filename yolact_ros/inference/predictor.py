@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -21,12 +23,17 @@ from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
+from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
+from yolact_ros.inference.sources import read_image
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
-from yolact_ros.models.zoo import find_model
-from yolact_ros.structures import NetworkOutput, Prediction
+from yolact_ros.models.zoo import BUNDLED, find_model
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import NetworkOutput
 
 __all__ = ["DetectedFrame", "Predictor", "StageTimes", "choose_device"]
+
+Image = NDArray[np.uint8] | str | os.PathLike[str]
 
 WARM_UP_RUNS = 2
 WARM_UP_SHAPE = (480, 640, 3)
@@ -97,35 +104,87 @@ class Predictor:
             )
 
     @classmethod
-    def from_checkpoint(
+    def load(
         cls,
-        name_or_path: str | os.PathLike[str],
+        model: str | os.PathLike[str] = BUNDLED,
         *,
         device: str | torch.device = "auto",
+        runtime: str = "auto",
+        precision: str = "auto",
         settings: PostprocessConfig | None = None,
         num_prototypes: int = 0,
         input_size_px: int = 0,
-    ) -> Predictor:
-        """Load a model by its name in the manifest or by its file.
+    ) -> Self:
+        """Load a model by its name or by its file, ready for images.
 
         Args:
+            model: a name from ``yolact models list``, or a file of weights.
+            device: as for the class.
+            runtime: what runs the network; ``auto`` takes the fastest, which is measured at the
+                first use (seconds) and remembered.
+            precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+            settings: what to report.
             num_prototypes: what the model must have; 0 takes what it has.
             input_size_px: side of the network input; 0 takes the model's own.
 
         Raises:
             CheckpointError: no such model, or a file that cannot be used.
             ConfigError: the input size is out of range.
-            RuntimeUnavailableError: no such device here.
+            DependencyError: the package of the runtime is not installed.
+            RuntimeUnavailableError: no such device or runtime here.
         """
-        model = load_network(
-            find_model(name_or_path), num_prototypes=num_prototypes, input_size_px=input_size_px
+        network = load_network(
+            find_model(model), num_prototypes=num_prototypes, input_size_px=input_size_px
         )
-        return cls(model, device=device, settings=settings)
+        device = choose_device(device)
+        opened = open_runtime(
+            runtime,
+            network.eval().to(device),
+            device=device,
+            precision=precision,
+            cache_folder=default_engine_folder(),
+        )
+        return cls(network, device=device, settings=settings, runtime=opened)
+
+    def __call__(self, image: Image | Sequence[Image]) -> Prediction | list[Prediction]:
+        """Find the instances in an image, or in each of several.
+
+        Args:
+            image: BGR pixels (uint8[H, W, 3], as OpenCV has them), the path of an image file, or
+                a sequence of these.
+
+        Returns:
+            a prediction, or a list of them for a sequence.
+
+        Raises:
+            As :meth:`predict`; a file that is no image is an ImageError too.
+        """
+        if isinstance(image, np.ndarray):
+            return self.predict(image)
+        if isinstance(image, str | os.PathLike):
+            return self.predict(read_image(Path(image)))
+        return [prediction for one in image if isinstance(prediction := self(one), Prediction)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes; the index is the class id of a prediction."""
         return self._config.class_names
+
+    @property
+    def input_size_px(self) -> int:
+        """Side of the square network input."""
+        return self._config.input_size_px
+
+    @property
+    def runtime(self) -> str:
+        """What runs the network, in which precision and why, for people."""
+        return "eager fp32" if self._runtime is None else str(self._runtime)
 
     def predict(self, image_bgr: NDArray[np.uint8]) -> Prediction:
         """Find the instances in an image.

@@ -1,4 +1,4 @@
-"""What a user can choose about the instances that are reported."""
+"""What a user can choose about the instances that are reported, and what YOLACT fixes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ from typing import Literal
 
 from yolact_ros.errors import ConfigError
 
-__all__ = ["MAX_TOP_K", "NMS_NAMES", "PostprocessConfig"]
+__all__ = [
+    "ANCHOR_FLOOR",
+    "MAX_CANDIDATES_PER_CLASS",
+    "MAX_DETECTIONS",
+    "MAX_TOP_K",
+    "NMS_NAMES",
+    "PostprocessConfig",
+]
 
 NmsName = Literal["fast", "cross-class", "standard"]
 NMS_NAMES = ("fast", "cross-class", "standard")
 MAX_TOP_K = 200
+
+# YOLACT's settings: a box needs this score in some class to take part, this many of each class
+# compete, and this many are rescored by YOLACT++.
+ANCHOR_FLOOR = 0.05
+MAX_CANDIDATES_PER_CLASS = 200
+MAX_DETECTIONS = 100
 
 
 @dataclass(frozen=True)

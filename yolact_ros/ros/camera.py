@@ -1,24 +1,38 @@
-"""One camera of the node: what it receives, publishes and counts."""
+"""One camera of the node: what it receives, decodes, publishes and counts."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rclpy.lifecycle import LifecycleNode
 
-from yolact_ros.inference.cdr import MessageHeader
-from yolact_ros.msg import InstanceArray
+from yolact_ros.inference.cdr import (
+    CompressedImageMessage,
+    ImageMessage,
+    MessageHeader,
+    read_compressed_image,
+    read_image,
+)
+from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+from yolact_ros.inference.frame_processor import DecodedFrame, FrameResult
+from yolact_ros.inference.quality.levels import Degradation
+from yolact_ros.inference.slots import FrameSlots
+from yolact_ros.msg import FrameReport, InstanceArray
+from yolact_ros.prediction import Prediction
+from yolact_ros.ros.conversions import to_instance_array
 from yolact_ros.ros.faults import FaultLog
+from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.qos import result_qos
 from yolact_ros.ros.stamps import StampMonitor
 from yolact_ros.ros.statistics import CameraStatistics
 from yolact_ros.ros.subscription import ImageSubscription
-from yolact_ros.ros.views import VIEWS, ViewPublishers
+from yolact_ros.ros.views import VIEWS, ViewFrame, ViewPublishers
 
 __all__ = ["Camera", "FrameSink", "ReceivedFrame"]
 
+NS_PER_MS = 1e6
 SILENCE_WARNING_S = 5.0
 WARNING_PERIOD_S = 15.0
 STAMP_PROBLEMS = {
@@ -42,6 +56,11 @@ class ReceivedFrame:
     received_ns: int
     received_clock_ns: int
 
+    @property
+    def received_ms(self) -> float:
+        """Monotonic clock, milliseconds."""
+        return self.received_ns / NS_PER_MS
+
 
 class Camera:
     """Subscription, publishers and counters of one camera.
@@ -51,9 +70,10 @@ class Camera:
     Args:
         node: that it belongs to.
         name: part of its topics' names; empty for the only camera of a node.
-        compressed: subscribe to the compressed images.
-        reliability: the parameter of that name.
-        budget_ns: time a frame may take, in nanoseconds; read at every reception.
+        fixed: the transport and reliability of its images.
+        live: the live parameters of this moment.
+        class_names: of the model.
+        views: where the thread that draws takes frames from.
     """
 
     def __init__(
@@ -61,22 +81,25 @@ class Camera:
         node: LifecycleNode,
         name: str,
         *,
-        compressed: bool,
-        reliability: str,
-        budget_ns: Callable[[], int],
+        fixed: FixedParameters,
+        live: Callable[[], LiveParameters],
+        class_names: Sequence[str],
+        views: FrameSlots[Camera, ViewFrame],
     ) -> None:
         self.name = name
-        self.compressed = compressed
+        self.compressed = compressed = fixed.image_transport == "compressed"
         self.statistics = CameraStatistics()
         self.stamps = StampMonitor()
         logger = node.get_logger()
         # A line of its own for each: rclpy raises when one line logs at two severities.
         self.faults = FaultLog(lambda text: logger.error(text))
         self.warnings = FaultLog(lambda text: logger.warning(text), period_s=WARNING_PERIOD_S)
-        self.frames_dropped_since_message = 0
+        self._dropped_since_message = 0
         self._node = node
         self._clock = node.get_clock()
-        self._budget_ns = budget_ns
+        self._live = live
+        self._class_names = class_names
+        self._view_slots = views
         self._put: FrameSink | None = None
         base = node.resolve_topic_name(f"{name}/image" if name else "image")
         prefix = f"~/{name}" if name else "~"
@@ -84,7 +107,7 @@ class Camera:
             node,
             f"{base}/compressed" if compressed else base,
             compressed=compressed,
-            reliability=reliability,
+            reliability=fixed.reliability,
             receive=self._receive,
             lost=self.statistics.count_lost,
             faults=self.faults,
@@ -130,37 +153,96 @@ class Camera:
         self._node.destroy_lifecycle_publisher(self._instances)
         self.views.destroy()
 
-    def publish(self, message: InstanceArray) -> None:
-        """Publish the instances of one frame."""
-        self._instances.publish(message)
-        self.frames_dropped_since_message = 0
+    def wants_masks(self) -> bool:
+        """Whether messages have masks, or a view with a subscriber shows them."""
+        wanted = self._live().mask_encoding != "none"
+        return wanted or any(view.uses_masks for view in self.views.wanted())
 
-    def count_replaced(self, frames: int) -> None:
-        """Newer images replaced these while they waited; worker thread only."""
+    def decode(self, received: ReceivedFrame) -> DecodedFrame | None:
+        """The pixels; None for an image older than ``max_image_age_ms``, which is counted.
+
+        Raises:
+            FrameFault: they cannot be had.
+        """
+        message: ImageMessage | CompressedImageMessage = (
+            read_compressed_image(received.data) if self.compressed else read_image(received.data)
+        )
+        age_ms = self._age_ms(message.header, received)
+        if 0 < self._live().max_image_age_ms < age_ms:
+            self.statistics.count_dropped("stale")
+            return None
+        image_bgr = (
+            image_to_bgr(message)
+            if isinstance(message, ImageMessage)
+            else compressed_to_bgr(message)
+        )
+        return DecodedFrame(message.header, image_bgr, age_ms)
+
+    def encode(self, decoded: DecodedFrame, prediction: Prediction) -> InstanceArray:
+        """The instances as a message, without its report."""
+        encoding = self._live().mask_encoding
+        return to_instance_array(decoded.header, prediction, self._class_names, encoding)
+
+    def publish(self, result: FrameResult[ReceivedFrame, InstanceArray]) -> None:
+        """Publish the instances of a frame, if it is not too late, and let its views be drawn."""
+        outcome = result.outcome
+        if outcome.publish:
+            result.message.report = _report(result, self._dropped_since_message)
+            self._instances.publish(result.message)
+            self._dropped_since_message = 0
+        self.statistics.count_finished(
+            outcome.total_ms,
+            deadline_met=outcome.deadline_met,
+            published=outcome.publish,
+            degraded=outcome.degradation != Degradation.NONE,
+            batched=result.batched,
+        )
+        if outcome.publish and self.views.wanted():
+            view = ViewFrame(
+                result.decoded.header,
+                result.decoded.image_bgr,
+                result.prediction,
+                self._class_names,
+                self._live().overlay_palette,
+            )
+            self._view_slots.put(self, view, time.monotonic())
+
+    def replaced(self, frames: int) -> None:
+        """Newer images replaced these while they waited."""
         if frames:
             self.statistics.count_dropped("replaced", frames)
-            self.frames_dropped_since_message += frames
+            self._dropped_since_message += frames
 
-    def count_gave_way(self) -> None:
-        """A frame made room for the next one, which is due at once."""
-        self.statistics.count_dropped("gave way")
-        self.frames_dropped_since_message += 1
+    def skipped(self, received: ReceivedFrame) -> None:
+        """A frame was left out for the next one, which is due at once."""
+        self.statistics.count_dropped("skipped")
+        self._dropped_since_message += 1
 
-    def fail(self, cause: str, message: str) -> None:
+    def late(self, received: ReceivedFrame, *, batched: bool) -> None:
+        """A frame was dropped before its masks, since it was late already."""
+        late_ms = (time.monotonic_ns() - received.received_ns) / NS_PER_MS
+        self.statistics.count_finished(
+            late_ms, deadline_met=False, published=False, batched=batched
+        )
+
+    def failed(self, received: ReceivedFrame, cause: str, text: str) -> None:
         """A frame could not be processed."""
         self.statistics.count_dropped("failed")
-        self.faults.report(cause, f"{self.topic}: {message}")
+        self.faults.report(cause, f"{self.topic}: {text}")
 
-    def age_ms(self, header: MessageHeader, frame: ReceivedFrame) -> float:
+    def warn(self, cause: str, text: str) -> None:
+        """Something is wrong, and no frame is lost by it."""
+        self.warnings.report(cause, f"{self.topic}: {text}")
+
+    def _age_ms(self, header: MessageHeader, frame: ReceivedFrame) -> float:
         """Reception minus stamp in milliseconds; a stamp that cannot be right is reported."""
         reading = self.stamps.read(
             header.stamp_ns, frame.received_clock_ns, simulated=self._clock.ros_time_is_active
         )
         if reading.problem:
             explanation = STAMP_PROBLEMS[reading.problem]
-            self.warnings.report(
-                reading.problem,
-                f"{self.topic}: {reading.problem}, {header.stamp_ns / 1e9:.3f} s; {explanation}",
+            self.warn(
+                reading.problem, f"{reading.problem}, {header.stamp_ns / 1e9:.3f} s; {explanation}"
             )
         return reading.age_ms
 
@@ -206,7 +288,25 @@ class Camera:
         frame = ReceivedFrame(data, received_ns, received_clock_ns)
         self.statistics.count_received()
         if self._put is not None:
-            self._put(self, frame, received_ns + self._budget_ns())
+            budget_ns = int(self._live().frame_budget_ms * NS_PER_MS)
+            self._put(self, frame, received_ns + budget_ns)
+
+
+def _report(result: FrameResult[ReceivedFrame, InstanceArray], frames_dropped: int) -> FrameReport:
+    # float() because a message ends the process over anything but a Python float.
+    return FrameReport(
+        budget_ms=float(result.outcome.budget_ms),
+        image_age_ms=float(result.decoded.age_ms),
+        wait_ms=float(result.plan.wait_ms),
+        preprocess_ms=float(result.times.preprocess_ms),
+        inference_ms=float(result.times.inference_ms),
+        postprocess_ms=float(result.times.postprocess_ms),
+        total_ms=float(result.outcome.total_ms),
+        frames_dropped=frames_dropped,
+        deadline_met=result.outcome.deadline_met,
+        input_size=result.plan.level.input_size_px,
+        degradation=int(result.outcome.degradation),
+    )
 
 
 FrameSink = Callable[[Camera, ReceivedFrame, float], object]

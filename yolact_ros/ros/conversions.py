@@ -15,7 +15,8 @@ from std_msgs.msg import Header
 from yolact_ros.inference.cdr import ImageMessage, MessageHeader
 from yolact_ros.msg import Instance, InstanceArray, InstanceMask
 from yolact_ros.ops.packing import rle_encode, unpack_bits
-from yolact_ros.structures import MaskCrop, Prediction
+from yolact_ros.prediction import Prediction
+from yolact_ros.structures import MaskCrop
 
 __all__ = [
     "from_image_message",
@@ -69,7 +70,7 @@ def to_instance_array(
             strict=True,
         )
     ):
-        with_mask = mask_encoding != "none" and index < len(prediction.masks)
+        with_mask = mask_encoding != "none" and index < len(prediction.mask_crops)
         instances.append(
             Instance(
                 class_id=class_id,
@@ -79,7 +80,7 @@ def to_instance_array(
                 y_min=box[1],
                 x_max=box[2],
                 y_max=box[3],
-                mask=to_mask_message(prediction.masks[index], mask_encoding)
+                mask=to_mask_message(prediction.mask_crops[index], mask_encoding)
                 if with_mask
                 else InstanceMask(),
             )

@@ -17,6 +17,7 @@ from std_srvs.srv import SetBool
 from yolact_ros.errors import YolactError
 from yolact_ros.ros.diagnostics import CameraReport, NodeReport, camera_status, node_status
 from yolact_ros.ros.faults import FaultLog
+from yolact_ros.ros.frames import FrameThreads
 from yolact_ros.ros.memory import (
     device_memory_bytes,
     heap_bytes,
@@ -26,7 +27,6 @@ from yolact_ros.ros.memory import (
 )
 from yolact_ros.ros.parameter_server import ParameterServer
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
-from yolact_ros.ros.pipeline import Pipeline
 from yolact_ros.ros.priority import describe_scheduling, run_in_real_time
 from yolact_ros.ros.qos import result_qos, shared_memory_segment_bytes
 from yolact_ros.ros.segment import SegmentService
@@ -54,7 +54,7 @@ class YolactNode(LifecycleNode):
     def __init__(self, node_name: str = "yolact", **node_arguments: Any) -> None:
         super().__init__(node_name, **node_arguments)
         self.state = "unconfigured"
-        self._pipeline: Pipeline | None = None
+        self._frames: FrameThreads | None = None
         self._problem = ""
         self._enabled = True
         self._snapshots: dict[str, StatisticsSnapshot] = {}
@@ -62,7 +62,7 @@ class YolactNode(LifecycleNode):
         self._live = LiveParameters()
         self._parameter_server = ParameterServer(
             self,
-            is_configured=lambda: self._pipeline is not None,
+            is_configured=lambda: self._frames is not None,
             check=self._check_parameters,
             changed=self._read_live_parameters,
             refused=self._report_refusal,
@@ -93,7 +93,7 @@ class YolactNode(LifecycleNode):
         begun_s = time.monotonic()
         fixed = self.fixed_parameters
         try:
-            self._pipeline = Pipeline(
+            self._frames = FrameThreads(
                 self, fixed, lambda: self._live, self._segment, self._node_faults
             )
         except YolactError as error:
@@ -104,12 +104,12 @@ class YolactNode(LifecycleNode):
             return self._fail(f"cannot configure: {type(error).__name__}: {error}")
         self._problem = ""
         self.state = "inactive"
-        engine = self._pipeline.engine
-        config, sizes = engine.description.config, ", ".join(map(str, engine.input_sizes_px))
+        model = self._frames.model
+        config, sizes = model.description.config, ", ".join(map(str, model.input_sizes_px))
         self.get_logger().info(
             f"model {fixed.model}: {config.name}, {sizes} px, "
             f"k={config.num_prototypes}, {config.num_classes} classes, on "
-            f"{engine.description.device}, {engine.runtime}, "
+            f"{model.description.device}, {model.runtime}, "
             f"ready in {time.monotonic() - begun_s:.1f} s"
         )
         if not VISION_MSGS_INSTALLED:
@@ -121,42 +121,42 @@ class YolactNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enable the publishers and subscribe."""
         result = super().on_activate(state)
-        if self._pipeline is None or result != TransitionCallbackReturn.SUCCESS:
+        if self._frames is None or result != TransitionCallbackReturn.SUCCESS:
             return TransitionCallbackReturn.FAILURE
-        self._pipeline.start(subscribed=self._enabled)
+        self._frames.start(subscribed=self._enabled)
         self.state = "active"
-        topics = ", ".join(camera.topic for camera in self._pipeline.cameras)
+        topics = ", ".join(camera.topic for camera in self._frames.cameras)
         self.get_logger().info(f"active on {topics}")
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, finish the frame in hand, disable the publishers."""
-        if self._pipeline is not None:
-            self._pipeline.stop()
+        if self._frames is not None:
+            self._frames.stop()
         self.state = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the network, its device memory and the publishers."""
-        self._close_pipeline()
+        self._close_frames()
         self.state = "unconfigured"
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything; the process ends afterwards."""
-        self._close_pipeline()
+        self._close_frames()
         self.state = "finalized"
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """A transition raised: free everything and be unconfigured."""
-        self._close_pipeline()
+        self._close_frames()
         self.state = "unconfigured"
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
         """Stop the threads before what they publish with goes away."""
-        self._close_pipeline()
+        self._close_frames()
         super().destroy_node()
 
     def report_callback_error(self, error: Exception) -> None:
@@ -168,20 +168,20 @@ class YolactNode(LifecycleNode):
         self.get_logger().error(problem)
         return TransitionCallbackReturn.FAILURE
 
-    def _close_pipeline(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None
+    def _close_frames(self) -> None:
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
             self._snapshots.clear()
 
     def _check_parameters(self, values: Mapping[str, Any]) -> None:
-        if self._pipeline is not None:
-            self._pipeline.check(LiveParameters.from_values(values))
+        if self._frames is not None:
+            self._frames.check(LiveParameters.from_values(values))
 
     def _read_live_parameters(self) -> None:
         self._live = LiveParameters.from_values(self._parameter_server.values())
-        if self._pipeline is not None:
-            self._pipeline.prepare(self._live)
+        if self._frames is not None:
+            self._frames.prepare(self._live)
 
     def _report_refusal(self, reason: str) -> None:
         name = reason.partition(" ")[0]
@@ -191,8 +191,8 @@ class YolactNode(LifecycleNode):
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         self._enabled = request.data
-        if self._pipeline is not None:
-            self._pipeline.subscribe(self._enabled)
+        if self._frames is not None:
+            self._frames.subscribe(self._enabled)
         response.success = True
         response.message = f"{'enabled' if self._enabled else 'disabled'}; node {self.state}"
         return response
@@ -203,7 +203,7 @@ class YolactNode(LifecycleNode):
         return f"the node is {self.state}{problem}, so no network is loaded; {cure}"
 
     def _tick(self) -> None:
-        cameras = self._pipeline.cameras if self._pipeline is not None else ()
+        cameras = self._frames.cameras if self._frames is not None else ()
         name = self.get_fully_qualified_name().lstrip("/")
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()
@@ -228,26 +228,26 @@ class YolactNode(LifecycleNode):
 
     def _node_report(self) -> NodeReport:
         values: list[tuple[str, object]] = []
-        if self._pipeline is not None:
-            engine = self._pipeline.engine
-            model = engine.description
+        if self._frames is not None:
+            model = self._frames.model
+            description = model.description
             values += [
-                ("model", model.name),
-                ("model file", model.path),
-                ("network", model.config.name),
-                ("input size (px)", engine.input_size_px),
-                ("input sizes ready (px)", ", ".join(map(str, engine.input_sizes_px))),
-                ("prototypes", model.config.num_prototypes),
-                ("classes", model.config.num_classes),
-                ("device", model.device),
-                ("runtime", engine.runtime),
-                ("runtime provisional", engine.provisional),
+                ("model", description.name),
+                ("model file", description.path),
+                ("network", description.config.name),
+                ("input size (px)", model.input_size_px),
+                ("input sizes ready (px)", ", ".join(map(str, model.input_sizes_px))),
+                ("prototypes", description.config.num_prototypes),
+                ("classes", description.config.num_classes),
+                ("device", description.device),
+                ("runtime", model.runtime),
+                ("runtime provisional", model.provisional),
                 *(
-                    [("input sizes left out (px)", ", ".join(map(str, engine.left_out)))]
-                    if engine.left_out
+                    [("input sizes left out (px)", ", ".join(map(str, model.left_out)))]
+                    if model.left_out
                     else []
                 ),
-                ("device memory (MiB)", device_memory_bytes(model.device) // MEBIBYTE),
+                ("device memory (MiB)", device_memory_bytes(description.device) // MEBIBYTE),
             ]
         segment_bytes = shared_memory_segment_bytes()
         values += [

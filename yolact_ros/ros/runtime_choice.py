@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from yolact_ros.inference.fair_lock import FairLock
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.preparation import prepare_apart
 from yolact_ros.inference.runtimes.selection import (
@@ -18,7 +19,6 @@ from yolact_ros.inference.runtimes.selection import (
     open_runtime,
     remembered_choice,
 )
-from yolact_ros.inference.turns import Turns
 from yolact_ros.models import Yolact
 from yolact_ros.ros.parameters import FixedParameters
 
@@ -41,7 +41,7 @@ class RuntimeChoice:
         device: where it runs.
 
     Attributes:
-        turns: who works on images takes one for each, so that measured runs come in between.
+        lock: held by whoever works on an image, so that measured runs come in between.
     """
 
     def __init__(self, fixed: FixedParameters, path: Path, device: torch.device) -> None:
@@ -49,7 +49,7 @@ class RuntimeChoice:
         self._path = path
         self._device = device
         self._cancelled = threading.Event()
-        self.turns = Turns()
+        self.lock = FairLock()
 
     def is_final(self, network: Yolact) -> bool:
         """Whether :meth:`open` gives what :meth:`open_fastest` would."""
@@ -119,7 +119,7 @@ class RuntimeChoice:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         self._go_on()
-        with self.turns:
+        with self.lock:
             yield
 
     def _go_on(self) -> None:

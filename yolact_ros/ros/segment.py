@@ -32,8 +32,8 @@ from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.msg import FrameReport, InstanceArray
 from yolact_ros.ros.conversions import from_image_message, to_instance_array
 from yolact_ros.ros.deferred_service import DeferredService
-from yolact_ros.ros.engine import Engine
 from yolact_ros.ros.faults import FaultLog
+from yolact_ros.ros.model import ModelRunner
 from yolact_ros.ros.parameters import LiveParameters
 from yolact_ros.ros.stamps import StampMonitor
 from yolact_ros.srv import Segment
@@ -116,10 +116,10 @@ class SegmentService:
         for request in left:
             self._refuse(request.respond, "closed", reason)
 
-    def serve(self, request: SegmentRequest, engine: Engine, live: LiveParameters) -> None:
+    def serve(self, request: SegmentRequest, model: ModelRunner, live: LiveParameters) -> None:
         """Answer a request; in the thread that owns the network."""
         try:
-            result = _segment(request, engine, live)
+            result = _segment(request, model, live)
         except FrameFault as fault:
             self._refuse(request.respond, fault.cause, str(fault))
         except ImageError as error:
@@ -176,7 +176,7 @@ class SegmentService:
             self._faults.report("segment answer", f"~/segment: cannot answer: {error}")
 
 
-def _segment(request: SegmentRequest, engine: Engine, live: LiveParameters) -> InstanceArray:
+def _segment(request: SegmentRequest, model: ModelRunner, live: LiveParameters) -> InstanceArray:
     """The instances of the request's image.
 
     Raises:
@@ -187,10 +187,10 @@ def _segment(request: SegmentRequest, engine: Engine, live: LiveParameters) -> I
     message = from_image_message(request.image)
     image_bgr = image_to_bgr(message)
     decoded_ns = time.monotonic_ns()
-    prediction, times, size_px = engine.predict_at_best(image_bgr, live)
+    prediction, times, size_px = model.predict_at_best(image_bgr, live)
     predicted_ns = time.monotonic_ns()
     encoding = "rle" if live.mask_encoding == "rle" else "bits"
-    result = to_instance_array(message.header, prediction, engine.class_names, encoding)
+    result = to_instance_array(message.header, prediction, model.class_names, encoding)
     finished_ns = time.monotonic_ns()
     result.report = FrameReport(
         image_age_ms=request.age_ms,

@@ -13,7 +13,7 @@ import numpy as np
 __all__ = ["DROP_CAUSES", "CameraStatistics", "StatisticsSnapshot"]
 
 RECENT_FRAMES = 300
-DROP_CAUSES = ("replaced", "gave way", "stale", "late", "failed", "discarded")
+DROP_CAUSES = ("replaced", "skipped", "stale", "late", "failed", "discarded")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class StatisticsSnapshot:
         received: images that reached the node.
         published: instance messages sent.
         dropped: images that did not become a message, by :data:`DROP_CAUSES`: "replaced" by a
-            newer one while waiting, "gave way" to the next because it had waited too long to be in
+            newer one while waiting, "skipped" to the next because it had waited too long to be in
             time, "stale" on arrival, "late" under the policy ``drop``,
             "failed", "discarded" because the node was deactivated.
         lost: images that the transport says it lost before they reached the node.

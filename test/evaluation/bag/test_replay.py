@@ -95,7 +95,7 @@ def test_a_slow_network_drops_frames_and_the_robot_sees_old_results(
     assert metrics["accuracy"]["segm"]["ap"] < own
 
 
-def test_with_a_ladder_the_slow_network_gives_up_resolution_instead(
+def test_with_levels_the_slow_network_gives_up_resolution_instead(
     bag: Path, tmp_path: Path
 ) -> None:
     metrics = replay(

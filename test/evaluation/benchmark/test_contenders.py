@@ -121,7 +121,7 @@ def test_stages_add_up_to_the_whole_and_masks_are_encoded(tiny_model):
     assert all(value_ms >= 0 for value_ms in frame.stages_ms.values())
     assert 0 < sum(frame.stages_ms.values()) <= frame.whole_ms
     assert frame.cpu_ms > 0
-    assert frame.instances == len(seen[0]) == len(seen[0].masks) > 0
+    assert frame.instances == len(seen[0]) == len(seen[0].mask_crops) > 0
     predictor.close()
 
 

@@ -76,7 +76,7 @@ def test_true_reports_are_believed():
         record(5, degradation=8, instances=0, masks=0),
     ]
     # Of eight frames one was dropped before the second result, one after the last.
-    account = FrameAccount(received=8, published=6, replaced=1, gave_way=1, otherwise_dropped=0)
+    account = FrameAccount(received=8, published=6, replaced=1, skipped=1, otherwise_dropped=0)
     assert find_untruths(truth, best_input_px=320, account=account) == []
 
 

@@ -38,13 +38,13 @@ def test_a_scene_has_as_many_instances_as_asked_for_in_boxes_of_a_grid(network, 
     found = postprocessor.assemble(
         postprocessor.detect(scene, settings), scene.prototypes, 480, 640
     )
-    assert len(found) == len(found.masks) == count
+    assert len(found) == len(found.mask_crops) == count
     columns = int(np.ceil(np.sqrt(count)))
     for x_min, y_min, x_max, y_max in found.boxes_xyxy:
         assert x_max - x_min == pytest.approx(BOX_SHARE * 640 / columns, rel=1e-3)
         assert y_max - y_min == pytest.approx(BOX_SHARE * 480 / columns, rel=1e-3)
     if count:
-        assert any(mask.bits.any() for mask in found.masks)
+        assert any(mask.bits.any() for mask in found.mask_crops)
 
 
 def test_nms_and_masks_are_timed_for_every_number_of_instances(network):

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
 from yolact_ros.evaluation.bag.segmenter import Segmenter
-from yolact_ros.inference.budget import FrameBudget
-from yolact_ros.inference.budgeted import BudgetedPredictor
-from yolact_ros.inference.frame_plan import OverrunPolicy
-from yolact_ros.inference.ladder import QualityLadder
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
+from yolact_ros.inference.quality.plan import OverrunPolicy
+from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.models.checkpoint import load_checkpoint
 from yolact_ros.models.zoo import find_model
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 __all__ = ["ModelSource"]
 
@@ -65,7 +63,7 @@ class ModelSource:
         predictor.warm_up()
         return _PredictorSegmenter(predictor)
 
-    def open_budgeted(self, replay: ReplayOptions) -> BudgetedPredictor:
+    def open_runner(self, replay: ReplayOptions) -> BudgetRunner:
         """Load the network at every input size of the replay, under its budget.
 
         Raises:
@@ -74,19 +72,28 @@ class ModelSource:
         self._set_threads()
         own = self.input_size_px or load_checkpoint(find_model(self.model)).config.input_size_px
         sizes_px = replay.input_sizes_px or (own,)
-        ladder = QualityLadder.from_settings(sizes_px, self.top_k)
-        budget = FrameBudget(ladder, replay.budget_ms, OverrunPolicy(replay.overrun_policy))
-        return BudgetedPredictor({size_px: self._load(size_px) for size_px in sizes_px}, budget)
+        return BudgetRunner(
+            {size_px: self._load(size_px) for size_px in sizes_px},
+            self._settings(),
+            budget_ms=replay.budget_ms,
+            policy=OverrunPolicy(replay.overrun_policy),
+        )
 
     def _load(self, input_size_px: int) -> Predictor:
-        settings = PostprocessConfig(
+        return Predictor.load(
+            self.model,
+            runtime="eager",
+            input_size_px=input_size_px,
+            device=self.device,
+            settings=self._settings(),
+        )
+
+    def _settings(self) -> PostprocessConfig:
+        return PostprocessConfig(
             score_threshold=self.score_threshold,
             top_k=self.top_k,
             nms_threshold=self.nms_threshold,
             nms=self.nms,  # type: ignore[arg-type]
-        )
-        return Predictor.from_checkpoint(
-            self.model, input_size_px=input_size_px, device=self.device, settings=settings
         )
 
     def _set_threads(self) -> None:

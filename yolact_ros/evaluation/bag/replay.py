@@ -1,8 +1,8 @@
-"""Plays a bag at its own pace through the node's newest-frame slot, worker and budget.
+"""Plays a bag at its own pace through the node's newest-frame slot, worker and frame processor.
 
 Frames come when they came on the robot, wait in :class:`~yolact_ros.inference.slots.FrameSlots`
-and are replaced there by newer ones; the worker and the budget are the node's. Times are real:
-the network runs on this computer, beside whatever else runs on it.
+and are replaced there by newer ones. Times are real: the network runs on this computer, beside
+whatever else runs on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolact_ros.errors import DataError, FrameFault, YolactError
+from yolact_ros.errors import DataError, FrameFault
 from yolact_ros.evaluation.bag.frame import (
     DROPPED,
     FAILED,
@@ -34,14 +34,18 @@ from yolact_ros.evaluation.bag.replay_options import ReplayOptions
 from yolact_ros.evaluation.bag.segmenter import SegmenterSource
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.tape import Tape
-from yolact_ros.inference.budgeted import BudgetedPredictor, monotonic_ms
-from yolact_ros.inference.frame_plan import FrameOutcome, FramePlan
+from yolact_ros.inference.frame_processor import (
+    DecodedFrame,
+    FrameProcessor,
+    FrameResult,
+)
+from yolact_ros.inference.quality.runner import BudgetRunner, monotonic_ms
 from yolact_ros.inference.slots import TakenItem
 from yolact_ros.inference.worker import SlotWorker
+from yolact_ros.prediction import Prediction
 
 __all__ = ["replay_bag"]
 
-CAMERA = "camera"
 PREFETCHED_FRAMES = 32
 START_AFTER_MS = 200.0
 LATE_FEED_MS = 5.0
@@ -78,40 +82,47 @@ def replay_bag(
         YolactError: the network cannot be opened.
     """
     with Bag(task.bag) as bag, Tape() as tape:
-        budgeted = source.open_budgeted(options)
+        runner = source.open_runner(options)
         try:
-            budgeted.warm_up(_first_image(task))
-            replay = _Replay(tape, budgeted, options, progress)
+            runner.warm_up(_first_image(task))
+            replay = _Replay(tape, runner, options, progress)
             with CompetingLoad(options.load), _switching_often():
                 replay.run(_frames(bag, task))
             with JournalWriter(task.folder, 0, task.header) as journal:
-                for record in tape.records(budgeted.class_names):
+                for record in tape.records(runner.class_names):
                     journal.append(record)
         finally:
-            budgeted.close()
+            runner.close()
         replay.report_feed(bag)
         bag.problems.write(task.folder / PROBLEMS_FILE)
 
 
 class _Replay:
-    """One run: a thread that reads ahead, this one as the camera, and the node's worker."""
+    """One run: a thread that reads ahead, this one as the camera, and the node's worker.
+
+    It is the topic that the worker's frame processor takes frames from and gives results to.
+    """
+
+    name = "camera"
 
     def __init__(
         self,
         tape: Tape,
-        budgeted: BudgetedPredictor,
+        runner: BudgetRunner,
         options: ReplayOptions,
         progress: Callable[[int], None],
     ) -> None:
         self._tape = tape
-        self._budgeted = budgeted
         self._options = options
         self._progress = progress
         self._start_ms = 0.0
         self._late_feeds_ms: list[float] = []
         self._in_work: _Received | None = None
-        self._worker: SlotWorker[str, _Received] = SlotWorker(
-            "yolact replay", self._handle, self._failed
+        self._processor: FrameProcessor[_Received, None] = FrameProcessor(
+            lambda masks: runner, [self]
+        )
+        self._worker: SlotWorker[_Replay, _Received] = SlotWorker(
+            "yolact replay", self._handle, self._stopped_by
         )
 
     def run(self, frames: Iterator[BagFrame]) -> None:
@@ -146,83 +157,96 @@ class _Replay:
             if received.received_ms - due_ms > LATE_FEED_MS:
                 self._late_feeds_ms.append(received.received_ms - due_ms)
             deadline_ms = received.received_ms + self._options.budget_ms
-            if self._worker.slots.put(CAMERA, received, deadline_ms) and waiting is not None:
-                self._drop(waiting, "a newer frame replaced it before work on it began")
+            if self._worker.slots.put(self, received, deadline_ms) and waiting is not None:
+                reason = "a newer frame replaced it before work on it began"
+                self._record(waiting, DROPPED, reason)
             waiting = received
             fed += 1
         return fed
 
-    def _handle(self, taken: TakenItem[str, _Received]) -> None:
-        received = taken.item
-        self._in_work = received
-        plan = self._budgeted.begin(received.received_ms, source=CAMERA, replaced=taken.replaced)
-        if not plan.run:
-            self._drop(received, "gave way to the next frame, which can be in time")
-            return
-        begun_ms = monotonic_ms()
+    def wants_masks(self) -> bool:
+        """Always: the evaluation scores them."""
+        return True
+
+    def decode(self, received: _Received) -> DecodedFrame | None:
+        """The pixels, as the node has them; None for an image that cannot be read."""
+        message = received.frame.message
         try:
-            image_bgr = decode_image(received.frame.message).image_bgr
+            decoded = decode_image(message)
         except FrameFault as fault:
-            self._budgeted.abandon()
             self._record(received, UNREADABLE, str(fault))
+            return None
+        age_ms = (message.log_time_ns - received.frame.stamp_ns) / 1e6
+        return DecodedFrame(decoded.header, decoded.image_bgr, age_ms)
+
+    def encode(self, decoded: DecodedFrame, prediction: Prediction) -> None:
+        """Nothing: results are encoded once the bag has been played."""
+
+    def publish(self, result: FrameResult[_Received, None]) -> None:
+        """Keep the result of a frame, or that it was late."""
+        received = result.received
+        if not result.outcome.publish:
+            self._record(received, DROPPED, "late, and late results are dropped")
             return
-        decode_ms = monotonic_ms() - begun_ms
-        result = self._budgeted.predict(plan, image_bgr)
-        if result is None:
-            self._drop(received, "late before its masks, and late results are dropped")
-            return
-        outcome = self._budgeted.finish()
-        if not outcome.publish:
-            self._drop(received, "late, and late results are dropped")
-            return
-        times = result.times
         record = FrameRecord(
             index=received.frame.index,
             stamp_ns=received.frame.stamp_ns,
             log_time_ns=received.frame.message.log_time_ns,
-            height_px=image_bgr.shape[0],
-            width_px=image_bgr.shape[1],
+            height_px=result.decoded.image_bgr.shape[0],
+            width_px=result.decoded.image_bgr.shape[1],
             status=PROCESSED,
             times_ms={
-                "decode": decode_ms,
-                "preprocess": times.preprocess_ms,
-                "inference": times.inference_ms,
-                "postprocess": times.postprocess_ms,
+                "decode": result.decode_ms,
+                "preprocess": result.times.preprocess_ms - result.decode_ms,
+                "inference": result.times.inference_ms,
+                "postprocess": result.times.postprocess_ms,
             },
-            timing=self._timing(received, plan, outcome),
+            timing=self._timing(result),
         )
         self._tape.put(record, result.prediction)
         self._progress(1)
 
-    def _timing(self, received: _Received, plan: FramePlan, outcome: FrameOutcome) -> FrameTiming:
-        message = received.frame.message
-        age_ms = (message.log_time_ns - received.frame.stamp_ns) / 1e6
+    def replaced(self, frames: int) -> None:
+        """Recorded already, when the newer frame was fed."""
+
+    def skipped(self, received: _Received) -> None:
+        """A frame was left out for the next one."""
+        self._record(received, DROPPED, "skipped for the next frame, which can be in time")
+
+    def late(self, received: _Received, *, batched: bool) -> None:
+        """A frame was dropped before its masks, since it was late already."""
+        self._record(received, DROPPED, "late before its masks, and late results are dropped")
+
+    def failed(self, received: _Received, cause: str, text: str) -> None:
+        """The network failed on a frame."""
+        self._record(received, FAILED, text)
+
+    def warn(self, cause: str, text: str) -> None:
+        """Nothing that a replay runs into: only batches warn."""
+
+    def _handle(self, taken: TakenItem[_Replay, _Received]) -> None:
+        self._in_work = taken.item
+        self._processor.process(self, taken.item, taken.replaced, self._worker.slots)
+
+    def _timing(self, result: FrameResult[_Received, None]) -> FrameTiming:
+        age_ms, outcome = result.decoded.age_ms, result.outcome
         plausible = 0.0 <= age_ms <= MAX_PLAUSIBLE_AGE_MS
-        received_ms = received.received_ms - self._start_ms
+        received_ms = result.received.received_ms - self._start_ms
         return FrameTiming(
             received_ms=received_ms,
             published_ms=received_ms + outcome.total_ms,
-            wait_ms=plan.wait_ms,
+            wait_ms=result.plan.wait_ms,
             total_ms=outcome.total_ms,
             image_age_ms=outcome.total_ms + (age_ms if plausible else 0.0),
             budget_ms=self._options.budget_ms,
             deadline_met=outcome.deadline_met,
             degradation=int(outcome.degradation),
-            input_size_px=plan.rung.input_size_px,
+            input_size_px=result.plan.level.input_size_px,
         )
 
-    def _failed(self, error: Exception) -> None:
-        received = self._in_work
-        if received is None:
-            return
-        self._budgeted.abandon()
-        reason = (
-            str(error) if isinstance(error, YolactError) else f"{type(error).__name__}: {error}"
-        )
-        self._record(received, FAILED, reason)
-
-    def _drop(self, received: _Received, reason: str) -> None:
-        self._record(received, DROPPED, reason)
+    def _stopped_by(self, error: Exception) -> None:
+        if self._in_work is not None:
+            self._record(self._in_work, FAILED, f"{type(error).__name__}: {error}")
 
     def _record(self, received: _Received, status: str, reason: str) -> None:
         received_ms = received.received_ms - self._start_ms

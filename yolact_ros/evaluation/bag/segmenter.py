@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
 from yolact_ros.evaluation.results import prediction_to_results
-from yolact_ros.inference.budgeted import BudgetedPredictor
-from yolact_ros.structures import Prediction
+from yolact_ros.inference.quality.runner import BudgetRunner
+from yolact_ros.prediction import Prediction
 
 __all__ = ["Segmenter", "SegmenterSource", "found_instances"]
 
@@ -41,7 +41,7 @@ class SegmenterSource(Protocol):
             YolactError: no such model, or a device that is not there.
         """
 
-    def open_budgeted(self, replay: ReplayOptions) -> BudgetedPredictor:
+    def open_runner(self, replay: ReplayOptions) -> BudgetRunner:
         """Load the network at every input size of the replay, under its budget.
 
         Raises:

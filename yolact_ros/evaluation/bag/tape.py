@@ -15,7 +15,7 @@ from typing import Self
 
 from yolact_ros.evaluation.bag.frame import FrameRecord
 from yolact_ros.evaluation.bag.segmenter import found_instances
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 __all__ = ["Tape"]
 

@@ -17,7 +17,7 @@ from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.images import decode_image, image_frames
 from yolact_ros.evaluation.bag.rle import rle_to_crop
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 from yolact_ros.visualization import draw_overlay
 
 __all__ = ["WorstFrame", "to_prediction", "worst_frames", "worst_pictures"]
@@ -83,13 +83,14 @@ def to_prediction(
     boxes = np.array([found.bbox_xywh for found in instances], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     with_masks = bool(instances) and all(found.counts for found in instances)
+    crops = [rle_to_crop(found.counts, shape) for found in instances] if with_masks else []
     return Prediction(
         image_height_px=shape[0],
         image_width_px=shape[1],
         class_ids=np.array([class_ids[found.class_name] for found in instances], np.int64),
         scores=np.array([found.score for found in instances], np.float32),
         boxes_xyxy=boxes,
-        masks=tuple(rle_to_crop(found.counts, shape) for found in instances) if with_masks else (),
+        mask_crops=tuple(crops),
     )
 
 
@@ -171,7 +172,7 @@ def _enlarged(
     factor = math.ceil(scale)
     image = np.asarray(cv2.resize(image_bgr, None, fx=factor, fy=factor), np.uint8)
     masks = []
-    for crop in prediction.masks:
+    for crop in prediction.mask_crops:
         count = crop.width * crop.height
         bits = np.unpackbits(crop.bits, count=count).reshape(crop.height, crop.width)
         large = bits.repeat(factor, axis=0).repeat(factor, axis=1)
@@ -190,7 +191,7 @@ def _enlarged(
         class_ids=prediction.class_ids,
         scores=prediction.scores,
         boxes_xyxy=prediction.boxes_xyxy * np.float32(factor),
-        masks=tuple(masks),
+        mask_crops=tuple(masks),
     )
 
 

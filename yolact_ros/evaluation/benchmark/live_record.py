@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from yolact_ros.errors import DataError
-from yolact_ros.inference.ladder import Degradation
+from yolact_ros.inference.quality.levels import Degradation
 
 __all__ = [
     "CONNECTED",
@@ -33,7 +33,7 @@ FIRST_RESULT = "first result"
 TOLERANCE_MS = 1.0
 ROUNDING_MS = 1e-3
 # Dropped after the last result, so that no message could say so: one that was replaced, and one
-# that gave way to a frame that never came.
+# that skipped to a frame that never came.
 MOST_UNREPORTED = 2
 
 
@@ -75,14 +75,14 @@ class FrameAccount:
 
     Attributes:
         received, published: images and results.
-        replaced, gave_way: dropped for newer images; what ``frames_dropped`` reports.
+        replaced, skipped: dropped for newer images; what ``frames_dropped`` reports.
         otherwise_dropped: for all other causes together.
     """
 
     received: int
     published: int
     replaced: int
-    gave_way: int
+    skipped: int
     otherwise_dropped: int
 
 
@@ -94,7 +94,7 @@ class LiveSummary:
         results: messages.
         missed: those later than ``deadline_ms``.
         full_quality: those that gave nothing up.
-        dropped: frames that newer ones replaced or that gave way.
+        dropped: frames that newer ones replaced or that skipped.
         rate_hz: results a second.
         node_ms: from reception to publication.
         latency_ms: from stamp to subscriber.
@@ -162,7 +162,7 @@ def find_untruths(
 
     Args:
         records: of one camera, in the order of arrival, from the node's first result on.
-        best_input_px: first rung of the ladder.
+        best_input_px: input size of the best quality level.
         account: every frame received must be in it, and those dropped for newer ones in the
             reports; None leaves this out.
     """
@@ -180,7 +180,7 @@ def find_untruths(
 def _wrong_in_account(account: FrameAccount, results: int, reported: int) -> Iterable[str]:
     if account.published != results:
         yield f"the node published {account.published} results, {results} arrived"
-    dropped = account.replaced + account.gave_way
+    dropped = account.replaced + account.skipped
     accounted = account.published + dropped + account.otherwise_dropped
     if accounted != account.received:
         yield f"the node received {account.received} frames and accounts for {accounted}"

@@ -13,7 +13,7 @@ from yolact_ros.evaluation.benchmark.contenders import Contender
 from yolact_ros.evaluation.benchmark.memory import MemoryUse
 from yolact_ros.evaluation.benchmark.spread import Spread
 from yolact_ros.inference.predictor import Predictor
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 
 __all__ = ["STAGES", "ContenderTimes", "Encode", "FrameTime", "measure_stages", "time_frame"]
 

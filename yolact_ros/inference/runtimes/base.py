@@ -103,5 +103,9 @@ class Runtime(ABC):
             description["reason"] = self.reason
         return description
 
+    def __str__(self) -> str:
+        """Name, precision and the reason for the choice, for people."""
+        return f"{self.name} {self.precision}" + (f" ({self.reason})" if self.reason else "")
+
     def _closed(self) -> RuntimeUnavailableError:
         return RuntimeUnavailableError(f"the runtime {self.name} is closed; open a new one")

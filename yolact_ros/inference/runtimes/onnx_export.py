@@ -15,7 +15,7 @@ from yolact_ros.errors import RuntimeUnavailableError
 from yolact_ros.inference.runtimes.fold import prepare_network
 from yolact_ros.models import Yolact
 from yolact_ros.ops.boxes import decode_boxes
-from yolact_ros.ops.static_nms import static_fast_nms
+from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
 
 __all__ = [
     "DETECTION_OUTPUTS",
@@ -57,7 +57,7 @@ class ExportedNms:
 
 
 class NetworkWithNms(nn.Module):
-    """Images to detections with static shapes; masks are left to ``sigmoid(P C^T)`` afterwards.
+    """Images to detections with fixed shapes; masks are left to ``sigmoid(P C^T)`` afterwards.
 
     Args:
         model: the network; its input size is the module's.
@@ -75,7 +75,7 @@ class NetworkWithNms(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """``float32[B, 3, S, S]`` to what :data:`DETECTION_OUTPUTS` names."""
         offsets, logits, coefficients, prototypes = self.network(images)
-        found = static_fast_nms(
+        found = fixed_shape_fast_nms(
             decode_boxes(offsets, self.priors_cxcywh),
             logits.softmax(dim=2)[:, :, 1:],
             coefficients,

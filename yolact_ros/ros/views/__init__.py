@@ -1,8 +1,15 @@
 """What people look at: pictures, rviz markers and detections, made only while somebody does."""
 
-from yolact_ros.ros.views.detections import VISION_MSGS_INSTALLED
+from yolact_ros.ros.views.detections import VISION_MSGS_INSTALLED, to_detection_array
 from yolact_ros.ros.views.frame import ViewFrame
 from yolact_ros.ros.views.publishers import VIEWS, ViewPublishers
 from yolact_ros.ros.views.view import View
 
-__all__ = ["VIEWS", "VISION_MSGS_INSTALLED", "View", "ViewFrame", "ViewPublishers"]
+__all__ = [
+    "VIEWS",
+    "VISION_MSGS_INSTALLED",
+    "View",
+    "ViewFrame",
+    "ViewPublishers",
+    "to_detection_array",
+]

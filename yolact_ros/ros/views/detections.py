@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy
+from std_msgs.msg import Header
 
+from yolact_ros.prediction import Prediction
 from yolact_ros.ros.conversions import to_header_message
 from yolact_ros.ros.qos import result_qos
 from yolact_ros.ros.views.frame import ViewFrame
@@ -26,12 +28,21 @@ except ImportError:
 else:
     VISION_MSGS_INSTALLED = True
 
-__all__ = ["DETECTION_VIEWS", "VISION_MSGS_INSTALLED", "LabelPublisher"]
+__all__ = [
+    "DETECTION_VIEWS",
+    "VISION_MSGS_INSTALLED",
+    "LabelPublisher",
+    "to_detection_array",
+]
 
 
-def _detections(frame: ViewFrame) -> Detection2DArray:
-    prediction = frame.prediction
-    header = to_header_message(frame.header)
+def to_detection_array(prediction: Prediction, header: Header) -> Detection2DArray:
+    """The boxes, classes and scores as a message; needs the package vision_msgs.
+
+    Args:
+        prediction: of an image.
+        header: of that image's message.
+    """
     detections = []
     for class_id, score, (left, top, right, bottom) in zip(
         prediction.class_ids.tolist(),
@@ -48,6 +59,10 @@ def _detections(frame: ViewFrame) -> Detection2DArray:
         box.center.position.y = (top + bottom) / 2
         detections.append(Detection2D(header=header, results=[result], bbox=box))
     return Detection2DArray(header=header, detections=detections)
+
+
+def _detections(frame: ViewFrame) -> Detection2DArray:
+    return to_detection_array(frame.prediction, to_header_message(frame.header))
 
 
 DETECTION_VIEWS: tuple[View, ...] = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.palette import PaletteName
-from yolact_ros.structures import Prediction
+from yolact_ros.prediction import Prediction
 from yolact_ros.visualization import caption, draw_overlay
 
 __all__ = ["ViewFrame"]

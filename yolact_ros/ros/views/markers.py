@@ -89,7 +89,8 @@ class _Pen:
         """The markers of one instance."""
         prediction = self._frame.prediction
         tolerance_px = TOLERANCE_PX * self._scale
-        rings = mask_rings(prediction.masks[index], tolerance_px) if prediction.masks else []
+        crops = prediction.mask_crops
+        rings = mask_rings(crops[index], tolerance_px) if crops else []
         drawn = [self._mask(index, rings), self._outline(index, rings)] if rings else []
         return [*drawn, self._box(index), self._label(index)]
 

@@ -1,0 +1,64 @@
+"""From raw network output to detections in fixed shapes, without waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from yolact_ros.inference.rescoring import rescore
+from yolact_ros.inference.settings import ANCHOR_FLOOR, MAX_CANDIDATES_PER_CLASS
+from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
+from yolact_ros.structures import Detections, NetworkOutput
+
+__all__ = ["detect_fixed_shape"]
+
+
+def detect_fixed_shape(
+    output: NetworkOutput,
+    priors_cxcywh: Tensor,
+    *,
+    score_threshold: float | Tensor,
+    nms_threshold: float | Tensor,
+    takes_part: Tensor | None,
+    max_detections: int,
+    mask_rescoring: Callable[[Tensor], Tensor] | None = None,
+) -> Detections:
+    """Softmax, Fast NMS and YOLACT++'s rescoring without a data-dependent shape.
+
+    Args:
+        output: of the network for B images.
+        priors_cxcywh (Tensor[N, 4]): of the network.
+        score_threshold, nms_threshold: numbers, or ``Tensor[]`` that can change between replays.
+        takes_part (Tensor[C]): bool, the class filter; None is all classes.
+        max_detections: rows of each image.
+        mask_rescoring: see :func:`~yolact_ros.inference.rescoring.rescore`.
+
+    Returns:
+        Detections: ``counts`` is -1 where the output has NaN.
+    """
+    scores = output.class_logits.float().softmax(dim=2)[:, :, 1:]
+    broken = scores.isnan().any(dim=2).any(dim=1)
+    if takes_part is not None:
+        # Below every threshold, so that other classes suppress nothing.
+        scores = scores.where(takes_part, -1)
+    detections = fixed_shape_fast_nms(
+        decode_boxes(output.box_offsets.float(), priors_cxcywh),
+        scores,
+        output.coefficients.float(),
+        score_threshold=ANCHOR_FLOOR,
+        iou_threshold=nms_threshold,
+        max_candidates_per_class=MAX_CANDIDATES_PER_CLASS,
+        max_detections=max_detections,
+        display_threshold=score_threshold,
+    )
+    if mask_rescoring is not None:
+        detections = rescore(detections, output.prototypes, mask_rescoring, fixed_shape=True)
+    return Detections(
+        boxes_xyxy=detections.boxes_xyxy,
+        scores=detections.scores,
+        class_ids=detections.class_ids,
+        coefficients=detections.coefficients,
+        counts=detections.counts.where(~broken, -1),
+    )

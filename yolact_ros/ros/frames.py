@@ -1,0 +1,203 @@
+"""The threads between the cameras and the model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from rclpy.lifecycle import LifecycleNode
+
+from yolact_ros.errors import YolactError
+from yolact_ros.inference.frame_processor import FrameProcessor
+from yolact_ros.inference.slots import TakenItem
+from yolact_ros.inference.worker import SlotWorker
+from yolact_ros.msg import InstanceArray
+from yolact_ros.ros.camera import Camera, ReceivedFrame
+from yolact_ros.ros.faults import FaultLog
+from yolact_ros.ros.memory import return_free_memory
+from yolact_ros.ros.model import ModelRunner
+from yolact_ros.ros.parameters import FixedParameters, LiveParameters
+from yolact_ros.ros.segment import SegmentRequest, SegmentService
+from yolact_ros.ros.views import ViewFrame
+
+__all__ = ["FrameThreads"]
+
+# How long a frame's views wait for pauses of the network before they are drawn beside it. A lower
+# priority of their thread would not do, nor an ordinary one beside real-time threads: descheduled
+# while it holds the interpreter, it stops the network's thread as well.
+VIEWS_PATIENCE_S = 0.2
+
+
+class FrameThreads:
+    """Exists while the node is configured; takes images between :meth:`start` and :meth:`stop`.
+
+    One thread works on frames and on the requests of ``~/segment``, another draws the views, so
+    that drawing never delays a result, and a third warms up other input sizes and the fastest
+    runtime where that must be measured first.
+    All methods are for the executor's thread.
+
+    Args:
+        node: that it belongs to.
+        fixed: what to load and subscribe to.
+        live: the live parameters of this moment.
+        segment: the service whose requests it serves.
+        faults: receives errors that no camera is to blame for.
+
+    Raises:
+        YolactError: the model cannot be loaded, or ``classes`` names one that it does not have.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        fixed: FixedParameters,
+        live: Callable[[], LiveParameters],
+        segment: SegmentService,
+        faults: FaultLog,
+    ) -> None:
+        self._live = live
+        self._segment = segment
+        self._node = node
+        self._faults = faults
+        self._subscribable = False
+        self._announced_threshold = 0.0
+        self.model = ModelRunner(fixed, live())
+        for reason in self.model.left_out.values():
+            faults.report("memory", f"an input_size is left out: {reason}")
+        self._view_worker: _ViewWorker = SlotWorker("yolact views", self._draw, self._report)
+        self._view_worker.start()
+        self.cameras = tuple(
+            Camera(
+                node,
+                name,
+                fixed=fixed,
+                live=live,
+                class_names=self.model.class_names,
+                views=self._view_worker.slots,
+            )
+            for name in fixed.cameras or ("",)
+        )
+        self._processor: FrameProcessor[ReceivedFrame, InstanceArray] = FrameProcessor(
+            lambda masks: self.model.ready(self._live(), masks=masks), self.cameras
+        )
+        self._builder: _Builder = SlotWorker("yolact networks", self._build, self._report)
+        self._builder.start()
+        self._frame_worker = self._start_frames()
+        self.prepare(live())
+
+    def start(self, *, subscribed: bool) -> None:
+        """Subscribe to the cameras unless switched off."""
+        self._subscribable = True
+        self._announce()
+        self.subscribe(subscribed)
+
+    def subscribe(self, subscribed: bool) -> None:
+        """Subscribe to the cameras or unsubscribe; no-op while stopped."""
+        if not self._subscribable:
+            return
+        for camera in self.cameras:
+            if subscribed:
+                camera.open(self._frame_worker.slots.put)
+            else:
+                camera.close()
+
+    def stop(self) -> None:
+        """Unsubscribe and finish the frame in hand; no-op while stopped."""
+        if not self._subscribable:
+            return
+        self.subscribe(False)
+        self._subscribable = False
+        self._stop_frames()
+        self._frame_worker = self._start_frames()
+
+    def check(self, live: LiveParameters) -> None:
+        """Whether the model can work with these parameters.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        self.model.check(live)
+
+    def prepare(self, live: LiveParameters) -> None:
+        """Begin to warm up what these parameters ask for, if it is not in use."""
+        self._builder.slots.put("networks", live, time.monotonic())
+        if self._subscribable and live.score_threshold != self._announced_threshold:
+            self._announce()
+
+    def close(self) -> None:
+        """Stop, and free publishers, network and device memory."""
+        self.subscribe(False)
+        self._stop_frames()
+        self._segment.close("the node was cleaned up before the request's turn; configure it")
+        self._view_worker.stop()
+        self.model.cancel()
+        self._builder.stop()
+        for camera in self.cameras:
+            camera.destroy()
+        # rclpy keeps a weak reference to everything that was ever created.
+        entities = self._node.default_callback_group.entities
+        entities.difference_update([entity for entity in entities if entity() is None])
+        self.model.close()
+        return_free_memory()
+
+    def _start_frames(self) -> _FrameWorker:
+        worker: _FrameWorker = SlotWorker("yolact frames", self._work, self._report)
+        worker.start()
+        self._segment.open(worker.slots.put)
+        return worker
+
+    def _stop_frames(self) -> None:
+        for left in self._frame_worker.stop():
+            if isinstance(left.key, Camera):
+                left.key.replaced(left.replaced)
+                left.key.statistics.count_dropped("discarded")
+
+    def _work(self, taken: TakenItem[_Source, _Item]) -> None:
+        source, item = taken.key, taken.item
+        with self.model.lock:
+            if isinstance(source, Camera) and isinstance(item, ReceivedFrame):
+                slots = self._frame_worker.slots
+                self._processor.process(source, item, taken.replaced, slots)
+            elif isinstance(item, SegmentRequest):
+                self._segment.serve(item, self.model, self._live())
+
+    def _draw(self, taken: TakenItem[Camera, ViewFrame]) -> None:
+        deadline_s = time.monotonic() + VIEWS_PATIENCE_S
+        taken.key.views.publish(
+            taken.item, lambda: self._frame_worker.wait_until_idle(deadline_s - time.monotonic())
+        )
+
+    def _announce(self) -> None:
+        self._announced_threshold = self._live().score_threshold
+        for camera in self.cameras:
+            camera.views.announce(self.model.class_names, self._announced_threshold)
+
+    def _build(self, taken: TakenItem[str, LiveParameters]) -> None:
+        choosing = self.model.provisional
+        try:
+            self.model.build(taken.item)
+        except YolactError as error:
+            if choosing:
+                self._faults.report("runtime", f"runtime stays {self.model.runtime}")
+                return
+            sizes = ", ".join(map(str, self.model.input_sizes_px))
+            self._faults.report("input size", f"input_size stays at {sizes}: {error}")
+            return
+        if choosing and not self.model.provisional:
+            self._node.get_logger().info(
+                f"runtime {self.model.runtime}; in use from the next image on"
+            )
+
+    def _report(self, error: Exception) -> None:
+        if not self._node.context.ok():
+            return  # a signal ended ROS while this thread was publishing
+        name = threading.current_thread().name
+        self._faults.report("internal", f"{name}: {type(error).__name__}: {error}")
+
+
+_Source = Camera | SegmentService
+_Item = ReceivedFrame | SegmentRequest
+_FrameWorker = SlotWorker[_Source, _Item]
+_ViewWorker = SlotWorker[Camera, ViewFrame]
+_Builder = SlotWorker[str, LiveParameters]
