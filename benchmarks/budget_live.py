@@ -17,10 +17,10 @@ import importlib.util
 import math
 import os
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,55 +29,50 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from yolact_ros.cli.benchmark_live import LiveRun, LiveSettings, run_live
 from yolact_ros.cli.benchmark_ros import camera_source, model_parameters, require_ros
+from yolact_ros.evaluation.bag.load import CompetingLoad
 from yolact_ros.evaluation.benchmark.contenders import ContenderName
 from yolact_ros.evaluation.benchmark.live_record import ResultRecord, find_untruths, summarise
-from yolact_ros.evaluation.benchmark.live_table import LIVE_COLUMNS, live_cells
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
-from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
+from yolact_ros.evaluation.benchmark.tables import LIVE_COLUMNS, live_cells
 from yolact_ros.evaluation.charts import chart_style, new_figure, save_figure
+from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.evaluation.text import markdown_table
 
 WANTED_MS = 33.3
 # The deadline over the best level's p95 on the quiet machine, so that quality is full there.
 CALIBRATION_MARGIN = 1.15
 CALIBRATION_S = 8.0
-# Ends with this program, however that ends.
-WORK = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))"
 RUN_COLOURS, LOAD_COLOUR = ("#d55e00", "#0072b2", "#009e73"), "#dddddd"
 
 
 @dataclass
-class Hogs:
+class TimedLoad:
     """Processes of pure work that run between two moments.
 
     Attributes:
         begun_ns, ended_ns: when they did, on the clock of the stamps.
     """
 
-    count: int
+    processes: int
     from_s: float
     to_s: float
     begun_ns: int = 0
     ended_ns: int = 0
-    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _running: ExitStack = field(default_factory=ExitStack)
 
     def follow(self, elapsed_s: float) -> None:
         """Start or end them; called all the time."""
         if self.from_s <= elapsed_s < self.to_s and not self.begun_ns:
             self.begun_ns = time.time_ns()
-            command = [sys.executable, "-c", WORK]
-            self._processes = [subprocess.Popen(command) for _ in range(self.count)]
+            self._running.enter_context(CompetingLoad(self.processes))
         if elapsed_s >= self.to_s:
             self.end()
 
     def end(self) -> None:
         """End those that run."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
-        if self._processes:
+        self._running.close()
+        if self.begun_ns and not self.ended_ns:
             self.ended_ns = time.time_ns()
-        self._processes = []
 
 
 def main() -> int:
@@ -101,15 +96,16 @@ def main() -> int:
     )
     deadline_ms = args.budget or calibrate(settings)
     machine = describe_machine(args.device)
-    print(f"{machine['cpu']}; deadline {deadline_ms} ms, {args.hogs} processes of pure work")
+    count = args.load_processes
+    print(f"{machine['cpu']}; deadline {deadline_ms} ms, {count} processes of pure work")
     meter = LoadMeter()
     runs = {
-        "without a budget": measure(settings, 0.0, args.seconds, args.hogs),
-        "with the budget": measure(settings, deadline_ms, args.seconds, args.hogs),
+        "without a budget": measure(settings, 0.0, args.seconds, count),
+        "with the budget": measure(settings, deadline_ms, args.seconds, count),
     }
     if args.node_prefix:
         first = replace(settings, node_prefix=tuple(shlex.split(args.node_prefix)))
-        runs[f"budget, {args.node_prefix}"] = measure(first, deadline_ms, args.seconds, args.hogs)
+        runs[f"budget, {args.node_prefix}"] = measure(first, deadline_ms, args.seconds, count)
     load = meter.read()
     wrong = {name: untruths(run, args.sizes) for name, (run, _) in runs.items()}
     print(f"\n{tables(runs, deadline_ms)}\n")
@@ -124,13 +120,13 @@ def main() -> int:
         {
             "benchmark": "budget_live",
             "deadline_ms": deadline_ms,
-            "hogs": args.hogs,
+            "load_processes": count,
             "parameters": list(settings.parameters),
             "environment": machine,
             "load": asdict(load),
             "runs": {
-                name: run_values(run, hogs, deadline_ms, wrong[name])
-                for name, (run, hogs) in runs.items()
+                name: run_values(run, load, deadline_ms, wrong[name])
+                for name, (run, load) in runs.items()
             },
         },
     )
@@ -154,7 +150,7 @@ def parse() -> argparse.Namespace:
         "--seconds", type=float, nargs=3, default=[10.0, 15.0, 15.0],
         metavar=("BEFORE", "LOAD", "AFTER"),
     )  # fmt: skip
-    parser.add_argument("--hogs", type=int, default=os.cpu_count() or 1, metavar="N")
+    parser.add_argument("--load-processes", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--source", default="", help="images (default: the demo's clip)")
     parser.add_argument("--output", type=Path, default=Path("budget_live"))
     parser.add_argument("--plot", type=Path, help="file for the picture")
@@ -180,15 +176,15 @@ def calibrate(settings: LiveSettings) -> float:
 
 def measure(
     settings: LiveSettings, budget_ms: float, seconds: Sequence[float], count: int
-) -> tuple[LiveRun, Hogs]:
+) -> tuple[LiveRun, TimedLoad]:
     """One run with the load coming and going."""
-    hogs = Hogs(count, seconds[0], seconds[0] + seconds[1])
+    load = TimedLoad(count, seconds[0], seconds[0] + seconds[1])
     parameters = (*settings.parameters, f"frame_budget_ms:={budget_ms}")
     try:
-        run = run_live(replace(settings, parameters=parameters), os.environ, meanwhile=hogs.follow)
+        run = run_live(replace(settings, parameters=parameters), os.environ, meanwhile=load.follow)
     finally:
-        hogs.end()
-    return run, hogs
+        load.end()
+    return run, load
 
 
 def untruths(run: LiveRun, sizes_px: Sequence[int]) -> list[str]:
@@ -196,17 +192,17 @@ def untruths(run: LiveRun, sizes_px: Sequence[int]) -> list[str]:
     return find_untruths(run.records, best_input_px=sizes_px[0], account=run.account)
 
 
-def under_load(records: Sequence[ResultRecord], hogs: Hogs) -> list[ResultRecord]:
+def under_load(records: Sequence[ResultRecord], load: TimedLoad) -> list[ResultRecord]:
     """The results that were made while the load was there."""
-    return [r for r in records if hogs.begun_ns <= r.received_ns <= hogs.ended_ns]
+    return [r for r in records if load.begun_ns <= r.received_ns <= load.ended_ns]
 
 
-def tables(runs: dict[str, tuple[LiveRun, Hogs]], deadline_ms: float) -> str:
+def tables(runs: dict[str, tuple[LiveRun, TimedLoad]], deadline_ms: float) -> str:
     """The whole time, and the time under load."""
     whole, loaded = [], []
-    for name, (run, hogs) in runs.items():
+    for name, (run, load) in runs.items():
         whole.append([name, *live_cells(summarise(run.records, deadline_ms))])
-        part = under_load(run.records, hogs)
+        part = under_load(run.records, load)
         if part:
             loaded.append([name, *live_cells(summarise(part, deadline_ms))])
     text = markdown_table(["whole time", *LIVE_COLUMNS], whole)
@@ -214,13 +210,13 @@ def tables(runs: dict[str, tuple[LiveRun, Hogs]], deadline_ms: float) -> str:
 
 
 def run_values(
-    run: LiveRun, hogs: Hogs, deadline_ms: float, wrong: Sequence[str]
+    run: LiveRun, load: TimedLoad, deadline_ms: float, wrong: Sequence[str]
 ) -> dict[str, Any]:
     """A run in plain JSON types."""
-    part = under_load(run.records, hogs)
+    part = under_load(run.records, load)
     return {
-        "load_begun_ns": hogs.begun_ns,
-        "load_ended_ns": hogs.ended_ns,
+        "load_begun_ns": load.begun_ns,
+        "load_ended_ns": load.ended_ns,
         "frames_sent": run.published,
         "frames_received": run.counter("received"),
         "node_cpu_percent": run.cpu_percent,
@@ -233,17 +229,20 @@ def run_values(
 
 @chart_style()
 def plot(
-    runs: dict[str, tuple[LiveRun, Hogs]], deadline_ms: float, sizes_px: Sequence[int], path: Path
+    runs: dict[str, tuple[LiveRun, TimedLoad]],
+    deadline_ms: float,
+    sizes_px: Sequence[int],
+    path: Path,
 ) -> None:
     """Latency, level and misses over time; the load is shaded."""
     figure = new_figure(9, 6.5)
     axes = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.3, 1.3))
     latency, level, misses = axes
-    for colour, (name, (run, hogs)) in zip(RUN_COLOURS, runs.items(), strict=False):
+    for colour, (name, (run, load)) in zip(RUN_COLOURS, runs.items(), strict=False):
         start_ns = run.records[0].received_ns
         seconds = [(record.received_ns - start_ns) / 1e9 for record in run.records]
         # The same in all runs but for the moment that a process takes to start.
-        load_s = [(at_ns - start_ns) / 1e9 for at_ns in (hogs.begun_ns, hogs.ended_ns)]
+        load_s = [(at_ns - start_ns) / 1e9 for at_ns in (load.begun_ns, load.ended_ns)]
         totals_ms = [record.total_ms for record in run.records]
         latency.plot(seconds, totals_ms, ".", markersize=3, color=colour, label=name)
         sizes = [record.input_size for record in run.records]

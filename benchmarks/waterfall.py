@@ -33,11 +33,11 @@ from yolact_ros.config import YolactConfig, variant
 from yolact_ros.errors import YolactError
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.network import random_network
-from yolact_ros.evaluation.benchmark.pictures import synthetic_pictures
-from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
+from yolact_ros.evaluation.benchmark.sample_images import synthetic_images
 from yolact_ros.evaluation.benchmark.scenes import make_scene
 from yolact_ros.evaluation.benchmark.spread import Spread
 from yolact_ros.evaluation.charts import COLOURS, chart_style, new_figure, save_figure
+from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.evaluation.text import markdown_table
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
@@ -85,7 +85,7 @@ def main() -> None:
     if args.input_size:
         config = config.with_input_size(args.input_size)
     model = random_network(config)
-    image_bgr = synthetic_pictures((640, 480), 1)[0]
+    image_bgr = synthetic_images((640, 480), 1)[0]
     with torch.inference_mode():
         steps = make_steps(model, args, image_bgr)
         machine, meter = describe_machine("cpu"), LoadMeter()

@@ -65,7 +65,7 @@ def test_under_a_load_that_comes_and_goes_every_message_tells_the_truth(
     command = [
         sys.executable, "benchmarks/budget_live.py", "--model", str(tiny_model),
         "--runtime", "eager", "--sizes", "128", "96", "64", "--budget", "12", "--rate", "20",
-        "--seconds", "1", "2", "1", "--hogs", "2", "--source", str(pictures),
+        "--seconds", "1", "2", "1", "--load-processes", "2", "--source", str(pictures),
         "--output", str(tmp_path), "--plot", str(tmp_path / "plot.png"),
         "--node-prefix", "nice -n 1", "-p", "score_threshold:=0.0", "-p", "top_k:=8",
     ]  # fmt: skip

@@ -18,10 +18,10 @@ from yolact_ros.cli.demo_plan import default_clip
 from yolact_ros.errors import ConfigError, DependencyError
 from yolact_ros.evaluation.benchmark.contenders import ContenderName
 from yolact_ros.evaluation.benchmark.live_record import find_untruths, summarise
-from yolact_ros.evaluation.benchmark.live_table import LIVE_COLUMNS, live_cells
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
-from yolact_ros.evaluation.benchmark.pictures import synthetic_pictures
-from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
+from yolact_ros.evaluation.benchmark.sample_images import synthetic_images
+from yolact_ros.evaluation.benchmark.tables import LIVE_COLUMNS, live_cells
+from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.evaluation.text import markdown_table
 from yolact_ros.models.zoo import find_model
 
@@ -135,7 +135,7 @@ def camera_source(output: Path) -> str:
         return str(default_clip())
     except DependencyError:
         folder = make_output_folder(output / "pictures")
-        for index, picture in enumerate(synthetic_pictures((640, 480), KEPT_IMAGES)):
+        for index, picture in enumerate(synthetic_images((640, 480), KEPT_IMAGES)):
             cv2.imwrite(str(folder / f"{index:02d}.png"), picture)
         return str(folder)
 

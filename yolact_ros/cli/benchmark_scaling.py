@@ -12,9 +12,8 @@ from yolact_ros.dependencies import require
 from yolact_ros.evaluation.benchmark.contenders import ContenderName
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.network import random_network
-from yolact_ros.evaluation.benchmark.pictures import read_pictures, synthetic_pictures
 from yolact_ros.evaluation.benchmark.plots import plot_curves
-from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
+from yolact_ros.evaluation.benchmark.sample_images import read_images, synthetic_images
 from yolact_ros.evaluation.benchmark.scaling import (
     INPUT_SIZES_PX,
     PROTOTYPES,
@@ -24,6 +23,7 @@ from yolact_ros.evaluation.benchmark.scaling import (
 )
 from yolact_ros.evaluation.benchmark.scaling_cameras import camera_curve
 from yolact_ros.evaluation.benchmark.tables import curve_table
+from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.inference.predictor import Predictor, choose_device
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
 from yolact_ros.inference.settings import PostprocessConfig
@@ -45,9 +45,9 @@ def run_scaling(args: argparse.Namespace, settings: PostprocessConfig) -> int:
     output = make_output_folder(args.output)
     require("matplotlib", extra="benchmark")
     if args.images:
-        image_bgr = read_pictures(args.images, 1, args.image_size)[0]
+        image_bgr = read_images(args.images, 1, args.image_size)[0]
     else:
-        image_bgr = synthetic_pictures(args.image_size, 1)[0]
+        image_bgr = synthetic_images(args.image_size, 1)[0]
     model = load_benchmark_network(args, args.input_size)
     machine = describe_machine(str(device))
 

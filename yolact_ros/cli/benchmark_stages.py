@@ -17,11 +17,11 @@ from yolact_ros.evaluation.benchmark.contenders import (
 )
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.network import random_network, trained_network
-from yolact_ros.evaluation.benchmark.pictures import read_pictures, synthetic_pictures
 from yolact_ros.evaluation.benchmark.plots import plot_stages
-from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
+from yolact_ros.evaluation.benchmark.sample_images import read_images, synthetic_images
 from yolact_ros.evaluation.benchmark.stages import Encode, measure_stages
 from yolact_ros.evaluation.benchmark.tables import stage_table
+from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.inference.predictor import choose_device
 from yolact_ros.inference.runtimes.selection import default_engine_folder
 from yolact_ros.inference.settings import PostprocessConfig
@@ -59,9 +59,9 @@ def run_stages(args: argparse.Namespace, settings: PostprocessConfig) -> int:
     output = make_output_folder(args.output)
     require("matplotlib", extra="benchmark")
     if args.images:
-        images = read_pictures(args.images, NUM_IMAGES, args.image_size)
+        images = read_images(args.images, NUM_IMAGES, args.image_size)
     else:
-        images = synthetic_pictures(args.image_size, NUM_IMAGES)
+        images = synthetic_images(args.image_size, NUM_IMAGES)
     model = load_benchmark_network(args, args.input_size)
     machine = describe_machine(str(device))
     print(

@@ -14,7 +14,7 @@ from pathlib import Path
 from yolact_ros.cli.demo_processes import free_domain_id
 from yolact_ros.cli.numbers import require_not_negative, require_positive
 from yolact_ros.errors import ConfigError, DependencyError, ImageError
-from yolact_ros.evaluation.benchmark.report_file import make_output_folder
+from yolact_ros.evaluation.output_folder import make_output_folder
 from yolact_ros.inference.sources import open_source
 from yolact_ros.models.zoo import BUNDLED, find_model
 from yolact_ros.resources import find_resource

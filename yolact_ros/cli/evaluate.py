@@ -17,16 +17,16 @@ from tqdm import tqdm
 from yolact_ros.cli.numbers import require_positive
 from yolact_ros.dependencies import require
 from yolact_ros.errors import ConfigError, DataError
-from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
-from yolact_ros.evaluation.coco import Dataset, evaluate_results, load_ground_truth
-from yolact_ros.evaluation.images import DatasetImages
-from yolact_ros.evaluation.report import (
+from yolact_ros.evaluation.accuracy_tables import (
     Evaluation,
     StageSummary,
     class_table,
     main_table,
     to_json,
 )
+from yolact_ros.evaluation.coco import Dataset, evaluate_results, load_ground_truth
+from yolact_ros.evaluation.images import DatasetImages
+from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.evaluation.results import (
     CocoResult,
     load_results,

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from yolact_ros.cli.numbers import require_positive
 from yolact_ros.errors import ImageError
-from yolact_ros.evaluation.benchmark.report_file import make_output_folder, write_json
+from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from yolact_ros.errors import ImageError, YolactError
-from yolact_ros.evaluation.benchmark.pictures import read_pictures
+from yolact_ros.evaluation.benchmark.sample_images import read_images
 from yolact_ros.inference.sources import open_source
 from yolact_ros.ros.wait_active import runtime_is_chosen
 
@@ -169,7 +169,7 @@ def wait_for_runtime(node: Node, watched: str, timeout_s: float) -> None:
 def _frames(args: argparse.Namespace) -> Iterator[NDArray[np.uint8]]:
     """The source's images, from the beginning again for as long as a duration is given."""
     if args.preload:
-        kept = read_pictures(args.source, args.preload, args.size and tuple(args.size))
+        kept = read_images(args.source, args.preload, args.size and tuple(args.size))
         yield from itertools.cycle(kept) if args.duration else kept
         return
     while True:

@@ -295,8 +295,8 @@ def test_recorded_results_are_scored_without_a_network(tmp_path: Path) -> None:
     metrics = evaluate(options(bag, tmp_path / "out", source=None, predictions=predictions))
     assert metrics["frames"] == {"total": 6, "with_truth": 6, "processed": 5, "dropped": 1}
     assert metrics["accuracy_of_processed_frames"]["segm"]["ap"] == 1.0
-    held = ResultFolder(tmp_path / "out").frames["result_index"].tolist()
-    assert held == [0, 1, 1, 1, 4, 5]
+    available = ResultFolder(tmp_path / "out").frames["result_index"].tolist()
+    assert available == [0, 1, 1, 1, 4, 5]
     assert metrics["accuracy"]["segm"]["ap"] < 0.9
     assert metrics["deadline"]["frames_dropped"] == 1
 

@@ -22,10 +22,10 @@ from bag_samples import (
 )
 
 from yolact_ros.errors import ConfigError, DataError
+from yolact_ros.evaluation.bag.available_results import available_results
 from yolact_ros.evaluation.bag.definitions import IMAGE, INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame import DROPPED, PROCESSED, FrameRecord, FrameTiming
-from yolact_ros.evaluation.bag.held import held_results
 from yolact_ros.evaluation.bag.load import CompetingLoad
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
@@ -178,5 +178,5 @@ def test_the_consumer_has_the_newest_result_that_was_published_in_time(
     totals_ms: list[float | None], budget_ms: float, expected: list[int]
 ) -> None:
     records = [frame(i, 100.0 * i, total, budget_ms) for i, total in enumerate(totals_ms)]
-    held = [result.held for result in held_results(records, period_ms=100.0)]
-    assert [-1 if record is None else record.index for record in held] == expected
+    available = [result.available for result in available_results(records, period_ms=100.0)]
+    assert [-1 if record is None else record.index for record in available] == expected

@@ -16,7 +16,7 @@ from yolact_ros.evaluation.benchmark.live_record import (
     summarise,
     to_line,
 )
-from yolact_ros.evaluation.benchmark.live_table import LIVE_COLUMNS, live_cells
+from yolact_ros.evaluation.benchmark.tables import LIVE_COLUMNS, live_cells
 
 MS = 1_000_000
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from yolact_ros.evaluation.bag.compare import ComparedRun, Comparison, verdict
-from yolact_ros.evaluation.bag.statistics import STATISTICS
+from yolact_ros.evaluation.bag.run_statistics import STATISTICS
 from yolact_ros.evaluation.charts import Series, bar_chart, line_chart
 from yolact_ros.evaluation.template import render
 

@@ -9,15 +9,15 @@ from itertools import islice
 from typing import Any, Protocol
 
 from yolact_ros.errors import DataError
+from yolact_ros.evaluation.bag.available_results import (
+    AvailableResult,
+    available_results,
+    frame_period_ms,
+    own_results,
+)
 from yolact_ros.evaluation.bag.environment import describe_environment
 from yolact_ros.evaluation.bag.export import truth_instances
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameRecord
-from yolact_ros.evaluation.bag.held import (
-    HeldResult,
-    frame_period_ms,
-    held_results,
-    own_results,
-)
 from yolact_ros.evaluation.bag.join import join_scores
 from yolact_ros.evaluation.bag.journal import PATTERN, Journal, JournalWriter
 from yolact_ros.evaluation.bag.metrics import measure
@@ -230,11 +230,11 @@ def _records(journal: Journal, stop: int) -> Iterator[FrameRecord]:
 
 def _results(
     options: EvaluationOptions, records: Iterable[FrameRecord], period_ms: float
-) -> Iterator[HeldResult]:
+) -> Iterator[AvailableResult]:
     if not _is_timed(options):
         return own_results(records)
     rate = options.replay.rate if options.replay is not None else 1.0
-    return held_results(records, period_ms / rate)
+    return available_results(records, period_ms / rate)
 
 
 def _is_timed(options: EvaluationOptions) -> bool:
@@ -253,13 +253,13 @@ def _pictures(
     if not plan.has_images:
         return {}
     index = score.frames["index"].tolist()
-    held = score.frames["result_index"].tolist()
+    available = score.frames["result_index"].tolist()
     stamps = score.frames["stamp_ns"].tolist()
     places = {number: place for place, number in enumerate(index)}
     wanted: dict[int, tuple[FrameRecord | None, Sequence[FoundInstance] | None]] = {}
     for frame in worst:
         place = places[frame.index]
-        record = journal.read(int(held[place])) if held[place] >= 0 else None
+        record = journal.read(int(available[place])) if available[place] >= 0 else None
         known = None
         if truth is not None:
             annotated = truth.of_frame(frame.index, int(stamps[place]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from yolact_ros.evaluation.bag.available_results import AvailableResult
 from yolact_ros.evaluation.bag.frame import (
     DROPPED,
     PROCESSED,
@@ -16,7 +17,6 @@ from yolact_ros.evaluation.bag.frame import (
     FrameRecord,
 )
 from yolact_ros.evaluation.bag.frame_table import FrameTable
-from yolact_ros.evaluation.bag.held import HeldResult
 from yolact_ros.evaluation.bag.matches import MatchCollector, MatchTable
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.stability import FrameStability, StabilityMeter
@@ -61,7 +61,7 @@ class BagScore:
 
 
 def score_frames(
-    results: Iterable[HeldResult],
+    results: Iterable[AvailableResult],
     truth: Truth | None,
     *,
     topic: str,
@@ -119,7 +119,10 @@ class _Scorer:
             self._score.categories = truth.categories
 
     def run(
-        self, results: Iterable[HeldResult], progress: Callable[[int], None], report_unused: bool
+        self,
+        results: Iterable[AvailableResult],
+        progress: Callable[[int], None],
+        report_unused: bool,
     ) -> BagScore:
         for result in results:
             self._add(result)
@@ -136,8 +139,8 @@ class _Scorer:
             self._report_truth(report_unused)
         return score
 
-    def _add(self, result: HeldResult) -> None:
-        frame, held = result.frame, result.held
+    def _add(self, result: AvailableResult) -> None:
+        frame, available = result.frame, result.available
         score = self._score
         score.statuses[frame.status] += 1
         if frame.status not in (PROCESSED, DROPPED):
@@ -150,7 +153,7 @@ class _Scorer:
         if frame.status == PROCESSED:
             score.class_counts.update(found.class_name for found in shown)
             stability = self._meter.add(shown, (frame.height_px, frame.width_px))
-        num_truth = self._match(frame, held)
+        num_truth = self._match(frame, available)
         times = {f"{stage}_ms": value for stage, value in frame.times_ms.items()}
         timing = frame.timing if frame.status == PROCESSED else None
         total_ms = sum(frame.times_ms.values()) if timing is None else timing.total_ms
@@ -160,7 +163,7 @@ class _Scorer:
             frame.stamp_ns,
             time_s=(frame.log_time_ns - self._start_ns) / 1e9,
             processed=frame.status == PROCESSED,
-            result_index=-1 if held is None else held.index,
+            result_index=-1 if available is None else available.index,
             num_instances=len(shown) if frame.status == PROCESSED else None,
             num_truth=num_truth,
             steadiness=stability.steadiness if stability else None,
@@ -192,7 +195,7 @@ class _Scorer:
             self._problem("stamp repeated", frame, "the same as that of the frame before")
         self._last_stamp_ns = frame.stamp_ns
 
-    def _match(self, frame: FrameRecord, held: FrameRecord | None) -> int | None:
+    def _match(self, frame: FrameRecord, available: FrameRecord | None) -> int | None:
         """Score the frame against its truth; the number of its objects, None without truth."""
         if self._truth is None or self._collector is None:
             return None
@@ -208,8 +211,10 @@ class _Scorer:
                 f"annotated at {shape[1]}x{shape[0]}, the image is {own_shape[1]}x{own_shape[0]}",
             )
             return None
-        same_size = held is not None and (held.height_px, held.width_px) == shape
-        self._collector.add(frame.index, truth, held.instances if held and same_size else ())
+        same_size = available is not None and (available.height_px, available.width_px) == shape
+        self._collector.add(
+            frame.index, truth, available.instances if available and same_size else ()
+        )
         if frame.status == PROCESSED and self._own_collector is not None:
             self._own_collector.add(frame.index, truth, frame.instances)
         self._follow_truth(truth, shape)

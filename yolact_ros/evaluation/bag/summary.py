@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from yolact_ros.evaluation.bag.compare import Comparison, verdict
-from yolact_ros.evaluation.bag.statistics import STATISTICS
+from yolact_ros.evaluation.bag.run_statistics import STATISTICS
 from yolact_ros.evaluation.text import aligned_table, number, percent
 
 __all__ = ["comparison_text", "summary_text"]

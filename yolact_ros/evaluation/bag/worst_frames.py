@@ -66,9 +66,9 @@ def _caption(frames: FrameTable, row: int, with_truth: bool) -> str:
     found, wrong = (int(frames[name][row]) for name in ("true_positives", "false_positives"))
     missed = int(frames["false_negatives"][row])
     text = f"quality {frames['quality'][row]:.2f}; {found} right, {wrong} wrong, {missed} missed"
-    held = frames["result_index"][row]
-    if held != frames["index"][row]:
-        text += "; the consumer had " + ("nothing" if held < 0 else f"frame {int(held)}")
+    available = frames["result_index"][row]
+    if available != frames["index"][row]:
+        text += "; the consumer had " + ("nothing" if available < 0 else f"frame {int(available)}")
     return start + text
 
 
@@ -114,8 +114,8 @@ def worst_pictures(
     names = sorted(
         {
             found.class_name
-            for held, truth in wanted.values()
-            for found in (*(held.instances if held else ()), *(truth or ()))
+            for available, truth in wanted.values()
+            for found in (*(available.instances if available else ()), *(truth or ()))
         }
     )
     class_ids = {name: number for number, name in enumerate(names)}
@@ -131,10 +131,12 @@ def worst_pictures(
             image_bgr = decode_image(frame.message).image_bgr
         except FrameFault:
             continue
-        held, truth = wanted[frame.index]
+        available, truth = wanted[frame.index]
         shape = (image_bgr.shape[0], image_bgr.shape[1])
-        fits = held is not None and (held.height_px, held.width_px) == shape
-        shown = [f for f in held.instances if f.score >= operating_threshold] if held else []
+        fits = available is not None and (available.height_px, available.width_px) == shape
+        shown = (
+            [f for f in available.instances if f.score >= operating_threshold] if available else []
+        )
         panels = [_panel(image_bgr, shown if fits else [], shape, names, class_ids, "found")]
         if truth is not None:
             panels.append(_panel(image_bgr, truth, shape, names, class_ids, "truth"))

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from yolact_ros.errors import ImageError
 from yolact_ros.inference.sources import open_source
 
-__all__ = ["read_pictures", "synthetic_pictures"]
+__all__ = ["read_images", "synthetic_images"]
 
 
-def synthetic_pictures(size_px: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
+def synthetic_images(size_px: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
     """Smooth coloured noise, the same every time.
 
     Args:
@@ -34,7 +34,7 @@ def synthetic_pictures(size_px: tuple[int, int], count: int) -> list[NDArray[np.
     return pictures
 
 
-def read_pictures(
+def read_images(
     source: str | Path, count: int, size_px: tuple[int, int] | None = None
 ) -> list[NDArray[np.uint8]]:
     """The first images of a folder, a video or an image file.

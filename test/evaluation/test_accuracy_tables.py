@@ -7,14 +7,14 @@ import math
 
 import pytest
 
-from yolact_ros.evaluation.coco import ClassMetrics, CocoMetrics
-from yolact_ros.evaluation.report import (
+from yolact_ros.evaluation.accuracy_tables import (
     Evaluation,
     StageSummary,
     class_table,
     main_table,
     to_json,
 )
+from yolact_ros.evaluation.coco import ClassMetrics, CocoMetrics
 
 
 def metrics(iou_type: str = "segm", ap: float = 0.298) -> CocoMetrics:

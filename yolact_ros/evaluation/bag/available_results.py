@@ -9,29 +9,31 @@ from itertools import pairwise
 
 from yolact_ros.evaluation.bag.frame import PROCESSED, FrameRecord
 
-__all__ = ["HeldResult", "held_results", "own_results"]
+__all__ = ["AvailableResult", "available_results", "own_results"]
 
 
 @dataclass(frozen=True)
-class HeldResult:
+class AvailableResult:
     """A frame and the result that counts for it.
 
     Attributes:
         frame: of the topic.
-        held: whose instances are scored against the frame's truth; None for no result.
+        available: whose instances are scored against the frame's truth; None for no result.
     """
 
     frame: FrameRecord
-    held: FrameRecord | None
+    available: FrameRecord | None
 
 
-def own_results(records: Iterable[FrameRecord]) -> Iterator[HeldResult]:
+def own_results(records: Iterable[FrameRecord]) -> Iterator[AvailableResult]:
     """Every frame counts by its own result, however long it took."""
     for record in records:
-        yield HeldResult(record, record if record.status == PROCESSED else None)
+        yield AvailableResult(record, record if record.status == PROCESSED else None)
 
 
-def held_results(records: Iterable[FrameRecord], period_ms: float) -> Iterator[HeldResult]:
+def available_results(
+    records: Iterable[FrameRecord], period_ms: float
+) -> Iterator[AvailableResult]:
     """Every frame counts by what the consumer had when its result was due.
 
     That is the newest result, of this frame or one before, published no later than the frame's
@@ -44,17 +46,17 @@ def held_results(records: Iterable[FrameRecord], period_ms: float) -> Iterator[H
         period_ms: of the camera.
     """
     waiting: deque[FrameRecord] = deque()
-    held: FrameRecord | None = None
+    available: FrameRecord | None = None
     for record in records:
         if record.timing is None:
-            yield HeldResult(record, held)
+            yield AvailableResult(record, available)
             continue
         if record.status == PROCESSED:
             waiting.append(record)
         due_ms = record.timing.received_ms + (record.timing.budget_ms or period_ms)
         while waiting and _published_ms(waiting[0]) <= due_ms:
-            held = waiting.popleft()
-        yield HeldResult(record, held)
+            available = waiting.popleft()
+        yield AvailableResult(record, available)
 
 
 def _published_ms(record: FrameRecord) -> float:
