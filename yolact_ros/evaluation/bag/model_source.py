@@ -21,7 +21,7 @@ from yolact_ros.inference.frame_plan import OverrunPolicy
 from yolact_ros.inference.ladder import QualityLadder
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
-from yolact_ros.models.checkpoint import load_checkpoint
+from yolact_ros.models.checkpoint import load_network, read_config
 from yolact_ros.models.zoo import find_model
 from yolact_ros.structures import Prediction
 
@@ -36,6 +36,7 @@ class ModelSource:
 
     Attributes:
         model: name in the manifest or path of a checkpoint.
+        class_names: of all classes; empty takes the model's own.
         device: as the Predictor takes it.
         input_size_px: side of the network input; 0 takes the model's own.
         score_threshold: least score kept.
@@ -46,6 +47,7 @@ class ModelSource:
     """
 
     model: str = "bundled"
+    class_names: tuple[str, ...] = ()
     device: str = "auto"
     input_size_px: int = 0
     score_threshold: float = 0.05
@@ -72,7 +74,7 @@ class ModelSource:
             YolactError: no such model, a size it cannot have, or a device that is not there.
         """
         self._set_threads()
-        own = self.input_size_px or load_checkpoint(find_model(self.model)).config.input_size_px
+        own = self.input_size_px or read_config(find_model(self.model)).input_size_px
         sizes_px = replay.input_sizes_px or (own,)
         ladder = QualityLadder.from_settings(sizes_px, self.top_k)
         budget = FrameBudget(ladder, replay.budget_ms, OverrunPolicy(replay.overrun_policy))
@@ -85,9 +87,10 @@ class ModelSource:
             nms_threshold=self.nms_threshold,
             nms=self.nms,  # type: ignore[arg-type]
         )
-        return Predictor.from_checkpoint(
-            self.model, input_size_px=input_size_px, device=self.device, settings=settings
+        network = load_network(
+            find_model(self.model), input_size_px=input_size_px, class_names=self.class_names
         )
+        return Predictor(network, device=self.device, settings=settings)
 
     def _set_threads(self) -> None:
         if self.num_threads:
@@ -101,7 +104,7 @@ class ModelSource:
         """
         path = find_model(self.model)
         values = {key: value for key, value in asdict(self).items() if key != "num_threads"}
-        config = load_checkpoint(path).config
+        config = read_config(path, class_names=self.class_names)
         return {
             **values,
             "input_size_px": self.input_size_px or config.input_size_px,
