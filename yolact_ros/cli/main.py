@@ -20,13 +20,13 @@ __all__ = ["SUBCOMMANDS", "main"]
 SUBCOMMANDS = {
     "bag": "evaluate and compare models on recorded rosbags",
     "benchmark": "time stages, runtimes, scaling and the way through ROS",
-    "convert": "turn Pascal SBD into a COCO annotation file",
+    "convert": "turn Pascal SBD into COCO, or weights into one complete file",
     "demo": "play a clip through the ROS 2 node and keep the overlays",
     "doctor": "check environment, ROS, GPU, model and image topics",
     "evaluate": "box and mask AP, per class, and speed",
     "export": "write an ONNX file, checked against torch",
     "predict": "find instances in images, folders, videos or a camera",
-    "models": "list, fetch and verify trained models",
+    "models": "list, show, fetch and verify trained models",
     "quantize": "make the int8 network of a model and measure what int8 costs",
     "train": "train or fine-tune a network on COCO-format data",
 }

@@ -172,7 +172,8 @@ def fetch_model(
 
     Raises:
         CheckpointError: no such name.
-        DownloadError: see :func:`yolact_ros.models.download.download_file`.
+        DownloadError: the file is not of this model's network, or see
+            :func:`yolact_ros.models.download.download_file`.
     """
     entry = _entry(name)
     status = _status(entry)
@@ -182,7 +183,12 @@ def fetch_model(
     destination = cache_folder() / entry.file
     expected = entry.sha256 or (None if force else _recorded_sha256(destination))
     actual = download_file(
-        address, destination, sha256=expected, progress=progress, options=options
+        address,
+        destination,
+        sha256=expected,
+        progress=progress,
+        options=options,
+        check=lambda path: _check_is(entry, path),
     )
     _record_sha256(destination, actual)
     return destination
@@ -219,6 +225,16 @@ def verify_model(name: str) -> tuple[Path, bool]:
             f"{path}: damaged or changed, sha256 is {actual}, expected {expected}; {cure}"
         )
     return path, True
+
+
+def _check_is(entry: ModelEntry, path: Path) -> None:
+    """Whether a file holds the network of an entry."""
+    # Imported here: the list of models needs no torch.
+    from yolact_ros.models.checkpoint import read_config
+
+    found = read_config(path).name
+    if found != entry.config:
+        raise CheckpointError(f"it holds a {found}, and {entry.name} is a {entry.config}")
 
 
 def _read_manifest() -> dict[str, ModelEntry]:

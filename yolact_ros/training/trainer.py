@@ -13,6 +13,7 @@ import torch
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.predictor import choose_device
 from yolact_ros.models import Yolact
+from yolact_ros.models.weight_file import CONFIG_KEY
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.cpu_speed import speed_up_on_cpu
 from yolact_ros.training.dataset import TrainingImages
@@ -227,6 +228,7 @@ class Trainer:
             return
         state: dict[str, Any] = {
             "step": self.step,
+            CONFIG_KEY: self.network.config.to_dict(),
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "average": self._average.state(),
