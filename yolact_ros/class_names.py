@@ -51,7 +51,8 @@ class ClassNames:
         if len(self.names) == num_classes + 1 and self.names[0].lower() in BACKGROUND:
             hint = f" (leave {self.names[0]} out, it is no class of the network)"
         raise ConfigError(
-            f"{self.source} has {_count(self.names)}, but {weights} has {num_classes} classes: "
+            f"{self.source} has {_count(self.names)}, but {weights} has {num_classes} "
+            f"class{'es' * (num_classes != 1)}: "
             f"give one name for every class, in the order of training{hint}, with class_names "
             "(--class-names)"
         )

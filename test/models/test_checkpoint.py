@@ -307,7 +307,7 @@ def test_a_zip_archive_of_something_else_is_refused(tmp_path: Path) -> None:
         ([torch.zeros(3)], "holds a list"),
         (torch.zeros(3), "holds a Tensor"),
         ({}, "no entries"),
-        ({"epoch": 3, "model": {}}, "no network this package knows (1 entries, first epoch)"),
+        ({"epoch": 3, "model": {}}, "no network this package knows (2 entries, first epoch)"),
         ({"a": torch.zeros(()).expand(10**6, 10**6)}, "no network this package knows"),
         ({"fc.weight": torch.zeros(3, 3)}, "(1 entries, first fc.weight)"),
     ],

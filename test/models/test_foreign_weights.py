@@ -158,7 +158,7 @@ def test_a_tensor_without_plain_values_is_named(
 def test_metadata_of_other_tools_is_ignored(weights: Weights, tmp_path: Path) -> None:
     path = tmp_path / "parts.safetensors"
     contiguous = {key: value.contiguous() for key, value in weights.items()}
-    safetensors.torch.save_file(contiguous, path, {"format": "pt", "config": "{", "names": "a,b"})
+    safetensors.torch.save_file(contiguous, path, {"format": "pt", "config": "{", "epoch": "3"})
     assert_equal(path, weights)
     assert load_checkpoint(path).metadata == {}
 

@@ -203,10 +203,11 @@ def _identify(path: Path, class_names: Sequence[str]) -> _Identified:
         config, names_from = replace(config, class_names=names.names), names.source
     elif stored is None and config.class_names == unnamed(config.num_classes):
         names_from = "nowhere"
+        to_last = f" to {config.class_names[-1]}" if config.num_classes > 1 else ""
         remarks.append(
-            f"{path} brings no class names, so they are {config.class_names[0]} to "
-            f"{config.class_names[-1]}: name them with class_names (--class-names), or in "
-            f"{path.with_suffix('.txt').name} beside it, one a line"
+            f"{path} brings no class names, so they are {config.class_names[0]}{to_last}: name "
+            f"them with class_names (--class-names), or in {path.with_suffix('.txt').name} "
+            "beside it, one a line"
         )
     return _Identified(config, found.weights, metadata, names_from, remarks)
 
