@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from yolact_ros import resources
 from yolact_ros.errors import CheckpointError, DownloadError
 from yolact_ros.models.download import (
     DownloadOptions,
@@ -15,7 +16,6 @@ from yolact_ros.models.download import (
     download_file,
     sha256_of,
 )
-from yolact_ros.resources import resource_folders
 
 __all__ = [
     "BUNDLED",
@@ -87,7 +87,7 @@ def models_folder() -> Path:
     if override:
         candidates = [Path(override).expanduser()]
     else:
-        candidates = [folder / "models" for folder in resource_folders()]
+        candidates = [folder / "models" for folder in resources.resource_folders()]
     for folder in candidates:
         if (folder / "manifest.json").is_file():
             return folder
@@ -102,8 +102,7 @@ def cache_folder() -> Path:
     override = os.environ.get("YOLACT_ROS_CACHE")
     if override:
         return Path(override).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "yolact_ros" / "models"
+    return resources.cache_folder("models")
 
 
 def list_models() -> tuple[ModelStatus, ...]:
