@@ -26,7 +26,7 @@ ROS_MODULES = {
 }
 # A module may import from its own layer and from those before it.
 LAYERS = (
-    {"errors", "classes", "dependencies", "openmp", "resources"},
+    {"errors", "class_names", "classes", "dependencies", "openmp", "resources", "workers"},
     {"config", "structures"},
     {"ops"},
     {"models", "prediction"},

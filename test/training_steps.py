@@ -57,17 +57,16 @@ def make_steps(
 ) -> list[list[Batch]]:
     records, _ = read_source(source, network.config.class_names)
     images = TrainingImages(records, network.config, seed=4)
-    return list(
-        step_parts(
-            images,
-            first_step=0,
-            steps=STEPS,
-            batch_size=BATCH_SIZE,
-            accumulate=accumulate,
-            processes=processes,
-            workers=0,
-        )
-    )
+    with step_parts(
+        images,
+        first_step=0,
+        steps=STEPS,
+        batch_size=BATCH_SIZE,
+        accumulate=accumulate,
+        processes=processes,
+        workers=0,
+    ) as steps:
+        return list(steps)
 
 
 def train(

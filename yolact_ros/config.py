@@ -16,6 +16,24 @@ BACKBONES = ("resnet50", "resnet101", "darknet53", "efficientnet_lite0")
 NUM_PYRAMID_LEVELS = 5
 MIN_INPUT_SIZE_PX = 64
 MAX_INPUT_SIZE_PX = 2048
+WHOLE_NUMBERS = (
+    *("input_size_px", "num_prototypes", "fpn_channels", "proto_channels"),
+    *("prior_reference_size_px", "deformable_interval"),
+)
+
+
+def _require(condition: bool, field_name: str, value: object, expected: str) -> None:
+    if not condition:
+        raise ConfigError(f"network config: {field_name} is {value!r}, expected {expected}")
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number that can be computed with; NaN is not."""
+    return type(value) in (int, float) and -1e9 < value < 1e9  # type: ignore[operator]
+
+
+def _is_positive(value: object) -> bool:
+    return _is_number(value) and value > 0  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,16 @@ class ImageNormalization:
 
     mean_bgr: tuple[float, float, float]
     std_bgr: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        for name, values in (("mean_bgr", self.mean_bgr), ("std_bgr", self.std_bgr)):
+            _require(
+                len(values) == 3 and all(_is_number(v) for v in values),
+                name,
+                values,
+                "three numbers",
+            )
+        _require(min(self.std_bgr) > 0, "std_bgr", self.std_bgr, "three positive numbers")
 
 
 RESNET_NORMALIZATION = ImageNormalization((103.94, 116.78, 123.68), (57.38, 57.12, 58.40))
@@ -72,13 +100,15 @@ class YolactConfig:
     mask_rescoring: bool = False
 
     def __post_init__(self) -> None:
+        self._check_types()
         _require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {BACKBONES}")
-        _require(
-            MIN_INPUT_SIZE_PX <= self.input_size_px <= MAX_INPUT_SIZE_PX,
-            "input_size_px",
-            self.input_size_px,
-            f"{MIN_INPUT_SIZE_PX}..{MAX_INPUT_SIZE_PX}",
-        )
+        for field_name, low, high in (
+            ("input_size_px", MIN_INPUT_SIZE_PX, MAX_INPUT_SIZE_PX),
+            ("prior_reference_size_px", MIN_INPUT_SIZE_PX, MAX_INPUT_SIZE_PX),
+            *((name, 1, 1024) for name in ("num_prototypes", "fpn_channels", "proto_channels")),
+        ):
+            value = getattr(self, field_name)
+            _require(low <= value <= high, field_name, value, f"{low}..{high}")
         _require(len(self.class_names) > 0, "class_names", self.class_names, "at least one name")
         _require(
             len(set(self.class_names)) == len(self.class_names),
@@ -86,28 +116,51 @@ class YolactConfig:
             self.class_names,
             "names without repetition",
         )
-        for field_name in ("num_prototypes", "fpn_channels", "proto_channels"):
-            value = getattr(self, field_name)
-            _require(1 <= value <= 1024, field_name, value, "1..1024")
         _require(
             len(self.prior_scales_px) == NUM_PYRAMID_LEVELS
             and len({len(scales) for scales in self.prior_scales_px}) == 1
-            and all(scale > 0 for scales in self.prior_scales_px for scale in scales),
+            and all(_is_positive(scale) for scales in self.prior_scales_px for scale in scales),
             "prior_scales_px",
             self.prior_scales_px,
             f"{NUM_PYRAMID_LEVELS} levels of equally many positive sizes",
         )
         _require(
-            len(self.prior_ratios) > 0 and all(ratio > 0 for ratio in self.prior_ratios),
+            len(self.prior_ratios) > 0 and all(map(_is_positive, self.prior_ratios)),
             "prior_ratios",
             self.prior_ratios,
             "positive numbers",
         )
         _require(
-            self.deformable_interval == 0 or self.backbone.startswith("resnet"),
+            self.deformable_interval == 0
+            or (self.deformable_interval > 0 and self.backbone.startswith("resnet")),
             "deformable_interval",
             self.deformable_interval,
             f"0 for the backbone {self.backbone}",
+        )
+
+    def _check_types(self) -> None:
+        """Configs come from files, in which anything can stand anywhere."""
+        for names, kind, expected in (
+            (("name", "backbone"), str, "text"),
+            (("square_priors", "mask_rescoring"), bool, "true or false"),
+            (("class_names", "prior_scales_px", "prior_ratios"), tuple, "a list"),
+            (("normalization",), ImageNormalization, "mean_bgr and std_bgr"),
+            (WHOLE_NUMBERS, int, "a whole number"),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                _require(type(value) is kind, name, value, expected)
+        _require(
+            all(isinstance(name, str) and name for name in self.class_names),
+            "class_names",
+            self.class_names,
+            "text for every name",
+        )
+        _require(
+            all(isinstance(scales, tuple) for scales in self.prior_scales_px),
+            "prior_scales_px",
+            self.prior_scales_px,
+            "a list for every level",
         )
 
     @property
@@ -164,7 +217,7 @@ class YolactConfig:
                     **{key: tuple(value) for key, value in values["normalization"].items()}
                 )
             return cls(**arguments)
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise ConfigError(f"network config is incomplete or malformed: {error}") from error
 
 
@@ -180,11 +233,6 @@ def variant(name: str, **overrides: Any) -> YolactConfig:
         return replace(VARIANTS[name], **overrides)
     except TypeError as error:
         raise ConfigError(f"network variant {name}: {error}") from error
-
-
-def _require(condition: bool, field_name: str, value: object, expected: str) -> None:
-    if not condition:
-        raise ConfigError(f"network config: {field_name} is {value!r}, expected {expected}")
 
 
 def _as_tuples(value: Any) -> Any:

@@ -9,6 +9,7 @@ __all__ = [
     "FrameFault",
     "ImageError",
     "RuntimeUnavailableError",
+    "WorkerError",
     "YolactError",
 ]
 
@@ -55,3 +56,7 @@ class DownloadError(YolactError):
 
 class RuntimeUnavailableError(YolactError):
     """A runtime, device or precision that this machine cannot provide."""
+
+
+class WorkerError(YolactError):
+    """A process that did a part of the work died or failed."""

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import yolact_ros
 
-__all__ = ["find_resource", "resource_folders"]
+__all__ = ["cache_folder", "find_resource", "resource_folders"]
+
+
+def cache_folder(content: str) -> Path:
+    """The folder of ``content`` ("models", "engines") below ``~/.cache/yolact_ros``.
+
+    ``$XDG_CACHE_HOME`` replaces ``~/.cache``. A user without a home folder, as in a container that
+    runs under a mere number, has one in the folder for temporary files.
+    """
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:
+        base = Path(tempfile.gettempdir(), f"cache-{os.getuid()}")
+    return base / "yolact_ros" / content
 
 
 def resource_folders() -> Iterator[Path]:

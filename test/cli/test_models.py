@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from golden_networks import smallest
+from weight_files import weights_file
 
 from yolact_ros.cli.main import main
 
@@ -22,7 +24,7 @@ def cache(tmp_path, monkeypatch):
 def usb(tmp_path):
     folder = tmp_path / "usb"
     folder.mkdir()
-    (folder / FILE).write_bytes(b"weights")
+    (folder / FILE).write_bytes(weights_file(smallest("yolact_base")))
     return folder
 
 

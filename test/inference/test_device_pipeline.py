@@ -22,11 +22,11 @@ from yolact_ros.inference.device_execution import (
     compiled_or_plain,
 )
 from yolact_ros.inference.device_frame import detect_frame
-from yolact_ros.inference.device_parcel import Parcel
 from yolact_ros.inference.device_pipeline import MAX_SHAPES, RECORD_AT_FRAME, DevicePipeline
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.preprocess import normalization_of, prepare_image
+from yolact_ros.inference.readback_buffer import ReadbackBuffer
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.runtimes.graph import GraphRuntime
 from yolact_ros.models import Yolact, build_network
@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the images of these tests fill several of them."""
-    for module in ("ops.device_masks", "inference.device_pipeline", "inference.device_parcel"):
+    for module in ("ops.device_masks", "inference.device_pipeline", "inference.readback_buffer"):
         monkeypatch.setattr(f"yolact_ros.{module}.WINDOW_BYTES", 500)
 
 
@@ -289,9 +289,11 @@ def test_an_image_size_that_comes_again_is_recorded_once_and_few_are_kept(networ
 def test_a_frame_is_one_copy_to_the_host(network: Yolact, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = make_pipeline(network)
     pipeline.detect(picture(), EVERYTHING)
-    sent: list[Parcel] = []
-    send = Parcel.send
-    monkeypatch.setattr(Parcel, "send", lambda parcel: (sent.append(parcel), send(parcel)))
+    sent: list[ReadbackBuffer] = []
+    send = ReadbackBuffer.send
+    monkeypatch.setattr(
+        ReadbackBuffer, "send", lambda readback: (sent.append(readback), send(readback))
+    )
     count = int(pipeline.detect(picture(), EVERYTHING).detections.counts[0])
     assert len(pipeline.crops(count)) == count
     assert len(sent) == 1

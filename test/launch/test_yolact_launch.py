@@ -116,6 +116,12 @@ def test_names_are_a_list_with_or_without_brackets() -> None:
         ]
 
 
+def test_words_that_yaml_would_read_otherwise_stay_names() -> None:
+    node = started("yolact_node", class_names="[no, 007, cup]", classes="[no]")
+    assert node["parameters"][1]["class_names"] == ["no", "007", "cup"]
+    assert node["parameters"][1]["classes"] == ["no"]
+
+
 def test_a_bad_argument_ends_the_launch_with_the_reason() -> None:
     with pytest.raises(ConfigError, match="top_k is 'many', expected a whole number"):
         launched(FILE, top_k="many")

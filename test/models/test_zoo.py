@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from golden_networks import smallest
+from weight_files import weights_file
 
 import yolact_ros
 from yolact_ros.config import VARIANTS
 from yolact_ros.errors import CheckpointError, DownloadError
 from yolact_ros.models import zoo
 
-CONTENT = b"weights"
+CONTENT = weights_file(smallest("yolact_base"))
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -28,7 +30,7 @@ def cache(tmp_path, monkeypatch):
 
 def write_manifest(folder: Path, **changes: object) -> None:
     row = {
-        "name": "tiny", "config": "yolact_light", "file": "tiny_1_2.pth", "url": "http://x/y",
+        "name": "tiny", "config": "yolact_base", "file": "tiny_1_2.pth", "url": "http://x/y",
         "sha256": None, "mask_ap": 12.5, "license": "MIT", "description": "for tests",
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,9 +182,10 @@ def test_a_model_that_is_there_is_not_fetched_again_unless_forced(cache, file_se
     zoo.fetch_model("yolact_base", url=file_server.url)
     zoo.fetch_model("yolact_base", url=file_server.url)
     assert len(file_server.requests) == 1
-    file_server.content = b"a new release"
+    new_release = weights_file(smallest("yolact_base", num_prototypes=8))
+    file_server.content = new_release
     path = zoo.fetch_model("yolact_base", url=file_server.url, force=True)
-    assert path.read_bytes() == b"a new release"
+    assert path.read_bytes() == new_release
     assert zoo.verify_model("yolact_base") == (path, True)
 
 
@@ -202,6 +205,25 @@ def test_the_hash_of_the_manifest_is_enforced(cache, tmp_path, monkeypatch, file
         zoo.fetch_model("tiny")
     write_manifest(tmp_path / "models", url=file_server.url, sha256=SHA256)
     assert zoo.fetch_model("tiny").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"name,score\nperson,0.5\n", "not a checkpoint: it starts with b'name,scor'"),
+        (CONTENT[:20_000], "is truncated"),
+        (weights_file(smallest("yolact_resnet50")), "holds a yolact_resnet50, and yolact_base is"),
+    ],
+    ids=["table", "truncated", "another network"],
+)
+def test_a_download_that_is_not_the_model_is_refused_and_removed(
+    cache, file_server, content, reason
+):
+    file_server.content = content
+    with pytest.raises(DownloadError, match=reason):
+        zoo.fetch_model("yolact_base", url=file_server.url)
+    assert list(cache.iterdir()) == []
+    assert state_of("yolact_base") == "not downloaded"
 
 
 def test_a_mirror_folder_serves_files_under_their_names(cache, tmp_path, monkeypatch):

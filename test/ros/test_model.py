@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
-from yolact_ros.errors import RuntimeUnavailableError, YolactError
+from yolact_ros.errors import ConfigError, RuntimeUnavailableError, YolactError
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
@@ -208,4 +208,22 @@ def test_a_cancelled_choice_changes_nothing(tiny_model: Path, choice: Choice) ->
 def test_int8_is_never_stood_in_for_by_eager(tiny_model: Path, choice: Choice) -> None:
     fixed = FixedParameters(model=str(tiny_model), device="cpu", runtime="auto", precision="int8")
     with pytest.raises(RuntimeUnavailableError, match="needs images to calibrate on"):
+        ModelRunner(fixed, LiveParameters())
+
+
+def test_classes_are_called_what_the_parameter_says(tiny_model: Path, tmp_path: Path) -> None:
+    names = tuple(f"part {index}" for index in range(len(model_of(tiny_model).class_names)))
+    file = tmp_path / "parts.txt"
+    file.write_text("\n".join(names))
+    for given in (names, (str(file),)):
+        fixed = FixedParameters(
+            model=str(tiny_model), class_names=given, device="cpu", runtime="eager"
+        )
+        model = ModelRunner(fixed, LiveParameters(classes=("part 1",)))
+        assert model.class_names == names
+        assert model.description.config.class_names == names
+        assert model.description.remarks == ()
+        model.close()
+    file.write_text("bolt\n")
+    with pytest.raises(ConfigError, match=r"parts\.txt has 1 name \(bolt\), but"):
         ModelRunner(fixed, LiveParameters())

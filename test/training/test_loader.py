@@ -19,17 +19,16 @@ def load(
     workers: int = 0,
 ) -> list[list[Batch]]:
     records, _ = read_source(source, config.class_names)
-    return list(
-        step_parts(
-            TrainingImages(records, config),
-            first_step=first_step,
-            steps=3,
-            batch_size=8,
-            accumulate=accumulate,
-            processes=processes or Processes(),
-            workers=workers,
-        )
-    )
+    with step_parts(
+        TrainingImages(records, config),
+        first_step=first_step,
+        steps=3,
+        batch_size=8,
+        accumulate=accumulate,
+        processes=processes or Processes(),
+        workers=workers,
+    ) as parts:
+        return list(parts)
 
 
 def test_processes_and_parts_share_out_the_images_of_a_step(

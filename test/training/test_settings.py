@@ -120,3 +120,18 @@ def test_settings_can_be_written_as_json(tiny_settings: TrainingSettings) -> Non
     values = json.loads(json.dumps(tiny_settings.to_dict()))
     assert values["network"]["class_names"] == ["disc", "box"]
     assert values["sources"][0]["name"] == "shapes"
+
+
+def test_names_in_yaml_stay_as_they_are_written(tmp_path: Path) -> None:
+    entry = (
+        "{images: shapes/images, annotations: shapes/labels.json, name: 007, labels_only: [no]}"
+    )
+    names = "[no, yes, 007, 1e3, null, 2024-01-01, disc]"
+    text = f"data: [{entry}]\nnetwork: {{class_names: {names}}}\nfreeze_batch_norm: no\n"
+    settings = load_settings(write_yaml(tmp_path, text))
+    assert settings.network.class_names == (
+        "no", "yes", "007", "1e3", "null", "2024-01-01", "disc",
+    )  # fmt: skip
+    assert (settings.sources[0].name, settings.sources[0].labels_only) == ("007", ("no",))
+    assert settings.freeze_batch_norm == "no"
+    assert settings.cache_images is False

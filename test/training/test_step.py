@@ -101,17 +101,16 @@ def test_images_without_any_object_are_no_reason_to_skip(
     records, _ = read_source(shapes, tiny_config.class_names)
     records = [replace(record, objects=()) for record in records]
     images = TrainingImages(records, tiny_config, keep_empty=True)
-    parts = next(
-        step_parts(
-            images,
-            first_step=0,
-            steps=1,
-            batch_size=2,
-            accumulate=1,
-            processes=Processes(),
-            workers=0,
-        )
-    )
+    with step_parts(
+        images,
+        first_step=0,
+        steps=1,
+        batch_size=2,
+        accumulate=1,
+        processes=Processes(),
+        workers=0,
+    ) as steps:
+        parts = next(steps)
     result = make_stepper(network, Processes()).step(parts)
     assert not result.skipped
     assert result.losses["semantic"] > 0 == result.losses["class"]

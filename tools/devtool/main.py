@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from devtool import commands
 from devtool.layout import Layout
@@ -62,8 +64,47 @@ _COMMANDS: dict[str, Command] = {
 }
 
 
+def _open_streams() -> None:
+    """Lead standard streams that the caller closed (`>&-`) to /dev/null, for programs too."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+        os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status: 2 for a set-up that cannot go on."""
+    _open_streams()
+    try:
+        try:
+            return _main(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has left.
+        _discard(sys.stdout, sys.stderr)
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.filename is not None or error.errno not in _DISK_ERRORS:
+            raise
+        _discard(sys.stdout)
+        print(f"dev: the output cannot be written: {error.strerror}.", file=sys.stderr)
+        return 2
+
+
+def _discard(*streams: TextIO) -> None:
+    """Lead what is still to be written nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(null, stream.fileno())
+
+
+def _main(arguments: Sequence[str]) -> int:
     name = arguments[0] if arguments else "help"
     if name in ("help", "-h", "--help"):
         print(HELP, end="")

@@ -10,6 +10,7 @@ from typing import Any
 
 from yolact_ros.cli.bag_limits import add_limits, limits_of
 from yolact_ros.cli.bag_progress import ProgressBars
+from yolact_ros.cli.model_file import add_class_names, open_model
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.settings import NMS_NAMES
 from yolact_ros.models.zoo import BUNDLED
@@ -90,6 +91,7 @@ def _add_truth(parser: argparse.ArgumentParser) -> None:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is scored")
     group.add_argument("--model", default=BUNDLED, help="name or path (default: %(default)s)")
+    add_class_names(group)
     group.add_argument(
         "--predictions",
         metavar="TOPIC[@BAG]",
@@ -192,6 +194,8 @@ def _options(args: argparse.Namespace) -> Any:
 def _source(args: argparse.Namespace) -> Any:
     from yolact_ros.evaluation.bag.model_source import ModelSource
 
+    # Opened here once: its remarks are told once, and a wrong file before any process starts.
+    names = open_model(args.model, args.class_names).config.class_names
     score, top_k = (NODE_SCORE, NODE_TOP_K) if args.real_time else (OFFLINE_SCORE, OFFLINE_TOP_K)
     threads = args.threads
     if not threads and args.jobs > 1:
@@ -200,6 +204,7 @@ def _source(args: argparse.Namespace) -> Any:
         threads = max(1, torch.get_num_threads() // args.jobs)
     return ModelSource(
         model=args.model,
+        class_names=names if args.class_names else (),
         device=args.device,
         input_size_px=args.input_size[0] if args.input_size else 0,
         score_threshold=score if args.score_threshold is None else args.score_threshold,

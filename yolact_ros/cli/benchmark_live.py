@@ -20,6 +20,7 @@ from yolact_ros.evaluation.benchmark.live_record import (
     read_records,
 )
 from yolact_ros.resources import find_resource
+from yolact_ros.workers import how_it_ended
 
 __all__ = ["LiveRun", "LiveSettings", "run_live"]
 
@@ -177,8 +178,9 @@ def _wait(
     while not condition():
         for child in children:
             code = child.exit_code()
-            if code not in (None, 0):
-                raise _failed(child, f"ended with exit status {code}")
+            # The node, the first, has no end of its own.
+            if code is not None and (code or child is children[0]):
+                raise _failed(child, how_it_ended(code))
         if time.monotonic() > deadline_s:
             raise _failed(children[0], f"{problem} within {timeout_s:g} s")
         time.sleep(POLL_S)

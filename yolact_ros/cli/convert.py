@@ -1,4 +1,4 @@
-"""``yolact convert``: data sets in other formats into COCO's."""
+"""``yolact convert``: data sets in other formats into COCO's, weights into one complete file."""
 
 from __future__ import annotations
 
@@ -9,33 +9,62 @@ from typing import Any
 
 from tqdm import tqdm
 
-from yolact_ros.errors import DataError
+from yolact_ros.cli.model_file import add_class_names, open_model
+from yolact_ros.errors import CheckpointError, DataError
 from yolact_ros.evaluation.sbd import convert_sbd, find_sbd_root
 
 __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add ``convert`` to the subparsers of ``yolact``."""
+    """Add ``convert`` and its formats to the subparsers of ``yolact``."""
     parser = subparsers.add_parser(
         "convert",
-        help="turn Pascal SBD into a COCO annotation file",
-        description="Writes a COCO annotation file for a data set in another format; the images "
-        "stay where they are. Needs the package scipy.",
+        help="turn Pascal SBD into COCO, or weights into one complete file",
+        description="Turns what other programs wrote into what every command reads.",
     )
-    parser.add_argument("format", choices=["sbd"], help="Pascal SBD (benchmark_RELEASE)")
-    parser.add_argument("folder", type=Path, help="of the unpacked data set")
-    parser.add_argument("--split", default="train", help="train or val (default: %(default)s)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="default: sbd_<split>.json")
+    formats = parser.add_subparsers(title="formats", metavar="FORMAT", required=True)
+
+    sbd = formats.add_parser(
+        "sbd",
+        help="Pascal SBD (benchmark_RELEASE) into a COCO annotation file",
+        description="Writes a COCO annotation file; the images stay where they are. Needs the "
+        "package scipy.",
+    )
+    sbd.add_argument("folder", type=Path, help="of the unpacked data set")
+    sbd.add_argument("--split", default="train", help="train or val (default: %(default)s)")
+    sbd.add_argument("--output", type=Path, metavar="FILE", help="default: sbd_<split>.json")
+    sbd.set_defaults(convert=_convert_sbd)
+
+    weights = formats.add_parser(
+        "weights",
+        help="weights of any program into one file with network and class names",
+        description="Writes safetensors that say themselves which network and classes they are "
+        "of, whatever the file is called. Optimiser and other entries are left out.",
+    )
+    weights.add_argument("model", metavar="MODEL", help="path of a .pth, .pt or .safetensors")
+    add_class_names(weights)
+    weights.add_argument(
+        "--input-size", type=int, default=0, metavar="PX", help="0: as the file is recognised"
+    )
+    weights.add_argument(
+        "--output", type=Path, metavar="FILE", help="default: MODEL's name with .safetensors, here"
+    )
+    weights.set_defaults(convert=_convert_weights)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert and say where the images are; 0.
+    """Convert and say what was written; 0.
 
     Raises:
         DataError: the folder is not the data set, or the output cannot be written.
+        CheckpointError, ConfigError: the weights or class names cannot be used.
         DependencyError: scipy is not installed.
     """
+    return int(args.convert(args))
+
+
+def _convert_sbd(args: argparse.Namespace) -> int:
     with tqdm(desc=f"sbd {args.split}", unit="image", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -52,5 +81,23 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{output}: {len(dataset['images'])} images, {len(dataset['annotations'])} instances; "
         f"the images are in {find_sbd_root(args.folder) / 'img'}"
+    )
+    return 0
+
+
+def _convert_weights(args: argparse.Namespace) -> int:
+    from yolact_ros.models.checkpoint import save_checkpoint
+
+    checkpoint = open_model(args.model, args.class_names)
+    output = args.output or Path(checkpoint.path.with_suffix(".safetensors").name)
+    if output.exists() and output.samefile(checkpoint.path):
+        raise CheckpointError(f"{output} is the file that is read: name another with --output")
+    network = checkpoint.build(input_size_px=args.input_size)
+    save_checkpoint(output, network, checkpoint.metadata)
+    config = network.config
+    print(
+        f"{output}: {config.name}, {config.input_size_px} px, k {config.num_prototypes}, "
+        f"{config.num_classes} classes ({', '.join(config.class_names[:5])}"
+        f"{', ...' if config.num_classes > 5 else ''})"
     )
     return 0

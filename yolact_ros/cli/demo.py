@@ -18,6 +18,7 @@ from yolact_ros.cli.demo_plan import NODE_NAME, DemoPlan, make_plan
 from yolact_ros.cli.demo_processes import Child, stop_all
 from yolact_ros.errors import DependencyError
 from yolact_ros.models.zoo import BUNDLED
+from yolact_ros.workers import how_it_ended
 
 __all__ = ["NO_RESULTS_EXIT_CODE", "add_parser", "run", "run_plan"]
 
@@ -121,18 +122,20 @@ def _watch(node: Child, viewer: Child, camera: Child | None) -> int:
             return 0
         if viewer_code is not None:
             if viewer_code == NO_RESULTS_EXIT_CODE:
-                _report(node, "its last lines")
+                _report(node, "no result came")
+            elif viewer_code < 0:
+                print(f"\nyolact: error: viewer: {how_it_ended(viewer_code)}", file=sys.stderr)
             return 130 if viewer_code == 130 else 1
-        if node.exit_code() is not None:
-            _report(node, f"ended with exit status {node.exit_code()}; its last lines")
+        if (code := node.exit_code()) is not None:
+            _report(node, how_it_ended(code))
             return 1
-        if camera is not None and camera.exit_code() not in (None, 0):
-            _report(camera, f"ended with exit status {camera.exit_code()}; its last lines")
+        if camera is not None and (code := camera.exit_code()):
+            _report(camera, how_it_ended(code))
             return 1
 
 
 def _report(child: Child, what: str) -> None:
-    print(f"\nyolact: error: {child.name}: {what} ({child.log}):", file=sys.stderr)
+    print(f"\nyolact: error: {child.name}: {what}; its last lines ({child.log}):", file=sys.stderr)
     for line in child.last_lines() or ["(it wrote nothing)"]:
         print(f"  {line}", file=sys.stderr)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
 import signal
@@ -12,9 +11,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from yolact_ros.workers import end_with_parent
+
 __all__ = ["Child", "free_domain_id", "stop_all"]
 
-PR_SET_PDEATHSIG = 1
 TERM_PATIENCE_S = 2.0
 KILL_PATIENCE_S = 2.0
 # The highest domain whose ports are below Linux's ephemeral ones (32768).
@@ -129,8 +129,8 @@ def _ports(domain_id: int) -> range:
 def _prepare() -> None:
     """Runs in the new process: hear SIGINT, and end with the parent.
 
-    A shell starts background jobs with SIGINT ignored, which is inherited. The kernel's SIGTERM
-    at the parent's death keeps a demo from outliving a killed terminal.
+    A shell starts background jobs with SIGINT ignored, which is inherited. A demo does not outlive
+    a killed terminal.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()

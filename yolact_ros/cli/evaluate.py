@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from yolact_ros.cli.model_file import add_class_names, open_model
 from yolact_ros.cli.numbers import require_positive
 from yolact_ros.dependencies import require
 from yolact_ros.errors import ConfigError, DataError
@@ -34,7 +34,7 @@ from yolact_ros.evaluation.results import (
     prediction_to_results,
 )
 from yolact_ros.inference.settings import NMS_NAMES, PostprocessConfig
-from yolact_ros.models.zoo import BUNDLED, find_model
+from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
     from yolact_ros.inference.predictor import Predictor
@@ -67,6 +67,7 @@ def add_parser(subparsers: Any) -> None:
     model.add_argument(
         "--model", nargs="+", default=[BUNDLED], help="names or paths (default: %(default)s)"
     )
+    add_class_names(model)
     model.add_argument(
         "--results", nargs="+", type=Path, metavar="FILE", help="COCO results instead of a model"
     )
@@ -151,15 +152,17 @@ def _score_files(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluatio
 
 def _score_models(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluation]:
     from yolact_ros.inference.predictor import Predictor
-    from yolact_ros.models.checkpoint import load_network
 
     if args.images is None:
         raise ConfigError("--images names the folder of the data set's images")
     images = DatasetImages(truth, args.images, args.limit)
-    for model, input_size_px in itertools.product(args.model, args.input_size):
-        network = load_network(
-            find_model(model), num_prototypes=args.k, input_size_px=input_size_px
-        )
+    runs = (
+        (model, checkpoint.build(num_prototypes=args.k, input_size_px=input_size_px))
+        for model in args.model
+        for checkpoint in [open_model(model, args.class_names)]
+        for input_size_px in args.input_size
+    )
+    for model, network in runs:
         config = network.config
         category_ids = match_categories(config.class_names, truth["categories"])
         known = {category_id for category_id in category_ids if category_id is not None}

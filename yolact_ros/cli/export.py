@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yolact_ros.cli.model_file import load_model
 from yolact_ros.errors import DataError, YolactError
 from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.models.zoo import BUNDLED
@@ -71,15 +72,13 @@ def run(args: argparse.Namespace) -> int:
         export_network,
         largest_differences,
     )
-    from yolact_ros.models.checkpoint import load_network
-    from yolact_ros.models.zoo import find_model
 
     settings = PostprocessConfig(
         score_threshold=args.score_threshold, top_k=args.top_k, nms_threshold=args.nms_threshold
     )
     if not args.output.absolute().parent.is_dir():
         raise YolactError(f"{args.output}: its folder does not exist; make it first")
-    model = load_network(find_model(args.model), input_size_px=args.input_size).eval()
+    model = load_model(args.model, input_size_px=args.input_size)
     images = _check_images(args.images, model)
     print(f"exporting {model.config.name} at {model.config.input_size_px} px", flush=True)
     if args.nms:

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from yolact_ros.cli.model_file import add_class_names, load_model
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.settings import NMS_NAMES, PostprocessConfig
 from yolact_ros.models.zoo import BUNDLED
@@ -26,6 +27,7 @@ def add_inference_options(
         "--model", default=BUNDLED, help="name from `yolact models list` or path (default: "
         "%(default)s)",
     )  # fmt: skip
+    add_class_names(group)
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument(
         "--input-size", type=int, default=0, metavar="PX", help="0: the model's own"
@@ -73,10 +75,8 @@ def make_predictor(
         YolactError: the model, device, input size or a class name cannot be used.
     """
     from yolact_ros.inference.predictor import Predictor
-    from yolact_ros.models.checkpoint import load_network
-    from yolact_ros.models.zoo import find_model
 
-    network = load_network(find_model(args.model), input_size_px=args.input_size)
+    network = load_model(args.model, args.class_names, input_size_px=args.input_size)
     class_ids = class_ids_of(args.classes, network.config.class_names)
     settings = replace(settings, class_ids=class_ids)
     return network, Predictor(network, device=args.device, settings=settings)

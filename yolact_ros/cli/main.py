@@ -11,8 +11,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 import yolact_ros
+from yolact_ros.cli.streams import open_streams
 from yolact_ros.errors import YolactError
 
 __all__ = ["SUBCOMMANDS", "main"]
@@ -20,13 +22,13 @@ __all__ = ["SUBCOMMANDS", "main"]
 SUBCOMMANDS = {
     "bag": "evaluate and compare models on recorded rosbags",
     "benchmark": "time stages, runtimes, scaling and the way through ROS",
-    "convert": "turn Pascal SBD into a COCO annotation file",
+    "convert": "turn Pascal SBD into COCO, or weights into one complete file",
     "demo": "play a clip through the ROS 2 node and keep the overlays",
     "doctor": "check environment, ROS, GPU, model and image topics",
     "evaluate": "box and mask AP, per class, and speed",
     "export": "write an ONNX file, checked against torch",
     "predict": "find instances in images, folders, videos or a camera",
-    "models": "list, fetch and verify trained models",
+    "models": "list, show, fetch and verify trained models",
     "quantize": "make the int8 network of a model and measure what int8 costs",
     "train": "train or fine-tune a network on COCO-format data",
 }
@@ -46,20 +48,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: ``--help``, ``--version`` or wrong arguments, as argparse does.
     """
+    open_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        parsed = _parser(arguments).parse_args(arguments)
-        return int(parsed.run(parsed))
+        try:
+            parsed = _parser(arguments).parse_args(arguments)
+            return int(parsed.run(parsed))
+        finally:
+            # Here and not at the end of the process, where nobody could answer to an error.
+            sys.stdout.flush()
     except YolactError as error:
-        print(f"yolact: error: {error}", file=sys.stderr)
-        return 2
+        return _fail(str(error))
     except KeyboardInterrupt:
         print("yolact: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output (`| head`) has left: nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         return 0
+    except OSError as error:
+        # A folder that is read-only, a disk that is full, a file that is somebody else's.
+        if error.strerror is None:
+            raise
+        if error.filename is None:
+            _discard(sys.stdout)
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return _fail(f"{place}{error.strerror}")
+
+
+def _fail(message: str) -> int:
+    print(f"yolact: error: {message}", file=sys.stderr)
+    return 2
+
+
+def _discard(stream: TextIO) -> None:
+    """Lead what is still to be written to a file descriptor nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

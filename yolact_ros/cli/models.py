@@ -1,4 +1,4 @@
-"""``yolact models``: which trained models there are, and getting them onto this machine."""
+"""``yolact models``: which trained models there are, what they are, and getting them here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from yolact_ros.cli.model_file import add_class_names, open_model
 from yolact_ros.models.zoo import (
     ModelStatus,
     cache_folder,
@@ -51,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
     """Add ``models`` and its actions to the subparsers of ``yolact``."""
     parser = subparsers.add_parser(
         "models",
-        help="list, fetch and verify trained models",
+        help="list, show, fetch and verify trained models",
         description="Trained models by name. Downloads go to $YOLACT_ROS_CACHE "
         "(~/.cache/yolact_ros/models).",
     )
@@ -82,6 +83,15 @@ def add_parser(subparsers: Any) -> None:
         "--force", action="store_true", help="download again and record the new sha256"
     )
     fetch.set_defaults(action=_fetch, parser=fetch)
+
+    show = actions.add_parser(
+        "show",
+        help="what a file of weights is: network, classes, prototypes, input size",
+        description="Says what a model is taken for, as every command would take it.",
+    )
+    show.add_argument("model", metavar="MODEL", help="name from `list` or path")
+    add_class_names(show)
+    show.set_defaults(action=_show)
 
     verify = actions.add_parser("verify", help="compare files with their sha256")
     verify.add_argument(
@@ -142,6 +152,23 @@ def _note(before: ModelStatus | None, force: bool) -> str:
     if before.state == "bundled":
         return " (comes with the package)"
     return "" if force else " (was there already)"
+
+
+def _show(args: argparse.Namespace) -> int:
+    checkpoint = open_model(args.model, args.class_names)
+    config = checkpoint.config
+    millions = sum(value.numel() for value in checkpoint.state_dict.values()) / 1e6
+    rows = {
+        "file": checkpoint.path,
+        "network": f"{config.name} ({config.backbone}), {millions:.1f} M parameters",
+        "input size": f"{config.input_size_px} px",
+        "prototypes": f"k = {config.num_prototypes}",
+        "classes": f"{config.num_classes}: {', '.join(config.class_names)}",
+        "names from": checkpoint.names_from,
+    }
+    for name, value in rows.items():
+        print(f"{name:<12}{value}")
+    return 0
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from yolact_ros.cli.model_file import add_class_names, open_model
 from yolact_ros.cli.numbers import require_positive
 from yolact_ros.errors import ImageError
 from yolact_ros.evaluation.output_folder import make_output_folder, write_json
@@ -68,6 +69,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FOLDER",
         help="images of the annotation file (default: --images)",
     )
+    add_class_names(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="the first N annotated images only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
 
@@ -78,17 +80,13 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: model, images or annotations cannot be used, or a package is missing.
     """
-    from yolact_ros.models.checkpoint import load_network
-    from yolact_ros.models.zoo import find_model
-
     require_positive(args, "limit")
     if args.json is not None:
         make_output_folder(args.json.parent)
     test = _test_set(args)
-    path = find_model(args.model)
+    checkpoint = open_model(args.model, args.class_names)
     reports = [
-        _quantize(args, load_network(path, input_size_px=size).eval(), test)
-        for size in args.input_size
+        _quantize(args, checkpoint.build(input_size_px=size), test) for size in args.input_size
     ]
     if args.json is not None:
         write_json(args.json, reports)

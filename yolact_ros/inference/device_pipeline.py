@@ -24,9 +24,9 @@ from yolact_ros.inference.device_frame import (
     detect_frame,
     read_table,
 )
-from yolact_ros.inference.device_parcel import ExtraWindow, Parcel
 from yolact_ros.inference.postprocess import BROKEN_PROTOTYPES, first_rows
 from yolact_ros.inference.preprocess import check_image, normalization_of, prepare_image
+from yolact_ros.inference.readback_buffer import ExtraWindow, ReadbackBuffer
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.settings import MAX_DETECTIONS, MAX_TOP_K, PostprocessConfig
 from yolact_ros.ops.device_masks import (
@@ -56,7 +56,7 @@ class _Shape:
 
     pixels: Tensor
     staging: Tensor
-    parcel: Parcel
+    readback: ReadbackBuffer
     prepare: Stage
     detect: Stage
     frames: int = 0
@@ -168,7 +168,7 @@ class DevicePipeline:
             self._run_network()
             execution.mark(2)
             shape.detect()
-            shape.parcel.send()
+            shape.readback.send()
             execution.mark(3)
         self._current = shape
 
@@ -187,7 +187,7 @@ class DevicePipeline:
         with execution.scope():
             execution.wait()
             times = StageTimes(*(execution.elapsed_ms(index, index + 1) for index in range(3)))
-        detections, self._prototypes_are_finite = read_table(shape.parcel.host_table.clone())
+        detections, self._prototypes_are_finite = read_table(shape.readback.host_table.clone())
         return DetectedFrame(
             first_rows(detections, settings.top_k),
             output.prototypes,
@@ -212,7 +212,7 @@ class DevicePipeline:
         if not self._prototypes_are_finite:
             raise YolactError(BROKEN_PROTOTYPES)
         with self._execution.scope():
-            rectangles, bits = shape.parcel.host_rectangles, shape.parcel.host_bits
+            rectangles, bits = shape.readback.host_rectangles, shape.readback.host_bits
             if stride != 1 or not bits.size:
                 rectangles, bits = extra.fetch(shape.size_px, stride, 0)
             rectangles = rectangles[:count]
@@ -274,7 +274,7 @@ class DevicePipeline:
             self._extra = ExtraWindow(execution, found, self._window_bits)
         mask_bytes = -(-height_px * width_px // 8)
         windows = -(-WHOLE_MASKS * mask_bytes // WINDOW_BYTES) if masks else 0
-        parcel = Parcel(execution, self._rows, found.table.shape[1], windows)
+        readback = ReadbackBuffer(execution, self._rows, found.table.shape[1], windows)
         pixels = torch.zeros(height_px, width_px, 3, dtype=torch.uint8, device=device)
         grid = MaskGrid(*_numbers((height_px, width_px, 1), device))
         first_bytes = _numbers(range(0, windows * WINDOW_BYTES, WINDOW_BYTES), device)
@@ -293,15 +293,15 @@ class DevicePipeline:
             )
             for buffer, values in zip(found, new, strict=True):
                 buffer.copy_(values)
-            parcel.table.copy_(found.table)
-            parcel.rectangles.copy_(found.rectangles)
-            for first_byte, window in zip(first_bytes, parcel.windows, strict=True):
+            readback.table.copy_(found.table)
+            readback.rectangles.copy_(found.rectangles)
+            for first_byte, window in zip(first_bytes, readback.windows, strict=True):
                 window.copy_(self._window_bits(found.soft, found.rectangles, grid, first_byte))
 
         return _Shape(
             pixels,
             execution.host_buffer(pixels.numel()).view_as(pixels),
-            parcel,
+            readback,
             prepare,
             detect,
         )

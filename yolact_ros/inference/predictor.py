@@ -112,6 +112,7 @@ class Predictor:
         runtime: str = "auto",
         precision: str = "auto",
         settings: PostprocessConfig | None = None,
+        class_names: Sequence[str] = (),
         num_prototypes: int = 0,
         input_size_px: int = 0,
     ) -> Self:
@@ -124,17 +125,21 @@ class Predictor:
                 first use (seconds) and remembered.
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
             settings: what to report.
+            class_names: in place of the model's, or one file of names.
             num_prototypes: what the model must have; 0 takes what it has.
             input_size_px: side of the network input; 0 takes the model's own.
 
         Raises:
             CheckpointError: no such model, or a file that cannot be used.
-            ConfigError: the input size is out of range.
+            ConfigError: the input size is out of range, or another number of class names.
             DependencyError: the package of the runtime is not installed.
             RuntimeUnavailableError: no such device or runtime here.
         """
         network = load_network(
-            find_model(model), num_prototypes=num_prototypes, input_size_px=input_size_px
+            find_model(model),
+            class_names=class_names,
+            num_prototypes=num_prototypes,
+            input_size_px=input_size_px,
         )
         device = choose_device(device)
         opened = open_runtime(

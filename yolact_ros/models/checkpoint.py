@@ -1,43 +1,45 @@
-"""Reading and writing of network weights; code in a file is never run."""
+"""Weights of networks, from wherever they come, and their files."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
-import pickle
-import re
 import uuid
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from yolact_ros.class_names import (
+    class_names_beside,
+    find_class_names,
+)
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import CheckpointError, ConfigError
 from yolact_ros.models.identify import (
-    Shapes,
+    COUNTER,
     config_from_file_name,
     config_from_shapes,
     describe_difference,
-    drop_obsolete_keys,
+    is_obsolete,
+    is_part_of_network,
+    network_prefixes,
+    unnamed,
 )
+from yolact_ros.models.weight_file import CONFIG_KEY, read_weight_file
 from yolact_ros.models.yolact import Yolact
 
-__all__ = ["CONFIG_KEY", "Checkpoint", "load_checkpoint", "load_network", "save_checkpoint"]
+__all__ = ["Checkpoint", "load_checkpoint", "load_network", "read_config", "save_checkpoint"]
 
-CONFIG_KEY = "yolact_config"
-ZIP_MAGIC = b"PK"
-PICKLE_MAGIC = b"\x80"
-# safetensors files start with the length of their JSON header in eight bytes.
-SAFETENSORS_BRACE_OFFSET = 8
-FETCH_AGAIN = "fetch or copy it again"
+AVERAGED = ("ema", "average", "averaged", "swa")
+MOST_NAMED = 5
+MOST_BATCHES = 2**53
 
 
 @dataclass(frozen=True)
@@ -45,83 +47,105 @@ class Checkpoint:
     """Weights with the network that they belong to.
 
     Attributes:
+        path: of the file.
         config: of the network.
         state_dict: float32 tensors (counters int64) on the CPU, by the network's own keys.
         metadata: what :func:`save_checkpoint` was given, for example a ``model_card``.
+        names_from: for people: where the class names are from.
+        remarks: what the user should know, one sentence each: entries of the file that were left
+            out, names that nobody gave.
     """
 
+    path: Path
     config: YolactConfig
     state_dict: dict[str, Tensor]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    names_from: str = ""
+    remarks: tuple[str, ...] = ()
+
+    def build(self, *, num_prototypes: int = 0, input_size_px: int = 0) -> Yolact:
+        """The network with these weights, in eval mode; as :func:`load_network`, which see."""
+        config = self.config
+        if num_prototypes not in (0, config.num_prototypes):
+            raise CheckpointError(
+                f"{self.path} has {config.num_prototypes} prototypes, but num_prototypes is "
+                f"{num_prototypes}: set num_prototypes to {config.num_prototypes}, "
+                "or to 0 to take what the model has"
+            )
+        if input_size_px:
+            config = config.with_input_size(input_size_px)
+        model = _weightless_network(config)
+        model.load_state_dict(self.state_dict, assign=True)
+        return model.eval()
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
+def load_checkpoint(path: str | Path, *, class_names: Sequence[str] = ()) -> Checkpoint:
     """Read weights and find out which network they are of.
 
-    Files of this package (safetensors) say so themselves. The published ``.pth`` files are
-    recognised by their name, files of other names by their keys and shapes. The content decides
-    how a file is read, not its suffix.
+    Files of this package say so themselves; those of others are recognised by their keys and
+    shapes. A prefix that all keys have (``module.``) and mappings around the weights
+    (``{"state_dict": ...}``) do not matter. Where a file holds several networks, the averaged
+    one is taken (its prefix has ``ema``, ``average`` or ``swa``), else the first. The file's name
+    only decides between variants of the same shapes, such as yolact_base and yolact_im700.
+
+    Args:
+        path: of the file.
+        class_names: names, or one file of names, which go before those of the file. Without
+            them names are those of the file; of a names file beside it (``parts.txt`` for
+            ``parts.pth``, see :mod:`yolact_ros.class_names`); of the variant if it has as many
+            classes; or ``class_0``, ``class_1``, ...
 
     Raises:
-        CheckpointError: no such file; empty, truncated or no checkpoint; code in a pickle, which
-            is not run; NaN or infinite weights; or weights that do not fit the named network, with
-            the variant that they would fit.
+        CheckpointError: as :func:`~yolact_ros.models.weight_file.read_weight_file`; NaN or
+            infinite weights; or weights that do not fit their network.
+        ConfigError: class names that cannot be used, or another number of them.
     """
     path = Path(path)
-    raw, texts = _read(path)
-    raw = drop_obsolete_keys(raw)
-    shapes = {key: tuple(value.shape) for key, value in raw.items()}
-    try:
-        metadata = {key: json.loads(text) for key, text in texts.items()}
-        stored = metadata.pop(CONFIG_KEY, None)
-        config = None if stored is None else YolactConfig.from_dict(stored)
-    except (ValueError, TypeError, AttributeError, ConfigError) as error:
-        raise CheckpointError(f"{path}: its description is damaged ({error})") from error
-    has_own_config = config is not None
-    config = config or _recognize(path, shapes)
-    _check_fit(path, config, shapes, has_own_config=has_own_config)
-    # Copied only now: a file can claim more than fits into memory, and mapped files may change.
-    weights = {key: _copy(value) for key, value in raw.items()}
-    for key, value in weights.items():
-        if value.is_floating_point() == key.endswith("num_batches_tracked"):
-            raise CheckpointError(
-                f"{path}: {key} has values of the wrong kind ({raw[key].dtype}); weights have to "
-                "be floating-point numbers: save them again without integer quantisation"
-            )
-        # Extremes carry NaN along, and take a ninth of the time of isfinite().all().
-        if not all(torch.isfinite(extreme) for extreme in torch.aminmax(value)):
-            raise CheckpointError(
-                f"{path}: {key} has NaN or infinite values; the training that wrote it diverged "
-                "or the file is damaged: use an earlier checkpoint"
-            )
-    return Checkpoint(config, weights, metadata)
+    identified = _identify(path, class_names)
+    weights = {
+        key: _copy(path, key, identified.weights.get(key))
+        for key in _weightless_network(identified.config).state_dict()
+    }
+    return Checkpoint(
+        path,
+        identified.config,
+        weights,
+        identified.metadata,
+        identified.names_from,
+        tuple(identified.remarks),
+    )
 
 
-def load_network(path: str | Path, *, num_prototypes: int = 0, input_size_px: int = 0) -> Yolact:
+def read_config(path: str | Path, *, class_names: Sequence[str] = ()) -> YolactConfig:
+    """The config that :func:`load_checkpoint` finds, without reading the weights.
+
+    Raises:
+        CheckpointError, ConfigError: as :func:`load_checkpoint`, but for the weights' values.
+    """
+    return _identify(Path(path), class_names).config
+
+
+def load_network(
+    path: str | Path,
+    *,
+    num_prototypes: int = 0,
+    input_size_px: int = 0,
+    class_names: Sequence[str] = (),
+) -> Yolact:
     """Build the network of a checkpoint with its weights, in eval mode, float32, on the CPU.
 
     Args:
         path: checkpoint file.
         num_prototypes: what the caller expects; 0 takes the file's.
         input_size_px: side of the network input; 0 takes the file's.
+        class_names: as for :func:`load_checkpoint`, whose remarks are lost here.
 
     Raises:
         CheckpointError: as :func:`load_checkpoint`, or another number of prototypes.
-        ConfigError: the input size is out of range.
+        ConfigError: the input size is out of range, or class names that cannot be used.
     """
-    checkpoint = load_checkpoint(path)
-    config = checkpoint.config
-    if num_prototypes not in (0, config.num_prototypes):
-        raise CheckpointError(
-            f"{path} has {config.num_prototypes} prototypes, but num_prototypes is "
-            f"{num_prototypes}: set num_prototypes to {config.num_prototypes}, "
-            "or to 0 to take what the model has"
-        )
-    if input_size_px:
-        config = config.with_input_size(input_size_px)
-    model = _weightless_network(config)
-    model.load_state_dict(checkpoint.state_dict, assign=True)
-    return model.eval()
+    checkpoint = load_checkpoint(path, class_names=class_names)
+    return checkpoint.build(num_prototypes=num_prototypes, input_size_px=input_size_px)
 
 
 def save_checkpoint(
@@ -154,134 +178,209 @@ def save_checkpoint(
     _write_atomically(path, safetensors.torch.save(tensors, texts))
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and text metadata of a file, still unchecked."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(SAFETENSORS_BRACE_OFFSET + 1)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"no checkpoint at {path}; `yolact models list` shows the known ones"
-        ) from error
-    except IsADirectoryError as error:
-        raise CheckpointError(f"{path} is a folder; name the checkpoint file in it") from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    if not start:
-        raise CheckpointError(f"{path} is empty; {FETCH_AGAIN}")
-    if start[SAFETENSORS_BRACE_OFFSET:] == b"{":
-        return _read_safetensors(path)
-    if start.startswith((ZIP_MAGIC, PICKLE_MAGIC)):
-        return _read_pickled(path, is_zip=start.startswith(ZIP_MAGIC)), {}
-    raise CheckpointError(
-        f"{path} is not a checkpoint: it starts with {start!r}, "
-        "which is neither a PyTorch nor a safetensors file"
-    )
+@dataclass(frozen=True)
+class _Identified:
+    """What a file is, with its weights as they are; fields are those of :class:`Checkpoint`."""
+
+    config: YolactConfig
+    weights: Mapping[str, Tensor]
+    metadata: Mapping[str, Any]
+    names_from: str
+    remarks: Sequence[str]
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            keys = file.keys()
-            tensors = {key: file.get_tensor(key) for key in keys}
-            return tensors, dict(file.metadata() or {})
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is a truncated or damaged safetensors file ({error}); {FETCH_AGAIN}"
-        ) from error
-
-
-def _read_pickled(path: Path, *, is_zip: bool) -> dict[str, Tensor]:
-    if is_zip and not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path} is truncated: the end is missing; {FETCH_AGAIN}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(_describe_refusal(path, error)) from error
-    except Exception as error:
-        # Torn files end in whatever the unpickler meets: struct.error, IndexError, KeyError, ...
-        raise CheckpointError(
-            f"{path} is truncated, damaged or not a PyTorch checkpoint "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
-            f"{FETCH_AGAIN}"
-        ) from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not network weights")
-    strangers = [key for key, value in content.items() if not _is_plain_tensor(value)]
-    if strangers or not content:
-        raise CheckpointError(
-            f"{path} is not a file of network weights: "
-            + (
-                f"its entry {strangers[0]!r} is no plain tensor"
-                if strangers
-                else "it has no entries"
-            )
+def _identify(path: Path, class_names: Sequence[str]) -> _Identified:
+    file = read_weight_file(path)
+    metadata = dict(file.metadata)
+    stored = _stored_config(path, metadata.pop(CONFIG_KEY, None))
+    found, remarks = _choose(path, file.entries, stored)
+    config = found.config
+    names, names_from = find_class_names(class_names), "the file itself"
+    if names is None and stored is None:
+        names, names_from = class_names_beside(path), f"{config.name}, which has as many classes"
+    if names is not None:
+        names.check_count(config.num_classes, str(path))
+        config, names_from = replace(config, class_names=names.names), names.source
+    elif stored is None and config.class_names == unnamed(config.num_classes):
+        names_from = "nowhere"
+        to_last = f" to {config.class_names[-1]}" if config.num_classes > 1 else ""
+        remarks.append(
+            f"{path} brings no class names, so they are {config.class_names[0]}{to_last}: name "
+            f"them with class_names (--class-names), or in {path.with_suffix('.txt').name} "
+            "beside it, one a line"
         )
-    return {str(key): value.detach() for key, value in content.items()}
+    return _Identified(config, found.weights, metadata, names_from, remarks)
 
 
-def _is_plain_tensor(value: object) -> bool:
-    return (
-        isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
-    )
+@dataclass(frozen=True)
+class _Found:
+    """One network of a file.
+
+    Attributes:
+        prefix: what stands before its keys.
+        weights: by the network's own keys.
+        config: of the network that it is or should be.
+        difference: to that network, in words; empty where it fits.
+    """
+
+    prefix: str
+    weights: Mapping[str, Tensor]
+    config: YolactConfig
+    difference: str
 
 
-def _copy(value: Tensor) -> Tensor:
-    dtype = torch.float32 if value.is_floating_point() else torch.int64
-    return value.to(dtype, copy=True, memory_format=torch.contiguous_format)
+def _stored_config(path: Path, values: Any) -> YolactConfig | None:
+    if values is None:
+        return None
+    try:
+        return YolactConfig.from_dict(values)
+    except (ValueError, TypeError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: its description is damaged ({error})") from error
 
 
-def _describe_refusal(path: Path, error: pickle.UnpicklingError) -> str:
-    code = re.search(r"GLOBAL (\S+)", str(error))
-    if code:
-        return (
-            f"{path} carries code ({code[1]}), which is never run: a file of plain weights has "
-            "none. Get the weights from a source you trust, saved as a state dict"
+def _choose(
+    path: Path, entries: Mapping[str, object], stored: YolactConfig | None
+) -> tuple[_Found, list[str]]:
+    """The network to take of those in a file, and remarks."""
+    networks = [
+        network
+        for prefix in network_prefixes(entries)
+        if (network := _network(path, entries, prefix, stored)) is not None
+    ]
+    if not networks:
+        first = next(iter(entries), "nothing")
+        raise CheckpointError(
+            f"{path} has weights of no network this package knows "
+            f"({len(entries)} entries, first {first})"
         )
-    return (
-        f"{path} is a pickle that is damaged or carries more than weights, which is never run; "
-        f"{FETCH_AGAIN}, from a source you trust"
-    )
-
-
-def _recognize(path: Path, shapes: Shapes) -> YolactConfig:
-    """The config of weights that bring none, from the file's name or else their shapes."""
+    fitting = [network for network in networks if not network.difference]
+    if not fitting:
+        raise CheckpointError(_describe_misfit(path, networks[0], stored))
+    fitting.sort(key=lambda network: not _is_averaged(network.prefix))
+    taken, *others = fitting
+    remarks = []
+    if others:
+        remarks.append(
+            f"{path} holds several networks: {_place(taken)} is taken, "
+            f"{', '.join(map(_place, others))} is not"
+        )
+    used = {f"{network.prefix}{key}" for network in fitting for key in network.weights}
+    unused = [key for key in entries if key not in used]
+    ignored = _ignored(unused, [network.prefix for network in fitting])
+    if ignored:
+        more = f" and {len(ignored) - MOST_NAMED} more" if len(ignored) > MOST_NAMED else ""
+        remarks.append(
+            f"{path}: entries that are not of the network are ignored: "
+            f"{', '.join(ignored[:MOST_NAMED])}{more}"
+        )
     named = config_from_file_name(path)
-    if named is None:
-        found = config_from_shapes(shapes)
-        if found is None:
-            raise CheckpointError(
-                f"{path} has weights of no network this package knows "
-                f"({len(shapes)} tensors, first {next(iter(shapes))})"
-            )
-        return found
-    # Any number of prototypes may go by the name of the variant; all else is fixed by it.
-    found = config_from_shapes(shapes)
-    return named if found is None else replace(named, num_prototypes=found.num_prototypes)
-
-
-def _check_fit(path: Path, config: YolactConfig, shapes: Shapes, *, has_own_config: bool) -> None:
-    expected = {
-        key: tuple(value.shape) for key, value in _weightless_network(config).state_dict().items()
-    }
-    difference = describe_difference(expected, shapes)
-    if not difference:
-        return
-    fitting = config_from_shapes(shapes)
-    if fitting is None:
-        cure = "they are of no network this package knows"
-    else:
-        cure = (
-            f"they look like {fitting.name} with {fitting.num_classes} classes and "
-            f"{fitting.num_prototypes} prototypes: "
-        ) + (
-            "save them again with that config"
-            if has_own_config
-            else f"rename the file to {fitting.name}_….pth if that is what it is"
+    if stored is None and named is not None and named.name != taken.config.name:
+        remarks.append(
+            f"{path} is called after {named.name} and holds a {taken.config.name}, as which it "
+            "is taken"
         )
-    raise CheckpointError(
-        f"{path} does not hold the weights of {config.name}: {difference}; {cure}"
+    return taken, remarks
+
+
+def _network(
+    path: Path, entries: Mapping[str, object], prefix: str, stored: YolactConfig | None
+) -> _Found | None:
+    """What follows a prefix as a network; None where it is like none."""
+    weights = {
+        key.removeprefix(prefix): value
+        for key, value in entries.items()
+        if key.startswith(prefix)
+        and isinstance(value, Tensor)
+        and is_part_of_network(key.removeprefix(prefix))
+    }
+    shapes = {key: tuple(v.shape) for key, v in weights.items() if not key.endswith(COUNTER)}
+    named = config_from_file_name(path)
+    config = stored or config_from_shapes(shapes, named) or named
+    if config is None:
+        return None
+    expected = {
+        key: tuple(value.shape)
+        for key, value in _weightless_network(config).state_dict().items()
+        if not key.endswith(COUNTER)
+    }
+    return _Found(prefix, weights, config, describe_difference(expected, shapes))
+
+
+def _is_averaged(prefix: str) -> bool:
+    return any(word in AVERAGED for word in prefix.lower().replace(".", "_").split("_"))
+
+
+def _place(network: _Found) -> str:
+    return f"the one under {network.prefix.rstrip('.')}" if network.prefix else "the outer one"
+
+
+def _ignored(unused: Iterable[str], prefixes: Sequence[str]) -> list[str]:
+    """Entries that no network uses, by their first words: ``optimizer`` for all below it."""
+    names: dict[str, None] = {}
+    for key in unused:
+        if any(is_obsolete(key.removeprefix(p)) for p in prefixes if key.startswith(p)):
+            continue
+        paths = itertools.accumulate(key.split("."), "{}.{}".format)
+        holds_network = (any(p.startswith(f"{path}.") for p in prefixes) for path in paths)
+        words = 1 + sum(1 for _ in itertools.takewhile(bool, holds_network))
+        names.setdefault(".".join(key.split(".")[:words]))
+    return list(names)
+
+
+def _describe_misfit(path: Path, network: _Found, stored: YolactConfig | None) -> str:
+    shapes = {key: tuple(value.shape) for key, value in network.weights.items()}
+    looks = config_from_shapes(shapes)
+    if looks is None:
+        cure = "they are of no network this package knows"
+    elif stored is None:
+        cure = f"they look like {_in_words(looks)}, changed or incomplete"
+    else:
+        cure = f"they look like {_in_words(looks)}: save them again with that config"
+    place = f" under {network.prefix.rstrip('.')}" if network.prefix else ""
+    return (
+        f"{path} does not hold the weights of {network.config.name}{place}: "
+        f"{network.difference}; {cure}"
     )
+
+
+def _in_words(config: YolactConfig) -> str:
+    return (
+        f"{config.name} with {config.num_classes} classes and {config.num_prototypes} prototypes"
+    )
+
+
+def _copy(path: Path, key: str, value: Tensor | None) -> Tensor:
+    """A weight as the network has it: contiguous, in memory of its own and checked."""
+    if key.endswith(COUNTER):
+        # No result depends on it. PyTorch before 0.4 had none, and some tools make floats of it.
+        if value is None or not _is_plain(value) or value.numel() != 1 or value.is_complex():
+            return torch.tensor(0)
+        number = value.item()
+        return torch.tensor(int(number) if 0 <= number < MOST_BATCHES else 0)
+    assert value is not None
+    if not _is_plain(value):
+        raise CheckpointError(
+            f"{path}: {key} is no plain tensor ({value.layout}, {value.device.type}"
+            f"{', quantised' if value.is_quantized else ''}); save it dense on the CPU"
+        )
+    if not value.is_floating_point():
+        raise CheckpointError(
+            f"{path}: {key} has values of the wrong kind ({value.dtype}); weights have to "
+            "be floating-point numbers: save them again without integer quantisation"
+        )
+    # A mapped file may change later. Extremes carry NaN along, and take a ninth of the time of
+    # isfinite().all().
+    copied = value.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    if not all(torch.isfinite(extreme) for extreme in torch.aminmax(copied)):
+        raise CheckpointError(
+            f"{path}: {key} has NaN or infinite values; the training that wrote it diverged "
+            "or the file is damaged: use an earlier checkpoint"
+        )
+    return copied
+
+
+def _is_plain(value: Tensor) -> bool:
+    return value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
 
 
 def _weightless_network(config: YolactConfig) -> Yolact:

@@ -20,7 +20,7 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
-from yolact_ros.errors import DownloadError
+from yolact_ros.errors import DownloadError, YolactError
 
 __all__ = ["DownloadOptions", "ProgressCallback", "download_file", "sha256_of"]
 
@@ -62,6 +62,7 @@ def download_file(
     sha256: str | None = None,
     progress: ProgressCallback | None = None,
     options: DownloadOptions | None = None,
+    check: Callable[[Path], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
     """Download ``url`` to ``destination`` and return the file's sha256 as hexadecimal digits.
@@ -76,6 +77,7 @@ def download_file(
         sha256: expected hash in hexadecimal digits; None accepts any.
         progress: called after every chunk.
         options: timeouts and retries.
+        check: looks at the complete file before it appears; its YolactError refuses the file.
         sleep: waits the given seconds; replaced in tests.
 
     Raises:
@@ -106,6 +108,14 @@ def download_file(
                     f"{url}: wrong content, sha256 is {actual}, expected {sha256.lower()}; the "
                     "download was removed: try again, or check the address or mirror"
                 )
+            try:
+                if check is not None:
+                    check(transfer.part_path)
+            except YolactError as error:
+                transfer.discard()
+                raise DownloadError(
+                    f"{url}: not the file of a model; the download was removed ({error})"
+                ) from error
             os.replace(transfer.part_path, destination)
             transfer.state_path.unlink(missing_ok=True)
     except OSError as error:

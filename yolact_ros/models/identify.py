@@ -1,32 +1,70 @@
-"""Which network a set of weights belongs to, from its file name or its keys and shapes."""
+"""Which network a set of weights is of, from its keys and shapes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from yolact_ros.config import VARIANTS, YolactConfig
 from yolact_ros.errors import ConfigError
 
 __all__ = [
+    "COUNTER",
     "Shapes",
     "config_from_file_name",
     "config_from_shapes",
     "describe_difference",
-    "drop_obsolete_keys",
+    "is_obsolete",
+    "is_part_of_network",
+    "network_prefixes",
+    "unnamed",
 ]
 
 Shapes = Mapping[str, tuple[int, ...]]
+COUNTER = "num_batches_tracked"
+"""Last word of the keys that count batches; no result depends on them, and old files have none."""
 NUM_DOWNSAMPLED_LEVELS = 2
-_Value = TypeVar("_Value")
+PARTS = frozenset({"backbone", "fpn", "proto_net", "prediction_layers", "semantic_seg_conv"})
+LEAST_PARTS = 3
+MAX_PREFIX_WORDS = 16
+MAX_CLASSES = 100_000
+"""More than any data set has: a damaged file must not make us invent millions of names."""
 
 
-def drop_obsolete_keys(weights: Mapping[str, _Value]) -> dict[str, _Value]:
-    """Leave out the keys that old published files carry and no network uses."""
-    return {key: value for key, value in weights.items() if not _is_obsolete(key)}
+def network_prefixes(keys: Iterable[str]) -> list[str]:
+    """What stands before the keys of a network: ``""``, ``"module."``, ``"state_dict.model."``...
+
+    A prefix counts where most parts of a network follow it. There can be several: a training
+    checkpoint may also hold averaged weights. The most complete come first, else in order.
+    """
+    found: dict[str, set[str]] = {}
+    for key in keys:
+        words = key.split(".", MAX_PREFIX_WORDS + 1)
+        for index, word in enumerate(words):
+            if word in PARTS:
+                found.setdefault("".join(f"{w}." for w in words[:index]), set()).add(word)
+    prefixes = [prefix for prefix, parts in found.items() if len(parts) >= LEAST_PARTS]
+    return sorted(prefixes, key=lambda prefix: -len(found[prefix]))
+
+
+def is_part_of_network(key: str) -> bool:
+    """Whether a network could have this key: what belongs to one must fit, all else is ignored."""
+    return key.partition(".")[0] in {*PARTS, "maskiou_net"} and not is_obsolete(key)
+
+
+def is_obsolete(key: str) -> bool:
+    """Whether only old published files carry this key, and no network uses it."""
+    if key.startswith("backbone.layer"):
+        return not key.startswith("backbone.layers")
+    extra_level = re.match(r"fpn\.downsample_layers\.(\d+)\.", key)
+    return extra_level is not None and int(extra_level[1]) >= NUM_DOWNSAMPLED_LEVELS
+
+
+def unnamed(num_classes: int) -> tuple[str, ...]:
+    """Names for classes that nobody named: ``class_0``, ``class_1``, ..."""
+    return tuple(f"class_{index}" for index in range(num_classes))
 
 
 def config_from_file_name(path: Path) -> YolactConfig | None:
@@ -35,12 +73,14 @@ def config_from_file_name(path: Path) -> YolactConfig | None:
     return VARIANTS[max(fitting, key=len)] if fitting else None
 
 
-def config_from_shapes(shapes: Shapes) -> YolactConfig | None:
+def config_from_shapes(shapes: Shapes, named: YolactConfig | None = None) -> YolactConfig | None:
     """The config that keys and shapes tell, or None where they are of no network we know.
 
-    What weights cannot tell comes from the variant they are like: input size (yolact_base rather
-    than im400 or im700), prior sides and, where the number of classes is the variant's, the class
-    names; otherwise classes are called ``class_0``, ``class_1``, ...
+    What weights cannot tell comes from the variant they are like: input size, prior sides and
+    normalisation, and, where the number of classes is the variant's, the class names; otherwise
+    classes are called ``class_0``, ``class_1``, ... Of several variants that they are like
+    (yolact_base, im400 and im700 have the same shapes) it is ``named``, else one with as many
+    classes, else the first.
     """
     try:
         num_classes = shapes["semantic_seg_conv.weight"][0]
@@ -60,14 +100,13 @@ def config_from_shapes(shapes: Shapes) -> YolactConfig | None:
         for config in VARIANTS.values()
         if all(getattr(config, trait) == value for trait, value in traits.items())
     ]
-    if not alike or num_classes < 1:
+    if not alike or not 1 <= num_classes <= MAX_CLASSES:
         return None
     config = next((config for config in alike if config.num_classes == num_classes), alike[0])
-    class_names = (
-        config.class_names
-        if config.num_classes == num_classes
-        else tuple(f"class_{index}" for index in range(num_classes))
-    )
+    if named in alike:
+        config = named
+    has_as_many = config.num_classes == num_classes
+    class_names = config.class_names if has_as_many else unnamed(num_classes)
     try:
         return replace(
             config,
@@ -97,13 +136,6 @@ def describe_difference(expected: Shapes, found: Shapes) -> str:
             f"first {key} with {list(found[key])} instead of {list(expected[key])}"
         )
     return "; ".join(parts)
-
-
-def _is_obsolete(key: str) -> bool:
-    if key.startswith("backbone.layer"):
-        return not key.startswith("backbone.layers")
-    extra_level = re.match(r"fpn\.downsample_layers\.(\d+)\.", key)
-    return extra_level is not None and int(extra_level[1]) >= NUM_DOWNSAMPLED_LEVELS
 
 
 def _backbone(shapes: Shapes) -> str:

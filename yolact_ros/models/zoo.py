@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from yolact_ros import resources
 from yolact_ros.errors import CheckpointError, DownloadError
 from yolact_ros.models.download import (
     DownloadOptions,
@@ -15,7 +16,6 @@ from yolact_ros.models.download import (
     download_file,
     sha256_of,
 )
-from yolact_ros.resources import resource_folders
 
 __all__ = [
     "BUNDLED",
@@ -87,7 +87,7 @@ def models_folder() -> Path:
     if override:
         candidates = [Path(override).expanduser()]
     else:
-        candidates = [folder / "models" for folder in resource_folders()]
+        candidates = [folder / "models" for folder in resources.resource_folders()]
     for folder in candidates:
         if (folder / "manifest.json").is_file():
             return folder
@@ -102,8 +102,7 @@ def cache_folder() -> Path:
     override = os.environ.get("YOLACT_ROS_CACHE")
     if override:
         return Path(override).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "yolact_ros" / "models"
+    return resources.cache_folder("models")
 
 
 def list_models() -> tuple[ModelStatus, ...]:
@@ -172,7 +171,8 @@ def fetch_model(
 
     Raises:
         CheckpointError: no such name.
-        DownloadError: see :func:`yolact_ros.models.download.download_file`.
+        DownloadError: the file is not of this model's network, or see
+            :func:`yolact_ros.models.download.download_file`.
     """
     entry = _entry(name)
     status = _status(entry)
@@ -182,7 +182,12 @@ def fetch_model(
     destination = cache_folder() / entry.file
     expected = entry.sha256 or (None if force else _recorded_sha256(destination))
     actual = download_file(
-        address, destination, sha256=expected, progress=progress, options=options
+        address,
+        destination,
+        sha256=expected,
+        progress=progress,
+        options=options,
+        check=lambda path: _check_is(entry, path),
     )
     _record_sha256(destination, actual)
     return destination
@@ -219,6 +224,16 @@ def verify_model(name: str) -> tuple[Path, bool]:
             f"{path}: damaged or changed, sha256 is {actual}, expected {expected}; {cure}"
         )
     return path, True
+
+
+def _check_is(entry: ModelEntry, path: Path) -> None:
+    """Whether a file holds the network of an entry."""
+    # Imported here: the list of models needs no torch.
+    from yolact_ros.models.checkpoint import read_config
+
+    found = read_config(path).name
+    if found != entry.config:
+        raise CheckpointError(f"it holds a {found}, and {entry.name} is a {entry.config}")
 
 
 def _read_manifest() -> dict[str, ModelEntry]:

@@ -136,7 +136,9 @@ def is_true(context: LaunchContext, name: str) -> bool:
 
 def read_list(text: str) -> list[str]:
     """The names in "[front, rear]" or "front,rear"."""
-    items = yaml.safe_load(text) if text.lstrip().startswith("[") else text.split(",")
+    # The base loader leaves words such as no and 007 as they are.
+    is_list = text.lstrip().startswith("[")
+    items = yaml.load(text, Loader=yaml.BaseLoader) if is_list else text.split(",")
     return [str(item).strip() for item in items if str(item).strip()]
 
 

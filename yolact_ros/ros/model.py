@@ -22,7 +22,7 @@ from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.settings import PostprocessConfig
 from yolact_ros.models import Yolact
-from yolact_ros.models.checkpoint import load_network
+from yolact_ros.models.checkpoint import load_checkpoint
 from yolact_ros.models.zoo import find_model
 from yolact_ros.openmp import release_threads
 from yolact_ros.prediction import Prediction
@@ -41,12 +41,14 @@ class ModelDescription:
         path: its file.
         config: of the network, with the model's own input size.
         device: where it runs.
+        remarks: what the user should know about the file, one sentence each.
     """
 
     name: str
     path: Path
     config: YolactConfig
     device: torch.device
+    remarks: tuple[str, ...] = ()
 
 
 class ModelRunner:
@@ -76,7 +78,8 @@ class ModelRunner:
 
     def __init__(self, fixed: FixedParameters, live: LiveParameters) -> None:
         path = find_model(fixed.model)
-        network = load_network(path, num_prototypes=fixed.num_prototypes)
+        checkpoint = load_checkpoint(path, class_names=fixed.class_names)
+        network = checkpoint.build(num_prototypes=fixed.num_prototypes)
         self._network: Yolact | None = network
         self._device = choose_device(fixed.device)
         self._choice = RuntimeChoice(fixed, path, self._device)
@@ -94,7 +97,9 @@ class ModelRunner:
             self._choice.is_final(network.with_input_size(size_px)) for size_px in self._asked_px
         )
         self._runner = self._open(live, spare=True)
-        self.description = ModelDescription(fixed.model, path, network.config, self._device)
+        self.description = ModelDescription(
+            fixed.model, path, network.config, self._device, checkpoint.remarks
+        )
 
     @property
     def runtime(self) -> str:

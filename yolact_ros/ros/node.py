@@ -112,6 +112,8 @@ class YolactNode(LifecycleNode):
             f"{model.description.device}, {model.runtime}, "
             f"ready in {time.monotonic() - begun_s:.1f} s"
         )
+        for remark in model.description.remarks:
+            self.get_logger().warning(remark)
         if not VISION_MSGS_INSTALLED:
             self.get_logger().info(
                 "vision_msgs is not installed: there is no ~/detections and no ~/label_info"

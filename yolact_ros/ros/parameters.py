@@ -49,6 +49,7 @@ class FixedParameters:
     """The parameters that the node reads when it is configured or started."""
 
     model: str = "bundled"
+    class_names: tuple[str, ...] = ()
     num_prototypes: int = 0
     device: str = "auto"
     runtime: str = "auto"
@@ -145,6 +146,13 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         "model",
         _FIXED.model,
         "Name of a model (`yolact models list`) or path of a checkpoint.",
+        change="configure",
+    ),
+    ParameterSpec(
+        "class_names",
+        _FIXED.class_names,
+        "Names of all classes of the model, in the order of training, or one file of them; an "
+        "empty list takes those of the model's file, or of a .txt of its name beside it.",
         change="configure",
     ),
     ParameterSpec(

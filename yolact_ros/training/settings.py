@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 from yolact_ros.config import MIN_INPUT_SIZE_PX, YolactConfig, variant
 from yolact_ros.errors import ConfigError
 from yolact_ros.training.annotations import DataSource, category_names
@@ -22,6 +24,14 @@ SCHEDULES = ("step", "cosine")
 PRECISIONS = ("fp32", "bf16", "fp16")
 DEFAULT_VARIANT = "yolact_light"
 START_WITHOUT_CHECKPOINT = ("imagenet", "nothing")
+TEXT_KEYS = (
+    *("class_names", "labels_only", "name", "variant", "start_from", "output"),
+    *("images", "annotations", "freeze_batch_norm"),
+)
+"""Keys of names and paths, which stay as they are written: ``no``, ``007`` and ``2024-01-01``."""
+YAML_TAGS_OF_WORDS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "null", "timestamp")
+)
 LEAST = {
     **dict.fromkeys(("steps", "batch_size", "accumulate", "log_every"), 1),
     **dict.fromkeys(("checkpoint_every", "validate_every", "pictures_every"), 0),
@@ -179,17 +189,27 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: not readable, not YAML, or no mapping.
     """
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_SettingsLoader)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} has no settings; expected keys like data, network and steps")
     return values
+
+
+class _SettingsLoader(yaml.SafeLoader):
+    """YAML's safe loader, but what stands under :data:`TEXT_KEYS` is text."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        for key, value in node.value:
+            if key.value in TEXT_KEYS:
+                for scalar in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if scalar.tag in YAML_TAGS_OF_WORDS:
+                        scalar.tag = "tag:yaml.org,2002:str"
 
 
 def settings_from_dict(values: Mapping[str, Any], base: Path) -> TrainingSettings:
@@ -219,8 +239,6 @@ def settings_from_dict(values: Mapping[str, Any], base: Path) -> TrainingSetting
     arguments["first_sizes"] = _first_sizes(arguments.get("first_sizes", ()))
     arguments["augment"] = _nested(AugmentSettings, arguments.get("augment", {}), "augment")
     arguments["loss"] = _nested(LossSettings, arguments.get("loss", {}), "loss")
-    if isinstance(arguments.get("freeze_batch_norm"), bool):  # YAML reads yes and no as bools
-        arguments["freeze_batch_norm"] = "yes" if arguments["freeze_batch_norm"] else "no"
     try:
         return TrainingSettings(**arguments)
     except TypeError as error:
@@ -240,10 +258,10 @@ def _network(value: Any, sources: tuple[DataSource, ...], start_from: str) -> Yo
     if start_from in START_WITHOUT_CHECKPOINT:
         return variant(DEFAULT_VARIANT, **replaced)
     # Imported here: reading checkpoints is needed for fine-tuning alone.
-    from yolact_ros.models.checkpoint import load_checkpoint
+    from yolact_ros.models.checkpoint import read_config
     from yolact_ros.models.zoo import find_model
 
-    config: YolactConfig = load_checkpoint(find_model(start_from)).config
+    config: YolactConfig = read_config(find_model(start_from))
     try:
         return replace(config, **replaced)
     except TypeError as error:

@@ -44,7 +44,7 @@ def start_network(settings: TrainingSettings) -> tuple[Yolact, list[str]]:
     path = find_model(settings.start_from)
     checkpoint = load_checkpoint(path)
     old, new = checkpoint.config.class_names, settings.network.class_names
-    remarks = [f"starts from {path}"]
+    remarks = [f"starts from {path}", *checkpoint.remarks]
     dropped = copy_fitting_weights(model, checkpoint.state_dict, drop_classes=old != new)
     if old != new:
         remarks.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import torch
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.predictor import choose_device
 from yolact_ros.models import Yolact
+from yolact_ros.models.weight_file import CONFIG_KEY
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.cpu_speed import speed_up_on_cpu
-from yolact_ros.training.dataset import TrainingImages
+from yolact_ros.training.dataset import Batch, TrainingImages
 from yolact_ros.training.ema import AveragedWeights
 from yolact_ros.training.export import export_network
 from yolact_ros.training.journal import Journal, open_tensorboard
@@ -168,11 +169,7 @@ class Trainer:
 
     def _train(self, last_step: int) -> None:
         settings = self._settings
-        main = self._processes.is_main
-        tensorboard = open_tensorboard(settings.output, self.step) if main else None
-        journal = Journal(settings.output, "training", self.step, tensorboard) if main else None
-        scores = Journal(settings.output, "validation", self.step, tensorboard) if main else None
-        stream = step_parts(
+        with step_parts(
             self._images,
             first_step=self.step,
             steps=last_step,
@@ -180,7 +177,15 @@ class Trainer:
             accumulate=settings.accumulate,
             processes=self._processes,
             workers=settings.workers,
-        )
+        ) as stream:
+            self._train_on(stream)
+
+    def _train_on(self, stream: Iterator[list[Batch]]) -> None:
+        settings = self._settings
+        main = self._processes.is_main
+        tensorboard = open_tensorboard(settings.output, self.step) if main else None
+        journal = Journal(settings.output, "training", self.step, tensorboard) if main else None
+        scores = Journal(settings.output, "validation", self.step, tensorboard) if main else None
         recent = _Recent()
         for parts in _with_progress(stream, self.step, settings.steps, enabled=main):
             rate = learning_rate(self.step, settings)
@@ -227,6 +232,7 @@ class Trainer:
             return
         state: dict[str, Any] = {
             "step": self.step,
+            CONFIG_KEY: self.network.config.to_dict(),
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "average": self._average.state(),

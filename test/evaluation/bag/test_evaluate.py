@@ -30,7 +30,7 @@ from bag_samples import (
     write_bag,
 )
 
-from yolact_ros.errors import DataError, DependencyError
+from yolact_ros.errors import DataError, DependencyError, WorkerError
 from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame_table import FrameTable
@@ -182,7 +182,7 @@ def test_processes_give_the_same_numbers_as_one(bag: Path, tmp_path: Path) -> No
 
 
 def test_a_killed_evaluation_goes_on_where_it_was(bag: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a process died"):
+    with pytest.raises(WorkerError, match="was killed by SIGKILL"):
         evaluate(options(bag, tmp_path / "out", source=ShapeSource(crash_after=3), jobs=2))
     journal_file = tmp_path / "out" / "frames-0.jsonl"
     with journal_file.open("a") as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,11 @@ def test_the_key_changes_with_weights_size_and_facts(light: Yolact) -> None:
         changed = engine_key("compiled", light, "fp32")
         weight[0, 0, 0, 0] -= 1.0
     assert changed != key
+
+
+def test_the_key_is_the_same_whatever_the_classes_are_called(light: Yolact) -> None:
+    key = engine_key("compiled", light, "fp32")
+    config = light.config
+    light.config = replace(config, class_names=tuple(f"c{i}" for i in range(config.num_classes)))
+    assert engine_key("compiled", light, "fp32") == key
+    light.config = config

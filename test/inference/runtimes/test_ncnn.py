@@ -165,9 +165,9 @@ def failing_program(tmp_path: Path, script: str) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("echo no room >&2; exit 3", "pnnx ended with status 3: no room"),
-        ("exit 0", "pnnx ended with status 0: it said nothing"),
-        ("kill -9 $$", "pnnx ended with status -9"),
+        ("echo no room >&2; exit 3", "pnnx ended with exit status 3: no room"),
+        ("exit 0", "pnnx ended with exit status 0: it said nothing"),
+        ("kill -9 $$", "pnnx was killed by SIGKILL"),
     ],
 )
 def test_a_converter_that_fails_is_a_reason(

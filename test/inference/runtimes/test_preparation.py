@@ -84,4 +84,6 @@ def test_a_process_that_is_not_wanted_any_more_does_not_begin(
 
 def test_a_process_that_fails_is_a_reason(tmp_path: Path) -> None:
     reasons = prepare(tmp_path / "gone.safetensors", tmp_path / "cache")
-    assert reasons["compiled"] == "the process that prepares it ended with status 1"
+    begin = "the process that prepares it ended with exit status 1: "
+    assert reasons["compiled"].startswith(begin)
+    assert "gone.safetensors" in reasons["compiled"].removeprefix(begin)

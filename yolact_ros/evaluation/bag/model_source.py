@@ -19,7 +19,7 @@ from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
-from yolact_ros.models.checkpoint import load_checkpoint
+from yolact_ros.models.checkpoint import read_config
 from yolact_ros.models.zoo import find_model
 from yolact_ros.prediction import Prediction
 
@@ -34,6 +34,7 @@ class ModelSource:
 
     Attributes:
         model: name in the manifest or path of a checkpoint.
+        class_names: of all classes; empty takes the model's own.
         device: as the Predictor takes it.
         input_size_px: side of the network input; 0 takes the model's own.
         score_threshold: least score kept.
@@ -44,6 +45,7 @@ class ModelSource:
     """
 
     model: str = "bundled"
+    class_names: tuple[str, ...] = ()
     device: str = "auto"
     input_size_px: int = 0
     score_threshold: float = 0.05
@@ -70,7 +72,7 @@ class ModelSource:
             YolactError: no such model, a size it cannot have, or a device that is not there.
         """
         self._set_threads()
-        own = self.input_size_px or load_checkpoint(find_model(self.model)).config.input_size_px
+        own = self.input_size_px or read_config(find_model(self.model)).input_size_px
         sizes_px = replay.input_sizes_px or (own,)
         return BudgetRunner(
             {size_px: self._load(size_px) for size_px in sizes_px},
@@ -84,6 +86,7 @@ class ModelSource:
             self.model,
             runtime="eager",
             input_size_px=input_size_px,
+            class_names=self.class_names,
             device=self.device,
             settings=self._settings(),
         )
@@ -108,7 +111,7 @@ class ModelSource:
         """
         path = find_model(self.model)
         values = {key: value for key, value in asdict(self).items() if key != "num_threads"}
-        config = load_checkpoint(path).config
+        config = read_config(path, class_names=self.class_names)
         return {
             **values,
             "input_size_px": self.input_size_px or config.input_size_px,

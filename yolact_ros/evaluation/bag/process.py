@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from yolact_ros.evaluation.bag.problems import Problem, ProblemLog
 from yolact_ros.evaluation.bag.segmenter import Segmenter, SegmenterSource, found_instances
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.results import read_json
+from yolact_ros.workers import Workers, end_with_parent
 
 __all__ = ["PROBLEMS_FILE", "BagTask", "process_bags", "read_problems", "segment_frame"]
 
@@ -63,8 +64,8 @@ def process_bags(
         progress: told of frames done now and before.
 
     Raises:
-        DataError: a folder holds another evaluation, a process died, or the network fails on
-            frame after frame.
+        DataError: a folder holds another evaluation, or the network fails on frame after frame.
+        WorkerError: a process died.
         YolactError: the network cannot be opened.
     """
     pending: list[tuple[BagTask, frozenset[int]]] = []
@@ -108,51 +109,49 @@ def _process_in_parallel(
 ) -> None:
     # A forked process would share the locks of torch's threads.
     context = multiprocessing.get_context("spawn")
-    reports: Any = context.Queue()
-    processes = [
-        context.Process(target=_run_part, args=(pending, source, part, jobs, reports), daemon=True)
-        for part in range(jobs)
-    ]
-    for process in processes:
-        process.start()
-    finished = 0
-    try:
-        while finished < jobs:
-            try:
-                report = reports.get(timeout=POLL_S)
-            except queue.Empty:
-                dead = [p for p in processes if p.exitcode not in (None, 0)]
-                if dead:
-                    raise DataError(
-                        f"a process died with exit code {dead[0].exitcode} (out of memory?); "
-                        "the frames done so far are kept, run the command again with fewer --jobs"
-                    ) from None
-                continue
-            if isinstance(report, int):
-                progress(report)
-            elif report is None:
-                finished += 1
-            else:
-                raise report
-    finally:
-        for process in processes:
-            if finished < jobs:
-                process.terminate()
-            process.join()
+    counts = context.RawArray("q", jobs)  # frames done by each
+    cure = "the frames done so far are kept, run the command again with fewer --jobs"
+    with (
+        ProcessPoolExecutor(jobs, context, _set_up_process, (counts,)) as pool,
+        Workers("runs the network", cure) as workers,
+    ):
+        with workers.starting():
+            parts = [pool.submit(_run_part, pending, source, part, jobs) for part in range(jobs)]
+        told = 0
+        while parts:
+            done, running = wait(parts, POLL_S, FIRST_COMPLETED)
+            frames = sum(counts)
+            progress(frames - told)
+            told = frames
+            for part in done:
+                if fault := part.result():
+                    raise DataError(fault)
+            parts = list(running)
 
 
-def _run_part(
-    pending: Pending, source: SegmenterSource, part: int, parts: int, reports: Any
-) -> None:
+# Frames done by each process of the pool; set where one starts, in that process.
+_counts: Any = None
+
+
+def _set_up_process(counts: Any) -> None:
+    global _counts
+    end_with_parent()
+    _counts = counts
+
+
+def _run_part(pending: Pending, source: SegmenterSource, part: int, parts: int) -> str:
+    """Process a part; in words what went wrong: not all errors can go from process to process."""
+
+    def progress(frames: int) -> None:
+        _counts[part] += frames
+
     try:
-        _process_part(pending, source, part, parts, reports.put)
+        _process_part(pending, source, part, parts, progress)
     except YolactError as error:
-        # Errors with arguments of their own do not all survive the way between processes.
-        reports.put(DataError(str(error)))
+        return str(error)
     except Exception as error:
-        reports.put(DataError(f"{type(error).__name__}: {error}"))
-    else:
-        reports.put(None)
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _process_part(

@@ -29,12 +29,12 @@ def engine_key(kind: str, model: Yolact, *facts: str) -> str:
 
     Args:
         kind: first part of the name.
-        model: its config, input size and weights count.
+        model: its config but the classes' names, input size and weights count.
         facts: whatever else counts: precision, version of the library.
     """
     digest = hashlib.blake2b(digest_size=KEY_DIGITS // 2)
     machine = (torch.__version__, platform.machine(), torch.backends.cpu.get_cpu_capability())
-    config = json.dumps(model.config.to_dict(), sort_keys=True)
+    config = json.dumps({**model.config.to_dict(), "class_names": None}, sort_keys=True)
     digest.update("\0".join((config, *machine, *facts)).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())

@@ -15,6 +15,7 @@ from yolact_ros.errors import RuntimeUnavailableError
 from yolact_ros.inference.runtimes.fold import prepare_network
 from yolact_ros.inference.runtimes.scheduling import leave_real_time
 from yolact_ros.models import Yolact
+from yolact_ros.workers import how_it_ended, last_line
 
 __all__ = ["GRAPH_FILE", "WEIGHTS_FILE", "convert_network"]
 
@@ -53,9 +54,8 @@ def convert_network(model: Yolact, folder: Path) -> None:
         status, output = _run_fairly(command, name)
         graph, weights = Path(name, GRAPH_FILE), Path(name, WEIGHTS_FILE)
         if status != 0 or not graph.is_file() or not weights.is_file():
-            lines = [line for line in output.splitlines() if line.strip()]
-            last = lines[-1] if lines else "it said nothing"
-            raise _cannot_convert(model, f"pnnx ended with status {status}: {last}")
+            said = last_line(output) or "it said nothing"
+            raise _cannot_convert(model, f"pnnx {how_it_ended(status)}: {said}")
         if unknown := _unknown_operators(graph.read_text()):
             raise _cannot_convert(model, f"it has no {', '.join(unknown)}")
         os.replace(graph, folder / GRAPH_FILE)

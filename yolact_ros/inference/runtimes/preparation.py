@@ -9,7 +9,6 @@ on one thread, on a busy machine).
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import shutil
@@ -22,11 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yolact_ros.inference.runtimes.scheduling import leave_real_time
+from yolact_ros.workers import end_with_parent, how_it_ended, last_line
 
 __all__ = ["main", "prepare_apart"]
 
 POLL_S = 0.1
-PR_SET_PDEATHSIG = 1
 BUILT = ("openvino", "ncnn", "compiled")
 
 
@@ -57,11 +56,15 @@ def prepare_apart(
         *(sys.executable, "-m", __name__, str(model), "--cache", str(cache_folder)),
         *("--input-size", str(input_size_px), "--precision", precision),
     ]
-    with tempfile.TemporaryFile("w+") as output:
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as output,
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+    ):
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
+            stderr=errors,
             # Ctrl-C is for the node; and so the compilers that it starts can be ended with it.
             start_new_session=True,
         )
@@ -71,22 +74,22 @@ def prepare_apart(
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         output.seek(0)
-        lines = output.read().splitlines()
+        errors.seek(0)
+        answer, said = last_line(output.read()), last_line(errors.read())
     for half_built in cache_folder.glob(f"{building_prefix(process.pid)}*"):
         shutil.rmtree(half_built, ignore_errors=True)
     try:
-        unavailable: dict[str, str] = json.loads(lines[-1])
-    except (ValueError, IndexError):
-        reason = f"the process that prepares it ended with status {process.returncode}"
-        return dict.fromkeys(BUILT, reason)
+        unavailable: dict[str, str] = json.loads(answer)
+    except ValueError:
+        reason = f"the process that prepares it {how_it_ended(process.returncode)}"
+        return dict.fromkeys(BUILT, f"{reason}: {said}" if said else reason)
     return unavailable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prepare what the command line names; prints the reasons as JSON."""
     leave_real_time()
-    # Ends with the node.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
     from yolact_ros.openmp import wait_briefly
 
     wait_briefly()

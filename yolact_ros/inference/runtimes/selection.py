@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from yolact_ros import resources
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.choices import keep_choice, read_choice
@@ -92,8 +93,7 @@ def default_engine_folder() -> Path:
     override = os.environ.get("YOLACT_ROS_CACHE")
     if override:
         return Path(override).expanduser() / "engines"
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "yolact_ros" / "engines"
+    return resources.cache_folder("engines")
 
 
 def open_runtime(

@@ -13,12 +13,12 @@ from yolact_ros.inference.device_execution import Execution
 from yolact_ros.inference.device_frame import FrameDetections
 from yolact_ros.ops.device_masks import WINDOW_BYTES, MaskGrid, mask_rectangles
 
-__all__ = ["ExtraWindow", "Parcel"]
+__all__ = ["ExtraWindow", "ReadbackBuffer"]
 
 NUMBER_BYTES = 4
 
 
-class Parcel:
+class ReadbackBuffer:
     """A table of numbers, rectangles and windows of mask bits, on the device and on the host.
 
     Args:
@@ -72,7 +72,7 @@ class ExtraWindow:
     ) -> None:
         rows, height, width = found.soft.shape
         self._execution = execution
-        self._parcel = parcel = Parcel(execution, rows, 0, 1)
+        self._readback = readback = ReadbackBuffer(execution, rows, 0, 1)
         self._staging = execution.host_buffer(NUMBER_BYTES * 4).view(torch.int32)
         self._numbers = torch.ones(4, dtype=torch.int32, device=execution.device)
         *sizes, first_byte = self._numbers.unbind()
@@ -81,8 +81,8 @@ class ExtraWindow:
 
         def make() -> None:
             rectangles = mask_rectangles(boxes, count, (height, width), grid)
-            parcel.rectangles.copy_(rectangles)
-            parcel.windows[0].copy_(window_bits(found.soft, rectangles, grid, first_byte))
+            readback.rectangles.copy_(rectangles)
+            readback.windows[0].copy_(window_bits(found.soft, rectangles, grid, first_byte))
 
         self._make = execution.record(make)
 
@@ -102,6 +102,6 @@ class ExtraWindow:
         self._staging.copy_(torch.tensor((*size_px, stride, first_byte), dtype=torch.int32))
         self._numbers.copy_(self._staging, non_blocking=True)
         self._make()
-        self._parcel.send()
+        self._readback.send()
         self._execution.wait()
-        return self._parcel.host_rectangles, self._parcel.host_bits
+        return self._readback.host_rectangles, self._readback.host_bits

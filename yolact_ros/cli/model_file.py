@@ -1,0 +1,66 @@
+"""The option for class names, and loading a model with a word about what it left out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolact_ros.models.zoo import find_model
+
+if TYPE_CHECKING:
+    from yolact_ros.models.checkpoint import Checkpoint
+    from yolact_ros.models.yolact import Yolact
+
+__all__ = ["add_class_names", "load_model", "open_model", "split_names"]
+
+
+def add_class_names(parser: argparse._ActionsContainer) -> None:
+    """Add ``--class-names``."""
+    parser.add_argument(
+        "--class-names",
+        type=split_names,
+        default=(),
+        metavar="FILE|A,B",
+        help="names of all classes of the model in the order of training: a file (.txt, .names, "
+        ".yaml, COCO .json) or with commas between (default: those of the model's file, or of "
+        "a .txt of its name beside it)",
+    )
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """One path of a file, or names between commas."""
+    if Path(text).expanduser().is_file():
+        return (text,)
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def open_model(name_or_path: str, class_names: tuple[str, ...] = ()) -> Checkpoint:
+    """Read a model by its name or file; remarks go to stderr.
+
+    Raises:
+        YolactError: no such model, a file that cannot be used, or wrong class names.
+    """
+    from yolact_ros.models.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(find_model(name_or_path), class_names=class_names)
+    for remark in checkpoint.remarks:
+        print(f"yolact: note: {remark}", file=sys.stderr)
+    return checkpoint
+
+
+def load_model(
+    name_or_path: str,
+    class_names: tuple[str, ...] = (),
+    *,
+    num_prototypes: int = 0,
+    input_size_px: int = 0,
+) -> Yolact:
+    """:func:`open_model` and its network, in eval mode.
+
+    Raises:
+        YolactError: as above, another number of prototypes, or an input size out of range.
+    """
+    checkpoint = open_model(name_or_path, class_names)
+    return checkpoint.build(num_prototypes=num_prototypes, input_size_px=input_size_px)
