@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rclpy.lifecycle import LifecycleNode
 
+from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.msg import InstanceArray
 from yolact_ros.ros.faults import FaultLog
@@ -69,11 +70,13 @@ class Camera:
         self.compressed = compressed
         self.statistics = CameraStatistics()
         self.stamps = StampMonitor()
+        self.depth = BitDepth()
         logger = node.get_logger()
         # A line of its own for each: rclpy raises when one line logs at two severities.
         self.faults = FaultLog(lambda text: logger.error(text))
         self.warnings = FaultLog(lambda text: logger.warning(text), period_s=WARNING_PERIOD_S)
         self.frames_dropped_since_message = 0
+        self._inform = lambda text: logger.info(text)
         self._node = node
         self._clock = node.get_clock()
         self._budget_ns = budget_ns
@@ -150,6 +153,14 @@ class Camera:
         """A frame could not be processed."""
         self.statistics.count_dropped("failed")
         self.faults.report(cause, f"{self.topic}: {message}")
+
+    def tell_depth(self) -> None:
+        """Say that more bits of 16-bit pixels are in use than before."""
+        if self.depth.bits == FULL_BITS:
+            text = "all bits; the high byte of each pixel is kept"
+        else:
+            text = f"{self.depth.bits} bits so far; these are scaled to 8"
+        self._inform(f"{self.topic}: 16-bit pixels use {text}")
 
     def age_ms(self, header: MessageHeader, frame: ReceivedFrame) -> float:
         """Reception minus stamp in milliseconds; a stamp that cannot be right is reported."""

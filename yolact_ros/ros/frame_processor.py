@@ -212,11 +212,14 @@ class FrameProcessor:
             if 0 < live.max_image_age_ms < age_ms:
                 camera.statistics.count_dropped("stale")
                 return None
+            bits = camera.depth.bits
             image_bgr = (
-                image_to_bgr(message)
+                image_to_bgr(message, camera.depth)
                 if isinstance(message, ImageMessage)
-                else compressed_to_bgr(message)
+                else compressed_to_bgr(message, camera.depth)
             )
+            if camera.depth.bits != bits:
+                camera.tell_depth()
         except FrameFault as fault:
             camera.fail(fault.cause, str(fault))
             return None

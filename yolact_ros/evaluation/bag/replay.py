@@ -161,7 +161,7 @@ class _Replay:
             return
         begun_ms = monotonic_ms()
         try:
-            image_bgr = decode_image(received.frame.message).image_bgr
+            image_bgr = decode_image(received.frame).image_bgr
         except FrameFault as fault:
             self._budgeted.abandon()
             self._record(received, UNREADABLE, str(fault))
@@ -183,6 +183,7 @@ class _Replay:
             height_px=image_bgr.shape[0],
             width_px=image_bgr.shape[1],
             status=PROCESSED,
+            bits=received.frame.bits,
             times_ms={
                 "decode": decode_ms,
                 "preprocess": times.preprocess_ms,
@@ -277,7 +278,7 @@ def _first_image(task: BagTask) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8
     with Bag(task.bag) as bag:
         for frame in _frames(bag, task):
             try:
-                return decode_image(frame.message).image_bgr
+                return decode_image(frame).image_bgr
             except FrameFault as fault:
                 reason = str(fault)
     raise DataError(f"{task.bag}: no frame of {task.topic} can be decoded: {reason}")
