@@ -15,18 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.errors import ImageError
+from yolact_ros.inference.image_file import IMAGE_SUFFIXES, read_image
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "Frame",
     "FrameSource",
     "ImageSource",
     "VideoSource",
     "open_source",
-    "read_image",
 ]
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DEFAULT_RATE_HZ = 30.0
 FOLDER_RATE_HZ = 10.0
 
@@ -57,7 +55,7 @@ class FrameSource(ABC):
         num_frames: how many to expect; None where unknown or endless.
         is_live: frames come at the source's pace whether they are read or not.
         is_video: the frames follow each other in time.
-        unreadable: images that were passed over because they cannot be read.
+        unreadable: images that were passed over, each with the reason.
     """
 
     name: str
@@ -67,7 +65,7 @@ class FrameSource(ABC):
     is_video: bool = True
 
     def __init__(self) -> None:
-        self.unreadable: list[Path] = []
+        self.unreadable: list[ImageError] = []
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
@@ -104,10 +102,10 @@ class ImageSource(FrameSource):
         for index, (path, name) in enumerate(zip(self._paths, names, strict=True)):
             try:
                 image_bgr = read_image(path)
-            except ImageError:
+            except ImageError as error:
                 if len(self._paths) == 1:
                     raise
-                self.unreadable.append(path)
+                self.unreadable.append(error)
                 continue
             yield Frame(image_bgr, name, index, index / self.rate_hz)
 
@@ -184,36 +182,15 @@ def open_source(source: str | Path | int) -> FrameSource:
             f"{path}: no such file; expected a video, an image, a folder of images, a camera "
             "index or a stream's address"
         )
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if _is_image(path):
         return ImageSource([path], path.stem)
     return VideoSource(path)
 
 
-def read_image(path: Path, *, apply_orientation: bool = True) -> NDArray[np.uint8]:
-    """Read an image file as uint8 BGR [H, W, 3]; 16 bits become 8, alpha is dropped.
-
-    Args:
-        path: of the file.
-        apply_orientation: turn it as its EXIF says; False keeps the stored rows and columns,
-            which annotations are made for.
-
-    Raises:
-        ImageError: missing, unreadable or not an image that OpenCV decodes.
-    """
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror}") from error
-    flags = cv2.IMREAD_COLOR
-    if not apply_orientation:
-        flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ImageError(f"{path}: not an image, or damaged ({data.size} bytes)")
-    return _as_bgr(image)
+def _is_image(path: Path) -> bool:
+    """By its name, or by its content where the name says nothing; a GIF plays as a video."""
+    suffix = path.suffix.lower()
+    return suffix in IMAGE_SUFFIXES or (suffix != ".gif" and cv2.haveImageReader(str(path)))
 
 
 def _as_bgr(image: Any) -> NDArray[np.uint8]:
