@@ -21,6 +21,7 @@ from bag_samples import (
     image_message,
     image_messages,
     instance_message,
+    mono16_message,
     rectangle,
     stamp_ns,
     truth_json,
@@ -35,6 +36,7 @@ from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.journal import Journal
 from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
+from yolact_ros.evaluation.bag.summary import summary_text
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.evaluation.results import prediction_to_results
 
@@ -210,6 +212,35 @@ def test_frames_that_cannot_be_read_are_listed_and_the_rest_is_scored(tmp_path: 
         f"{IMAGE_TOPIC} frame {index}" for index in (1, 2, 3, 4)
     ]
     assert "hsv8" in unreadable[0]["reason"]
+    assert f"  the first unreadable frame: {IMAGE_TOPIC} frame 1, stamp" in summary_text(metrics)
+    assert "'hsv8' is not supported" in summary_text(metrics)
+
+
+@pytest.mark.parametrize("num_frames", [1, 3])
+def test_a_bag_of_video_packets_is_an_error_that_names_the_format(
+    tmp_path: Path, num_frames: int
+) -> None:
+    packet = np.frombuffer(b"\0\0\0\1\x67" + b"\x11" * 200, np.uint8)
+    messages = []
+    for index in range(num_frames):
+        data = compressed_message(packet, stamp_ns(index), "h264")
+        messages.append((IMAGE_TOPIC, COMPRESSED_IMAGE, stamp_ns(index), data))
+    settings = options(write_bag(tmp_path / "b", messages), tmp_path / "out", truth=())
+    words = rf"not one of the {num_frames} images of {IMAGE_TOPIC} can be decoded; .*'h264'"
+    with pytest.raises(DataError, match=words):
+        evaluate(settings)
+    assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+def test_ten_bits_in_sixteen_are_scaled_and_told(tmp_path: Path) -> None:
+    messages = []
+    for index, value in enumerate((90, 800, 90)):
+        image = np.full((64, 96), value, np.uint16)
+        data = mono16_message(image, stamp_ns(index))
+        messages.append((IMAGE_TOPIC, IMAGE, stamp_ns(index), data))
+    metrics = evaluate(options(write_bag(tmp_path / "b", messages), tmp_path / "out", truth=()))
+    assert metrics["bits_in_use"] == 10
+    assert "pixels: 10 of 16 bits in use, scaled to 8 as the node does" in summary_text(metrics)
 
 
 def test_jpeg_and_raw_messages_on_one_topic_are_both_read(tmp_path: Path) -> None:
