@@ -28,9 +28,15 @@ from bag_samples import (
     truth_messages,
     write_bag,
 )
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
+from yolact_ros.evaluation.bag.definitions import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    INSTANCE_ARRAY,
+    default_typestore,
+)
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.journal import Journal
@@ -230,6 +236,14 @@ def test_a_bag_of_video_packets_is_an_error_that_names_the_format(
     with pytest.raises(DataError, match=words):
         evaluate(settings)
     assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+def test_a_topic_without_messages_is_an_error(tmp_path: Path) -> None:
+    store = default_typestore()
+    with Writer(tmp_path / "b", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.add_connection(IMAGE_TOPIC, IMAGE, typestore=store)
+    with pytest.raises(DataError, match=f"b: {IMAGE_TOPIC} has no message"):
+        evaluate(options(tmp_path / "b", tmp_path / "out", truth=()))
 
 
 def test_ten_bits_in_sixteen_are_scaled_and_told(tmp_path: Path) -> None:

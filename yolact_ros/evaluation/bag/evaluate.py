@@ -205,7 +205,9 @@ def _evaluate_bag(
 
 def _require_frames(score: BagScore, topic: str) -> None:
     """Numbers about no frame at all would look like a model that finds nothing."""
-    if score.statuses and set(score.statuses) == {UNREADABLE}:
+    if not score.statuses:
+        raise DataError(f"{topic} has no message")
+    if set(score.statuses) == {UNREADABLE}:
         first = next(p for p in score.problems.examples if p.kind == f"{UNREADABLE} frame")
         raise DataError(
             f"not one of the {score.statuses[UNREADABLE]} images of {topic} can be decoded; the "
