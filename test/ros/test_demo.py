@@ -229,35 +229,47 @@ class Clock:
         self.now_s += seconds
 
 
-def play(count: int, work_s, **settings) -> tuple[demo_camera.Played, list[tuple[int, float]]]:
+def play(
+    times_s: list[float], work_s, **settings
+) -> tuple[demo_camera.Played, list[tuple[int, float]]]:
     clock, published = Clock(), []
 
     def publish(image: np.ndarray) -> None:
         published.append((int(image[0]), round(clock.now_s - 50.0, 6)))
         clock.now_s += work_s(image[0])
 
-    images = (np.array([index]) for index in range(count))
-    played = demo_camera.play(images, publish, clock=clock, sleep=clock.sleep, **settings)
+    frames = (
+        demo_camera.TimedFrame(np.array([index]), time_s, 0.1)
+        for index, time_s in enumerate(times_s)
+    )
+    played = demo_camera.play(frames, publish, clock=clock, sleep=clock.sleep, **settings)
     return played, published
 
 
+def tenths(count: int) -> list[float]:
+    return [round(0.1 * index, 6) for index in range(count)]
+
+
 def test_frames_are_published_on_the_beat_however_long_publishing_takes():
-    played, published = play(4, lambda _: 0.09, rate_hz=10.0, duration_s=0.0)
+    played, published = play(tenths(4), lambda _: 0.09, duration_s=0.0)
     assert published == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]
     assert played == demo_camera.Played(4, 0)
 
 
 def test_a_late_camera_skips_frames_and_returns_to_the_beat():
-    played, published = play(
-        7, lambda index: 0.35 if index == 1 else 0.01, rate_hz=10.0, duration_s=0.0
-    )
+    played, published = play(tenths(7), lambda index: 0.35 if index == 1 else 0.01, duration_s=0.0)
     assert published == [(0, 0.0), (1, 0.1), (4, 0.45), (5, 0.5), (6, 0.6)]
     assert played == demo_camera.Played(5, 2)
 
 
 def test_playing_stops_at_the_duration():
-    played, _ = play(100, lambda _: 0.0, rate_hz=10.0, duration_s=1.5)
+    played, _ = play(tenths(100), lambda _: 0.0, duration_s=1.5)
     assert played.published == 15
+
+
+def test_frames_that_come_unevenly_are_published_so():
+    _, published = play([0.0, 0.1, 0.7, 0.8, 2.0], lambda _: 0.01, duration_s=0.0)
+    assert published == [(0, 0.0), (1, 0.1), (2, 0.7), (3, 0.8), (4, 2.0)]
 
 
 @pytest.mark.parametrize(

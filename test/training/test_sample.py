@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from yolact_ros.errors import DataError
+from yolact_ros.errors import DataError, ImageError
 from yolact_ros.training.annotations import DataSource, read_source
 from yolact_ros.training.sample import decode_segmentation, load_sample
 
@@ -74,12 +74,12 @@ def test_crowds_come_last_without_a_class(shapes: DataSource) -> None:
 def test_an_image_that_cannot_be_read_is_named(shapes: DataSource) -> None:
     records, _ = read_source(shapes, ("disc", "box"))
     records[0].path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"000\.png is not a readable image"):
+    with pytest.raises(ImageError, match=r"000\.png: not an image"):
         load_sample(records[0])
 
 
 def test_an_image_of_another_size_is_an_error(shapes: DataSource) -> None:
     records, _ = read_source(shapes, ("disc", "box"))
     cv2.imwrite(str(records[0].path), np.zeros((10, 20, 3), np.uint8))
-    with pytest.raises(DataError, match=r"is 20x10 px, its annotation file says 96x72"):
+    with pytest.raises(DataError, match=r"is 20x10, its annotations are for 96x72"):
         load_sample(records[0])

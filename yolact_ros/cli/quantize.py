@@ -193,12 +193,12 @@ def _agreement(fp32: Runtime, int8: Runtime, model: Yolact, folder: Path) -> Agr
 
 def _compared_images(folder: Path) -> Iterator[NDArray[np.uint8]]:
     """Up to a hundred images, best those that were not calibrated on."""
+    from yolact_ros.inference.image_file import read_image
     from yolact_ros.inference.runtimes.calibration import (
         calibration_images,
         folder_images,
         spread,
     )
-    from yolact_ros.inference.sources import read_image
 
     used = set(calibration_images(folder))
     others = [path for path in folder_images(folder) if path not in used]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,18 +11,20 @@ from numpy.typing import NDArray
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.coco import Dataset
-from yolact_ros.inference.sources import read_image
+from yolact_ros.inference.image_file import read_annotated_image
 
 __all__ = ["DatasetImages"]
 
 MOST_LISTED = 5
 
+_logger = logging.getLogger(__name__)
+
 
 class DatasetImages:
     """Image ids with their pixels, in the data set's order; iterate as often as needed.
 
-    Pixels are uint8 BGR [H, W, 3] with the rows and columns that the annotations are made for,
-    whatever the EXIF orientation says. Images are read when their turn comes.
+    Pixels are uint8 BGR [H, W, 3] as :func:`read_annotated_image` has them: turned as EXIF says,
+    or as stored where only that fits the annotated size. Images are read when their turn comes.
 
     Args:
         dataset: COCO annotations.
@@ -35,6 +38,7 @@ class DatasetImages:
     def __init__(self, dataset: Dataset, folder: Path, limit: int | None = None) -> None:
         self._rows = list(dataset["images"])[:limit]
         self._folder = folder
+        self._told_of_stored = False
         if not self._rows:
             raise DataError("the data set has no images to evaluate")
         missing = [
@@ -66,11 +70,12 @@ class DatasetImages:
         """
         for row in self._rows:
             path = self._folder / str(row["file_name"])
-            image_bgr = read_image(path, apply_orientation=False)
-            height_px, width_px = image_bgr.shape[:2]
-            if (height_px, width_px) != (row["height"], row["width"]):
-                raise DataError(
-                    f"{path}: is {width_px}x{height_px}, its annotations are for "
-                    f"{row['width']}x{row['height']}"
+            image_bgr, as_stored = read_annotated_image(path, (row["height"], row["width"]))
+            if as_stored and not self._told_of_stored:
+                self._told_of_stored = True
+                _logger.warning(
+                    "%s: its size fits the image before EXIF turns it; this and others like it "
+                    "are read as they are stored",
+                    path,
                 )
             yield int(row["id"]), image_bgr

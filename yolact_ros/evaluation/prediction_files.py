@@ -70,7 +70,7 @@ class PredictionFiles:
         self._prefix = f"{self._unique(source.name)}_" if source.is_video else ""
         if source.is_video and self._draw is not None:
             path = self.folder / f"{self._prefix}overlay.mp4"
-            self._video = OverlayVideo(path, source.rate_hz)
+            self._video = OverlayVideo(path, source.steady_rate_hz())
             self.written.append(path)
 
     def add(self, frame: Frame, prediction: Prediction) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rclpy.lifecycle import LifecycleNode
 
+from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import (
     CompressedImageMessage,
     ImageMessage,
@@ -90,11 +91,13 @@ class Camera:
         self.compressed = compressed = fixed.image_transport == "compressed"
         self.statistics = CameraStatistics()
         self.stamps = StampMonitor()
+        self.depth = BitDepth()
         logger = node.get_logger()
         # A line of its own for each: rclpy raises when one line logs at two severities.
         self.faults = FaultLog(lambda text: logger.error(text))
         self.warnings = FaultLog(lambda text: logger.warning(text), period_s=WARNING_PERIOD_S)
         self._dropped_since_message = 0
+        self._inform = lambda text: logger.info(text)
         self._node = node
         self._clock = node.get_clock()
         self._live = live
@@ -171,11 +174,14 @@ class Camera:
         if 0 < self._live().max_image_age_ms < age_ms:
             self.statistics.count_dropped("stale")
             return None
+        bits = self.depth.bits
         image_bgr = (
-            image_to_bgr(message)
+            image_to_bgr(message, self.depth)
             if isinstance(message, ImageMessage)
-            else compressed_to_bgr(message)
+            else compressed_to_bgr(message, self.depth)
         )
+        if self.depth.bits != bits:
+            self._tell_depth()
         return DecodedFrame(message.header, image_bgr, age_ms)
 
     def encode(self, decoded: DecodedFrame, prediction: Prediction) -> InstanceArray:
@@ -233,6 +239,14 @@ class Camera:
     def warn(self, cause: str, text: str) -> None:
         """Something is wrong, and no frame is lost by it."""
         self.warnings.report(cause, f"{self.topic}: {text}")
+
+    def _tell_depth(self) -> None:
+        """Say that more bits of 16-bit pixels are in use than before."""
+        if self.depth.bits == FULL_BITS:
+            text = "all bits; the high byte of each pixel is kept"
+        else:
+            text = f"{self.depth.bits} bits so far; these are scaled to 8"
+        self._inform(f"{self.topic}: 16-bit pixels use {text}")
 
     def _age_ms(self, header: MessageHeader, frame: ReceivedFrame) -> float:
         """Reception minus stamp in milliseconds; a stamp that cannot be right is reported."""

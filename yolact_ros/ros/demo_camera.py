@@ -32,7 +32,7 @@ from yolact_ros.evaluation.benchmark.pictures import read_pictures
 from yolact_ros.inference.sources import open_source
 from yolact_ros.ros.wait_active import runtime_is_chosen
 
-__all__ = ["Played", "main", "play", "wait_for_runtime", "wait_for_subscribers"]
+__all__ = ["Played", "TimedFrame", "main", "play", "wait_for_runtime", "wait_for_subscribers"]
 
 SETTLE_S = 0.3
 POLL_S = 0.02
@@ -44,6 +44,21 @@ class Played:
 
     published: int
     skipped: int
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """An image to publish.
+
+    Attributes:
+        image_bgr (uint8[H, W, 3]): the picture.
+        time_s: since the first one.
+        period_s: lateness from which on it is skipped.
+    """
+
+    image_bgr: NDArray[np.uint8]
+    time_s: float
+    period_s: float
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         played = play(
             _frames(args),
             lambda image_bgr: publisher.publish(_to_message(node, image_bgr, args.frame_id)),
-            rate_hz=args.rate,
             duration_s=args.duration,
         )
         print(json.dumps(asdict(played)), flush=True)
@@ -80,36 +94,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def play(
-    images: Iterator[NDArray[np.uint8]],
+    frames: Iterator[TimedFrame],
     publish: Callable[[NDArray[np.uint8]], None],
     *,
-    rate_hz: float,
     duration_s: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Played:
-    """Publish ``images`` at a steady rate; a frame that is late by a whole period is skipped.
+    """Publish frames at their times; one that is late by a whole period is skipped.
 
     Args:
-        images: uint8 BGR [H, W, 3].
+        frames: what to publish and when.
         publish: sends one image.
-        rate_hz: frames a second.
         duration_s: when to stop, if the images last longer; 0 plays them all.
         clock: seconds, steady.
         sleep: waits the given seconds.
     """
     published = skipped = 0
     start_s = clock()
-    for index, image_bgr in enumerate(images):
-        if duration_s and index / rate_hz >= duration_s:
+    for frame in frames:
+        if duration_s and frame.time_s >= duration_s:
             break
-        late_s = clock() - (start_s + index / rate_hz)
+        late_s = clock() - (start_s + frame.time_s)
         if late_s < 0:
             sleep(-late_s)
-        elif late_s > 1 / rate_hz and index:
+        elif late_s > frame.period_s and frame.time_s:
             skipped += 1
             continue
-        publish(image_bgr)
+        publish(frame.image_bgr)
         published += 1
     return Played(published, skipped)
 
@@ -166,22 +178,30 @@ def wait_for_runtime(node: Node, watched: str, timeout_s: float) -> None:
     node.destroy_subscription(subscription)
 
 
-def _frames(args: argparse.Namespace) -> Iterator[NDArray[np.uint8]]:
-    """The source's images, from the beginning again for as long as a duration is given."""
+def _frames(args: argparse.Namespace) -> Iterator[TimedFrame]:
+    """The source's frames, from the beginning again for as long as a duration is given."""
     if args.preload:
+        with open_source(args.source) as source:
+            period_s = 1.0 / (args.rate or source.rate_hz)
         kept = read_pictures(args.source, args.preload, args.size and tuple(args.size))
-        yield from itertools.cycle(kept) if args.duration else kept
+        for index, image_bgr in enumerate(itertools.cycle(kept) if args.duration else kept):
+            yield TimedFrame(image_bgr, index * period_s, period_s)
         return
+    start_s = 0.0
     while True:
         with open_source(args.source) as source:
+            period_s = 1.0 / (args.rate or source.rate_hz)
             count = 0
+            time_s = start_s
             for frame in source:
                 image_bgr = frame.image_bgr
                 if args.size is not None:
                     resized = cv2.resize(image_bgr, args.size, interpolation=cv2.INTER_CUBIC)
                     image_bgr = np.asarray(resized, dtype=np.uint8)
-                yield image_bgr
+                time_s = start_s + (count * period_s if args.rate else frame.time_s)
+                yield TimedFrame(image_bgr, time_s, period_s)
                 count += 1
+            start_s = time_s + period_s
         if count == 0:
             raise ImageError(f"{args.source}: not one image in it can be read")
         if not args.duration or source.is_live:
@@ -205,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="demo_camera", description=__doc__)
     parser.add_argument("--source", required=True, help="video, image, folder or camera index")
     parser.add_argument("--topic", default="/camera/image_raw")
-    parser.add_argument("--rate", type=float, required=True, help="frames a second")
+    parser.add_argument("--rate", type=float, help="frames a second (default: its own times)")
     parser.add_argument("--duration", type=float, default=0.0, help="seconds; 0 plays it once")
     parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"))
     parser.add_argument(

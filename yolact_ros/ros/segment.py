@@ -27,6 +27,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from yolact_ros.errors import FrameFault, ImageError
+from yolact_ros.inference.bit_depth import BitDepth
 from yolact_ros.inference.encodings import image_to_bgr
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.msg import FrameReport, InstanceArray
@@ -185,7 +186,7 @@ def _segment(request: SegmentRequest, model: ModelRunner, live: LiveParameters) 
     """
     begun_ns = time.monotonic_ns()
     message = from_image_message(request.image)
-    image_bgr = image_to_bgr(message)
+    image_bgr = image_to_bgr(message, BitDepth())
     decoded_ns = time.monotonic_ns()
     prediction, times, size_px = model.predict_at_best(image_bgr, live)
     predicted_ns = time.monotonic_ns()

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-import cv2
-
-from yolact_ros.errors import DataError
+from yolact_ros.errors import DataError, ImageError
+from yolact_ros.inference.image_file import read_annotated_image
 from yolact_ros.training.annotations import (
     DataSource,
     Defects,
@@ -115,17 +114,17 @@ def _open(record: ImageRecord) -> tuple[ImageRecord | None, Defects]:
     """The record without what cannot be decoded, or None without its image."""
     defects = Defects()
     label = f"{record.source} {record.path.name}"
-    image = cv2.imread(str(record.path), cv2.IMREAD_COLOR)
-    if image is None:
-        defects.add("unreadable image file", label)
+    height, width = record.height_px, record.width_px
+    try:
+        _, as_stored = read_annotated_image(record.path, (height, width))
+    except ImageError as error:
+        defects.add("unreadable image file", f"{record.source} {error}")
         return None, defects
-    height, width = image.shape[:2]
-    if (height, width) != (record.height_px, record.width_px):
-        listed = f"{record.width_px}x{record.height_px}"
-        defects.add(
-            "image of another size than listed", f"{label}: {width}x{height}, not {listed}"
-        )
+    except DataError as error:
+        defects.add("image of another size than listed", f"{record.source} {error}")
         return None, defects
+    if as_stored:
+        defects.add("annotated as stored, not as EXIF turns it; read so", label)
     objects = []
     for item in record.objects:
         name = f"{record.source} annotation {item.annotation_id}"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.errors import DataError
+from yolact_ros.inference.image_file import read_annotated_image
 from yolact_ros.training.annotations import ImageRecord
 
 __all__ = ["MaskPatch", "Sample", "decode_segmentation", "load_sample"]
@@ -85,16 +86,10 @@ def load_sample(record: ImageRecord, max_side_px: int = 0) -> Sample:
             image makes the cache and every later step cheaper.
 
     Raises:
-        DataError: the file is no image, or a mask cannot be decoded.
+        ImageError: the file cannot be read as an image.
+        DataError: it is of another size than annotated, or a mask cannot be decoded.
     """
-    image = cv2.imread(str(record.path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{record.path} is not a readable image")
-    if image.shape[:2] != (record.height_px, record.width_px):
-        raise DataError(
-            f"{record.path} is {image.shape[1]}x{image.shape[0]} px, its annotation file says "
-            f"{record.width_px}x{record.height_px}"
-        )
+    image: NDArray[Any] = read_annotated_image(record.path, (record.height_px, record.width_px))[0]
     scale = min(1.0, max_side_px / max(image.shape[:2])) if max_side_px else 1.0
     width = max(1, round(record.width_px * scale))
     height = max(1, round(record.height_px * scale))

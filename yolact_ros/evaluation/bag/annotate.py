@@ -157,7 +157,7 @@ def annotate_bag(
                 continue
             place = f"{topic} frame {frame.index}"
             try:
-                image = decode_image(frame.message)
+                image = decode_image(frame)
             except FrameFault as fault:
                 problems.add("unreadable frame", place, str(fault))
                 continue

@@ -74,7 +74,7 @@ def export_results(
             if record.status != PROCESSED and known is None:
                 continue
             try:
-                image = decode_image(frame.message)
+                image = decode_image(frame)
             except FrameFault:
                 continue
             frame_id = image.header.frame_id

@@ -35,6 +35,7 @@ def join_scores(scores: Sequence[BagScore]) -> BagScore:
         joined.statuses.update(score.statuses)
         joined.class_counts.update(score.class_counts)
         joined.num_scored += score.num_scored
+        joined.bits = max(joined.bits, score.bits)
         joined.truth_steadiness += score.truth_steadiness
         joined.problems.extend(score.problems)
     joined.unknown_classes = tuple(sorted({n for s in scores for n in s.unknown_classes}))

@@ -35,6 +35,8 @@ def measure(score: BagScore, operating_threshold: float) -> dict[str, Any]:
         "stability": _stability(score),
         "latency_ms": _latencies(frames),
     }
+    if score.bits:
+        metrics["bits_in_use"] = score.bits
     deadline = _deadline(frames, score.statuses[DROPPED])
     if deadline:
         metrics["deadline"] = deadline

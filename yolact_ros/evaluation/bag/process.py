@@ -189,7 +189,7 @@ def segment_frame(frame: BagFrame, segmenter: Segmenter) -> FrameRecord:
     """Decode one frame and find its instances; what goes wrong is in the record."""
     begun_s = time.perf_counter()
     try:
-        image_bgr = decode_image(frame.message).image_bgr
+        image_bgr = decode_image(frame).image_bgr
     except FrameFault as fault:
         return _without_result(frame, UNREADABLE, str(fault))
     decode_ms = (time.perf_counter() - begun_s) * 1e3
@@ -206,6 +206,7 @@ def segment_frame(frame: BagFrame, segmenter: Segmenter) -> FrameRecord:
         log_time_ns=frame.message.log_time_ns,
         height_px=height_px,
         width_px=width_px,
+        bits=frame.bits,
         instances=found_instances(prediction, segmenter.class_names),
         times_ms={"decode": decode_ms, **times_ms},
     )

@@ -45,6 +45,7 @@ class BagScore:
         truth_steadiness: of the annotations themselves, as far as they follow each other.
         unknown_classes: detected classes that the truth does not have.
         problems: what could not be used.
+        bits: in use by 16-bit pixels of the topic; 0 where they have 8.
     """
 
     frames: FrameTable
@@ -58,6 +59,7 @@ class BagScore:
     truth_steadiness: list[float] = field(default_factory=list)
     unknown_classes: tuple[str, ...] = ()
     problems: ProblemLog = field(default_factory=ProblemLog)
+    bits: int = 0
 
 
 def score_frames(
@@ -140,6 +142,7 @@ class _Scorer:
         frame, held = result.frame, result.held
         score = self._score
         score.statuses[frame.status] += 1
+        score.bits = max(score.bits, frame.bits)
         if frame.status not in (PROCESSED, DROPPED):
             self._problem(f"{frame.status} frame", frame, frame.reason)
         self._check_stamp(frame)

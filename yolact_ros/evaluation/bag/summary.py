@@ -9,8 +9,10 @@ import numpy as np
 
 from yolact_ros.evaluation.bag.bootstrap import Interval
 from yolact_ros.evaluation.bag.compare import Comparison, verdict
+from yolact_ros.evaluation.bag.frame import FAILED, UNREADABLE
 from yolact_ros.evaluation.bag.html import number, percent
 from yolact_ros.evaluation.bag.statistics import STATISTICS, Statistic
+from yolact_ros.inference.bit_depth import FULL_BITS
 
 __all__ = ["comparison_text", "summary_text"]
 
@@ -52,10 +54,18 @@ def summary_text(metrics: Mapping[str, Any]) -> str:
         )
     counts = ", ".join(f"{name} {count}" for name, count in metrics["frames"].items())
     lines.append(f"frames: {counts}")
-    problems = metrics["problems"]["counts"]
-    if problems:
-        listed = ", ".join(f"{kind} {count}" for kind, count in problems.items())
+    bits = metrics.get("bits_in_use", FULL_BITS)
+    if bits < FULL_BITS:
+        lines.append(f"pixels: {bits} of 16 bits in use, scaled to 8 as the node does")
+    problems = metrics["problems"]
+    if problems["counts"]:
+        listed = ", ".join(f"{kind} {count}" for kind, count in problems["counts"].items())
         lines.append(f"could not be used: {listed} (places are in the report)")
+        lines += [
+            f"  the first {kind}: {first['place']}: {first['reason']}"
+            for kind in (f"{UNREADABLE} frame", f"{FAILED} frame")
+            for first in [p for p in problems["examples"] if p["kind"] == kind][:1]
+        ]
     return "\n".join(lines)
 
 
