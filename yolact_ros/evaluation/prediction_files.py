@@ -82,7 +82,7 @@ class PredictionFiles:
         image_id = self._image_id(frame.name if not self._prefix else "")
         self._images[image_id] = {
             "id": image_id,
-            "file_name": name,
+            "file_name": frame.file_name or name,
             "height": prediction.image_height_px,
             "width": prediction.image_width_px,
         }

@@ -40,12 +40,14 @@ class Frame:
         name: file stem of an image, six-digit index of a video's frame; unique in the source.
         index: position in the source, from 0.
         time_s: since the first frame by the source's own rate; 0 for a single image.
+        file_name: of an image file, without its folder; empty for a frame of a video.
     """
 
     image_bgr: NDArray[np.uint8]
     name: str
     index: int
     time_s: float
+    file_name: str = ""
 
 
 class FrameSource(ABC):
@@ -109,7 +111,7 @@ class ImageSource(FrameSource):
                     raise
                 self.unreadable.append(path)
                 continue
-            yield Frame(image_bgr, name, index, index / self.rate_hz)
+            yield Frame(image_bgr, name, index, index / self.rate_hz, path.name)
 
     def close(self) -> None:
         """Nothing: no file stays open between two images."""
