@@ -31,6 +31,7 @@ LAYERS = (
     {"ops"},
     {"models"},
     {"inference", "visualization", "masks", "palette"},
+    {"datasets"},
     {"evaluation"},
     {"training"},
     {"cli", "ros"},

@@ -112,19 +112,29 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_work(
 
 def test_boxes_alone_are_scored_as_boxes(annotations, tmp_path, capsys):
     path = tmp_path / "boxes.json"
-    row = detection((10, 10, 30, 20))
-    del row["segmentation"]
-    path.write_text(json.dumps([detection((50, 30, 20, 15), 2), row]))
+    rows = [detection((10, 10, 30, 20)), detection((50, 30, 20, 15), 2)]
+    del rows[0]["segmentation"]
+    path.write_text(json.dumps(rows))
     assert evaluate(annotations, "--results", path) == 0
-    output = capsys.readouterr().out
-    assert "box" in output
-    assert "mask" not in output
+    said = capsys.readouterr()
+    assert "mask  30.0" in said.out  # the dog alone has a mask
+    assert "1  result without segmentation, though others have one" in said.err
+    del rows[1]["segmentation"]
+    path.write_text(json.dumps(rows))
+    assert evaluate(annotations, "--results", path) == 0
+    said = capsys.readouterr()
+    assert "box  80.0" in said.out
+    assert "mask" not in said.out
+    assert said.err == ""
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('[{"image_id": 7, "category_id": 1, "score": 1}]', "neither bbox nor segmentation"),
+        (
+            '[{"image_id": 7, "category_id": 1, "score": 1}]',
+            "neither bbox nor segmentation",
+        ),
         ('[{"image_id": 8, "category_id": 1, "score": 1, "bbox": [0, 0, 1, 1]}]', "image 8"),
         ("{}", "expected a list"),
     ],

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.coco_data import CocoData
+from yolact_ros.datasets.values import Id
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.coco import Dataset
 from yolact_ros.inference.sources import read_image
 
 __all__ = ["DatasetImages"]
@@ -24,23 +25,22 @@ class DatasetImages:
     whatever the EXIF orientation says. Images are read when their turn comes.
 
     Args:
-        dataset: COCO annotations.
-        folder: that ``file_name`` is relative to.
+        data: COCO annotations, read with the folder of their images.
+        folder: of the images, for messages.
         limit: the first so many images only; None takes all.
 
     Raises:
         DataError: there is no image, or files are missing; the message counts and names them.
     """
 
-    def __init__(self, dataset: Dataset, folder: Path, limit: int | None = None) -> None:
-        self._rows = list(dataset["images"])[:limit]
-        self._folder = folder
+    def __init__(self, data: CocoData, folder: Path, limit: int | None = None) -> None:
+        self._rows = data.images[:limit]
         if not self._rows:
             raise DataError("the data set has no images to evaluate")
         missing = [
-            str(row["file_name"])
+            row.file_name or f"image {row.id} (no file_name)"
             for row in self._rows
-            if not (folder / str(row["file_name"])).is_file()
+            if row.path is None
         ]
         if missing:
             more = ", ..." if len(missing) > MOST_LISTED else ""
@@ -53,11 +53,11 @@ class DatasetImages:
         return len(self._rows)
 
     @property
-    def ids(self) -> tuple[int, ...]:
+    def ids(self) -> tuple[Id, ...]:
         """Ids of the images."""
-        return tuple(int(row["id"]) for row in self._rows)
+        return tuple(row.id for row in self._rows)
 
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def __iter__(self) -> Iterator[tuple[Id, NDArray[np.uint8]]]:
         """Yield id and pixels.
 
         Raises:
@@ -65,12 +65,12 @@ class DatasetImages:
             DataError: its size is not the one that the annotations were made for.
         """
         for row in self._rows:
-            path = self._folder / str(row["file_name"])
-            image_bgr = read_image(path, apply_orientation=False)
+            assert row.path is not None
+            image_bgr = read_image(row.path, apply_orientation=False)
             height_px, width_px = image_bgr.shape[:2]
-            if (height_px, width_px) != (row["height"], row["width"]):
+            if (height_px, width_px) != (row.height_px, row.width_px):
                 raise DataError(
-                    f"{path}: is {width_px}x{height_px}, its annotations are for "
-                    f"{row['width']}x{row['height']}"
+                    f"{row.path}: is {width_px}x{height_px}, its annotations are for "
+                    f"{row.width_px}x{row.height_px}"
                 )
-            yield int(row["id"]), image_bgr
+            yield row.id, image_bgr

@@ -10,6 +10,7 @@ import numpy as np
 from yolact_ros.evaluation.bag.bootstrap import Interval
 from yolact_ros.evaluation.bag.compare import Comparison, verdict
 from yolact_ros.evaluation.bag.html import number, percent
+from yolact_ros.evaluation.bag.problems import problem_lines
 from yolact_ros.evaluation.bag.statistics import STATISTICS, Statistic
 
 __all__ = ["comparison_text", "summary_text"]
@@ -52,10 +53,9 @@ def summary_text(metrics: Mapping[str, Any]) -> str:
         )
     counts = ", ".join(f"{name} {count}" for name, count in metrics["frames"].items())
     lines.append(f"frames: {counts}")
-    problems = metrics["problems"]["counts"]
+    problems = problem_lines(metrics["problems"])
     if problems:
-        listed = ", ".join(f"{kind} {count}" for kind, count in problems.items())
-        lines.append(f"could not be used: {listed} (places are in the report)")
+        lines += ["left out or mended (more places are in the report):", *problems]
     return "\n".join(lines)
 
 
