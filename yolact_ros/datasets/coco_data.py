@@ -37,6 +37,7 @@ class CocoImage:
         path: of the image; None where it was not found or no folder was named.
         frame: what ties it to a frame of a recording, as in the file: some of ``stamp_ns``,
             ``stamp``, ``frame_index`` and ``index``.
+        position: in the file's list, from 0; those that were left out count.
     """
 
     id: Id
@@ -45,6 +46,7 @@ class CocoImage:
     file_name: str = ""
     path: Path | None = None
     frame: Mapping[str, Any] = field(default_factory=dict)
+    position: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ def _drained(rows: list[Any]) -> Iterator[Any]:
 
 
 def _categories(content: Mapping[str, Any], defects: Defects) -> _Listed[CocoCategory]:
-    def read(row: Row, category_id: Id) -> CocoCategory:
+    def read(row: Row, category_id: Id, position: int) -> CocoCategory:
+        del position
         name = text_of(row.get("name"))
         if not name:
             defects.mend("category without a name, named by its id", f"category {category_id}")
@@ -152,13 +153,13 @@ def _images(
 ) -> _Listed[CocoImage]:
     images = None if folder is None else ImageFolder(folder)
 
-    def read(row: Row, image_id: Id) -> CocoImage:
+    def read(row: Row, image_id: Id, position: int) -> CocoImage:
         file_name = portable_name(text_of(row.get("file_name")))
         path = None if images is None else images.find(file_name)
         height_px, width_px = whole_number(row.get("height")), whole_number(row.get("width"))
         frame = {key: row[key] for key in FRAME_KEYS if row.get(key) is not None}
         size = (height_px, width_px) if _is_size(height_px, width_px) else (0, 0)
-        return CocoImage(image_id, size[0] or 0, size[1] or 0, file_name, path, frame)
+        return CocoImage(image_id, size[0] or 0, size[1] or 0, file_name, path, frame, position)
 
     listed = _by_id("image", content["images"], read, defects)
     mask_sizes: dict[Id, tuple[int, int]] | None = None
@@ -205,7 +206,7 @@ def _mask_sizes(rows: list[Any]) -> dict[Id, tuple[int, int]]:
 
 
 def _by_id(
-    noun: str, rows: list[Any], read: Callable[[Row, Id], Record], defects: Defects
+    noun: str, rows: list[Any], read: Callable[[Row, Id, int], Record], defects: Defects
 ) -> _Listed[Record]:
     """Records by their ids; different ones of the same id are all left out.
 
@@ -221,8 +222,8 @@ def _by_id(
         elif own_id is None:
             defects.add(f"{noun} without an id", f"{label}: {row!r}")
         elif own_id not in found:
-            found[own_id] = read(row, own_id)
-        elif found[own_id] == read(row, own_id):
+            found[own_id] = read(row, own_id, position)
+        elif found[own_id] == read(row, own_id, position):
             defects.add(f"{noun} listed twice", f"{noun} {own_id}")
         else:
             shared.add(own_id)

@@ -178,6 +178,15 @@ def test_what_cannot_be_used_is_counted_and_the_rest_is_the_truth(tmp_path: Path
     assert "[3, 3] belongs to an image of" in truth.defects.report()
 
 
+def test_an_image_that_is_left_out_moves_no_other_to_its_frame(tmp_path: Path) -> None:
+    dataset = with_keys([{}, {}, {}])
+    del dataset["images"][1]["height"]
+    truth, key = read_truth_file(write(tmp_path, dataset))
+    assert key == "order"
+    assert boxes(truth, 1) is None
+    assert boxes(truth, 2) == [list(rectangle(2))]
+
+
 @pytest.mark.parametrize(
     "stamp", [float("nan"), float("inf"), 1e300, {"sec": "soon"}, {"sec": None}, [1], "never"]
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -104,7 +104,9 @@ def write_photo_bag(
     """
     data = read_coco_file(annotations, folder)
     images = DatasetImages(data, folder, options.limit or None)
-    truth, _ = truth_from_data(data, "order")
+    # The frames are the images that can be used: those that were left out have none.
+    frames = tuple(replace(image, position=index) for index, image in enumerate(data.images))
+    truth, _ = truth_from_data(replace(data, images=frames), "order")
     with truth, BagWriter(options.path, overwrite=options.overwrite) as writer:
         pixels = (image_bgr for _, image_bgr in images)
         count = _write(writer, pixels, options.rate_hz or 1.0, options, truth, progress)

@@ -84,7 +84,7 @@ def _keys(images: Sequence[CocoImage], key: str) -> tuple[str, list[int]]:
                 f"image {missing.file_name or missing.id!r} has no {name}; "
                 f"expected {_HELP[name]} in every image"
             )
-    return "order", list(range(len(images)))
+    return "order", [image.position for image in images]
 
 
 def _stamp_ns(image: CocoImage) -> int | None:
