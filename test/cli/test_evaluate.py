@@ -99,6 +99,33 @@ def test_everything_measured_goes_into_the_json_file(annotations, results, tmp_p
     assert "person        1    100.0" in capsys.readouterr().out
 
 
+def test_what_is_left_out_is_printed_and_in_the_json_file(annotations, tmp_path, capsys):
+    truth = json.loads(annotations.read_text())
+    truth["annotations"].append({**truth["annotations"][0], "id": 3, "image_id": 99})
+    annotations.write_text(json.dumps(truth))
+    path, report = tmp_path / "theirs.json", tmp_path / "report.json"
+    rows = [
+        detection((10, 10, 30, 20)),
+        detection((50, 30, 20, 20), 2),
+        detection((0, 0, 9, 9), 5),
+    ]
+    path.write_text(json.dumps(rows))
+    assert evaluate(annotations, "--results", path, "--json", report) == 0
+    said = capsys.readouterr()
+    assert "mask  100.0" in said.out
+    assert said.err.splitlines() == [
+        f"{annotations}: left out or mended:",
+        (
+            "     1  annotation of an image that is not listed or was left out; "
+            "e.g. annotation 3: image 99"
+        ),
+        f"{path}: left out or mended:",
+        "     1  result of a category that the annotations do not have; e.g. result 2: category 5",
+    ]
+    (row,) = json.loads(report.read_text())
+    assert [entry["count"] for entry in row["defects"]["left_out"].values()] == [1, 1]
+
+
 @pytest.mark.parametrize("option", ["--json", "--save-results"])
 def test_a_folder_that_cannot_be_made_is_told_before_any_work(
     annotations, results, tmp_path, capsys, option

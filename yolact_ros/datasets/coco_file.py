@@ -51,11 +51,11 @@ def read_coco_file(
         DataError: not readable, not JSON, or without images, annotations and categories.
         DependencyError: pycocotools, which draws polygons, is not installed.
     """
+    content = read_json(path)
     try:
-        return parse_coco(read_json(path), images, needs_masks=needs_masks)
+        return parse_coco(content, images, needs_masks=needs_masks)
     except DataError as error:
-        text = str(error)
-        raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+        raise DataError(f"{path}: {error}") from error
 
 
 def read_categories(path: Path) -> tuple[CocoCategory, ...]:

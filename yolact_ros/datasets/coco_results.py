@@ -34,11 +34,11 @@ def read_results(path: Path, truth: CocoData) -> tuple[list[CocoResult], Defects
     Raises:
         DataError: not readable, not JSON, not such a list, or not one result can be scored.
     """
+    rows = read_json(path)
     try:
-        return parse_results(read_json(path), truth)
+        return parse_results(rows, truth)
     except DataError as error:
-        text = str(error)
-        raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+        raise DataError(f"{path}: {error}") from error
 
 
 def parse_results(rows: Any, truth: CocoData) -> tuple[list[CocoResult], Defects]:

@@ -44,11 +44,11 @@ def read_truth_file(path: Path, key: str = "auto") -> tuple[Truth, str]:
     Raises:
         DataError: not such a file, no key for some image, or a key twice.
     """
+    data = read_coco_file(path)
     try:
-        return truth_from_data(read_coco_file(path), key)
+        return truth_from_data(data, key)
     except DataError as error:
-        text = str(error)
-        raise DataError(text if str(path) in text else f"{path}: {text}") from error
+        raise DataError(f"{path}: {error}") from error
 
 
 def truth_from_data(data: CocoData, key: str = "auto") -> tuple[Truth, str]:
