@@ -92,6 +92,7 @@ def test_every_form_of_a_mask_is_the_same_mask(name: str, segmentation: Any) -> 
         [[10, 10, None, 10, 30, 30]],
         [[10, 10, float("nan"), 10, 30, 30]],
         [[10, 10, float("inf"), 10, 30, 30]],
+        [[10, 10, 129, 10, 30, 30]],  # farther out than the image of 64 px is wide
         [[10, 10, 1e9, 10, 30, 30]],
         [[10, 10, 10**400, 10, 30, 30]],
         [[10, 10, 1], [20, 20, 1], [30, 10, 1]],
