@@ -20,7 +20,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from yolact_ros.evaluation.coco import load_ground_truth
+from yolact_ros.datasets.coco_file import read_coco_file
 from yolact_ros.evaluation.images import DatasetImages
 from yolact_ros.evaluation.int8 import measure_ap_change
 from yolact_ros.inference.predictor import Predictor
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--annotated-images", type=Path, required=True)
     args = parser.parse_args()
     model = load_network(find_model(args.model)).eval()
-    truth = load_ground_truth(args.annotations)
+    truth = read_coco_file(args.annotations, args.annotated_images)
     test = DatasetImages(truth, args.annotated_images)
     preprocess = Preprocessor(model.config)
     inputs = [preprocess(image).clone() for _, image in list(test)[:ERROR_IMAGES]]

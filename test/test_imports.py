@@ -31,6 +31,7 @@ LAYERS = (
     {"ops"},
     {"models", "prediction"},
     {"inference", "visualization", "masks", "palette"},
+    {"datasets"},
     {"evaluation"},
     {"training"},
     {"cli", "ros"},

@@ -245,6 +245,26 @@ def test_annotations_come_back_from_the_bag_they_were_written_into(
     assert metrics_of(tmp_path / "p")["accuracy"]["bbox"]["ap"] == pytest.approx(1.0)
 
 
+def test_what_is_left_out_of_a_truth_file_is_a_line_with_number_and_example(
+    slides: Path, photos: Path, model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    content = json.loads((photos / "truth.json").read_text())
+    content["annotations"] += [{**content["annotations"][0], "image_id": 99}] * 2
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(content))
+    number = content["annotations"][0]["id"]
+    line = (
+        f"     2  annotation of an image that is not listed or was left out; e.g. {path}: "
+        f"annotation {number}: image 99"
+    )
+    assert evaluate(slides, model, tmp_path / "e", "--truth", path) == 0
+    assert line in capsys.readouterr().out
+    kinds = metrics_of(tmp_path / "e")["problems"]["counts"]
+    assert kinds["annotation of an image that is not listed or was left out"] == 2
+    assert yolact("annotate", slides, "--results", path, "--output", tmp_path / "new") == 0
+    assert line.replace(str(path), "the annotations") in capsys.readouterr().err
+
+
 def test_results_of_yolact_predict_become_a_truth_topic(
     photos: Path, model: Path, slides: Path, tmp_path: Path, capsys: Any
 ) -> None:

@@ -66,10 +66,10 @@ def test_a_photograph_that_was_annotated_as_stored_is_used_and_told(
 @pytest.mark.parametrize(
     ("segmentation", "kind"),
     [
-        ([[200, 200, 210, 200, 210, 210]], "empty mask"),
+        ([[100, 80, 110, 80, 110, 90]], "empty mask"),
         ({"size": [72, 96], "counts": [72 * 96]}, "empty mask"),
-        ({"size": [10, 10], "counts": [50, 50]}, "mask that cannot be decoded"),
-        ("what", "mask that cannot be decoded"),
+        ({"size": [10, 10], "counts": [50, 50]}, "annotation without a usable mask"),
+        ("what", "annotation without a usable mask"),
     ],
 )
 def test_masks_that_are_empty_or_broken_are_left_out(

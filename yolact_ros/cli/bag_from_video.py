@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: the source cannot be read or the bag not written.
     """
+    from yolact_ros.cli.defect_lines import print_defects
     from yolact_ros.evaluation.bag.from_video import (
         VideoBagOptions,
         write_photo_bag,
@@ -69,10 +70,12 @@ def run(args: argparse.Namespace) -> int:
     with ProgressBars() as bars:
         told = bars.start(args.output.name, args.max_frames or None)
         if args.annotations is not None:
-            count = write_photo_bag(args.annotations, Path(args.source), options, told)
+            count, defects = write_photo_bag(args.annotations, Path(args.source), options, told)
         else:
             count, unreadable = write_video_bag(args.source, options, told)
     for error in unreadable:
         print(f"yolact: passed over: {error}", file=sys.stderr)
+    if args.annotations is not None:
+        print_defects(args.annotations, defects)
     print(f"{args.output}: {count} frames on {options.topic}")
     return int(bool(unreadable))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from yolact_ros.cli.defect_lines import print_defects
 from yolact_ros.cli.model_file import add_class_names, open_model
 from yolact_ros.cli.numbers import require_positive
 from yolact_ros.errors import ImageError
@@ -20,7 +21,7 @@ from yolact_ros.evaluation.benchmark.report_file import make_output_folder, writ
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
-    from yolact_ros.evaluation.coco import Dataset
+    from yolact_ros.datasets.coco_data import CocoData
     from yolact_ros.evaluation.images import DatasetImages
     from yolact_ros.evaluation.int8 import Agreement, ApChange
     from yolact_ros.inference.runtimes.base import Runtime
@@ -95,21 +96,23 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _TestSet:
-    truth: Dataset
+    truth: CocoData
     images: DatasetImages
 
 
 def _test_set(args: argparse.Namespace) -> _TestSet | None:
     """The annotated images, checked before minutes are spent on quantising."""
+    from yolact_ros.datasets.coco_file import read_coco_file
     from yolact_ros.dependencies import require
-    from yolact_ros.evaluation.coco import load_ground_truth
     from yolact_ros.evaluation.images import DatasetImages
 
     if args.annotations is None:
         return None
     require("pycocotools.coco", extra="evaluate")
-    truth = load_ground_truth(args.annotations)
-    images = DatasetImages(truth, args.annotated_images or args.images, args.limit)
+    folder = args.annotated_images or args.images
+    truth = read_coco_file(args.annotations, folder)
+    print_defects(args.annotations, truth.defects)
+    images = DatasetImages(truth, folder, args.limit)
     return _TestSet(truth, images)
 
 
@@ -165,6 +168,7 @@ def _quantize(args: argparse.Namespace, model: Yolact, test: _TestSet | None) ->
         "fp32_ms": fp32_ms,
         "int8_ms": int8_ms,
         "cost": cost.to_dict(),
+        **({} if test is None else {"defects": test.truth.defects.to_dict()}),
     }
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.coco_data import CocoData
+from yolact_ros.datasets.values import Id
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.coco import Dataset
 from yolact_ros.inference.image_file import read_annotated_image
 
 __all__ = ["DatasetImages"]
@@ -27,24 +28,23 @@ class DatasetImages:
     or as stored where only that fits the annotated size. Images are read when their turn comes.
 
     Args:
-        dataset: COCO annotations.
-        folder: that ``file_name`` is relative to.
+        data: COCO annotations, read with the folder of their images.
+        folder: of the images, for messages.
         limit: the first so many images only; None takes all.
 
     Raises:
         DataError: there is no image, or files are missing; the message counts and names them.
     """
 
-    def __init__(self, dataset: Dataset, folder: Path, limit: int | None = None) -> None:
-        self._rows = list(dataset["images"])[:limit]
-        self._folder = folder
+    def __init__(self, data: CocoData, folder: Path, limit: int | None = None) -> None:
+        self._rows = data.images[:limit]
         self._told_of_stored = False
         if not self._rows:
             raise DataError("the data set has no images to evaluate")
         missing = [
-            str(row["file_name"])
+            row.file_name or f"image {row.id} (no file_name)"
             for row in self._rows
-            if not (folder / str(row["file_name"])).is_file()
+            if row.path is None
         ]
         if missing:
             more = ", ..." if len(missing) > MOST_LISTED else ""
@@ -57,11 +57,11 @@ class DatasetImages:
         return len(self._rows)
 
     @property
-    def ids(self) -> tuple[int, ...]:
+    def ids(self) -> tuple[Id, ...]:
         """Ids of the images."""
-        return tuple(int(row["id"]) for row in self._rows)
+        return tuple(row.id for row in self._rows)
 
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def __iter__(self) -> Iterator[tuple[Id, NDArray[np.uint8]]]:
         """Yield id and pixels.
 
         Raises:
@@ -69,13 +69,13 @@ class DatasetImages:
             DataError: its size is not the one that the annotations were made for.
         """
         for row in self._rows:
-            path = self._folder / str(row["file_name"])
-            image_bgr, as_stored = read_annotated_image(path, (row["height"], row["width"]))
+            assert row.path is not None
+            image_bgr, as_stored = read_annotated_image(row.path, (row.height_px, row.width_px))
             if as_stored and not self._told_of_stored:
                 self._told_of_stored = True
                 _logger.warning(
                     "%s: its size fits the image before EXIF turns it; this and others like it "
                     "are read as they are stored",
-                    path,
+                    row.path,
                 )
-            yield int(row["id"]), image_bgr
+            yield row.id, image_bgr

@@ -43,12 +43,14 @@ class Frame:
         index: position in the source, from 0.
         time_s: since the first frame, never falling: of a video by its container, of a camera or
             stream by the clock when it came, of a folder by its rate.
+        file_name: of an image file, without its folder; empty for a frame of a video.
     """
 
     image_bgr: NDArray[np.uint8]
     name: str
     index: int
     time_s: float
+    file_name: str = ""
 
 
 class FrameSource(ABC):
@@ -116,7 +118,7 @@ class ImageSource(FrameSource):
                     raise
                 self.unreadable.append(error)
                 continue
-            yield Frame(image_bgr, name, index, index / self.rate_hz)
+            yield Frame(image_bgr, name, index, index / self.rate_hz, path.name)
 
     def close(self) -> None:
         """Nothing: no file stays open between two images."""

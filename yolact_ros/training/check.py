@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import DataError, ImageError
 from yolact_ros.inference.image_file import read_annotated_image
+from yolact_ros.ops.coco_rle import mask_area
 from yolact_ros.training.annotations import (
     DataSource,
-    Defects,
     ImageRecord,
     is_held_out,
     read_source,
 )
-from yolact_ros.training.sample import decode_segmentation
 
 __all__ = ["CheckedData", "read_and_check"]
 
@@ -119,22 +119,24 @@ def _open(record: ImageRecord) -> tuple[ImageRecord | None, Defects]:
         _, as_stored = read_annotated_image(record.path, (height, width))
     except ImageError as error:
         defects.add("unreadable image file", f"{record.source} {error}")
-        return None, defects
+        return None, _with_objects(defects, record)
     except DataError as error:
         defects.add("image of another size than listed", f"{record.source} {error}")
-        return None, defects
+        return None, _with_objects(defects, record)
     if as_stored:
-        defects.add("annotated as stored, not as EXIF turns it; read so", label)
+        defects.mend("annotated as stored, not as EXIF turns it; read so", label)
     objects = []
     for item in record.objects:
-        name = f"{record.source} annotation {item.annotation_id}"
-        try:
-            mask = decode_segmentation(item.segmentation, height, width)
-        except DataError as error:
-            defects.add("mask that cannot be decoded", f"{name}: {error}")
-            continue
-        if not mask.any():
-            defects.add("empty mask", name)
+        if not mask_area(item.counts, height * width):
+            defects.add("empty mask", item.label)
             continue
         objects.append(item)
     return replace(record, objects=tuple(objects)), defects
+
+
+def _with_objects(defects: Defects, record: ImageRecord) -> Defects:
+    """The defects of an image that is left out, and the objects that go with it."""
+    if record.objects:
+        kind = "object of an image that was left out"
+        defects.add(kind, record.objects[0].label, len(record.objects))
+    return defects

@@ -30,6 +30,7 @@ from bag_samples import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from yolact_ros.datasets.coco_file import read_coco_file
 from yolact_ros.errors import DataError, WorkerError
 from yolact_ros.evaluation.bag.definitions import (
     COMPRESSED_IMAGE,
@@ -112,10 +113,10 @@ def test_a_shifted_segmenter_has_the_iou_of_its_shift(bag: Path, tmp_path: Path)
 
 def test_ap_is_that_of_the_evaluator_on_the_same_images(tmp_path: Path) -> None:
     source = ShapeSource(shift_px=2, miss_every=3)
-    truth = truth_json(NUM_FRAMES, 3)
-    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth_json(NUM_FRAMES, 3)))
     bag = write_bag(tmp_path / "drive", image_messages(NUM_FRAMES, 3))
-    settings = options(bag, tmp_path / "out", source=source, truth=(str(tmp_path / "truth.json"),))
+    settings = options(bag, tmp_path / "out", source=source, truth=(str(path),))
     metrics = evaluate(settings)
     segmenter = source.open()
     results = []
@@ -123,7 +124,7 @@ def test_ap_is_that_of_the_evaluator_on_the_same_images(tmp_path: Path) -> None:
         prediction, _ = segmenter.segment(frame_bgr(index, 3))
         results += prediction_to_results(prediction, index + 1, [1, None])
     for iou_type in ("segm", "bbox"):
-        expected = evaluate_results(truth, results, iou_type).to_dict()
+        expected = evaluate_results(read_coco_file(path), results, iou_type).to_dict()
         ours = metrics["accuracy"][iou_type]
         assert 0.1 < ours["ap"] < 0.9
         assert {key: ours[key] for key in expected} == expected

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.coco_file import read_coco_file
+from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import ConfigError, DataError, ImageError
 from yolact_ros.evaluation.bag.export import truth_instances
 from yolact_ros.evaluation.bag.instances import InstanceMessage
 from yolact_ros.evaluation.bag.truth import Truth
-from yolact_ros.evaluation.bag.truth_json import truth_from_dataset
+from yolact_ros.evaluation.bag.truth_json import truth_from_data
 from yolact_ros.evaluation.bag.writer import BagWriter
-from yolact_ros.evaluation.coco import load_ground_truth
 from yolact_ros.evaluation.images import DatasetImages
 from yolact_ros.inference.sources import open_source
 
@@ -89,8 +90,8 @@ def write_photo_bag(
     folder: Path,
     options: VideoBagOptions,
     progress: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Write annotated photographs as a slide show with a truth topic; returns how many.
+) -> tuple[int, Defects]:
+    """Write annotated photographs as a slide show with a truth topic.
 
     The frames come in the file's order and their pixels are those that ``yolact evaluate``
     sees, so that both give the same AP.
@@ -101,16 +102,22 @@ def write_photo_bag(
         options: of the new bag; 1 Hz unless a rate is given.
         progress: told of frames done.
 
+    Returns:
+        how many there are, and what was left out or mended of their annotations.
+
     Raises:
         DataError: annotations or images cannot be read, or the bag cannot be written.
     """
-    dataset = load_ground_truth(annotations)
-    images = DatasetImages(dataset, folder, options.limit or None)
-    truth, _ = truth_from_dataset(dataset, "order")
+    data = read_coco_file(annotations, folder)
+    images = DatasetImages(data, folder, options.limit or None)
+    # The frames are the images that can be used: those that were left out have none.
+    frames = tuple(replace(image, position=index) for index, image in enumerate(data.images))
+    truth, _ = truth_from_data(replace(data, images=frames), "order")
     with truth, BagWriter(options.path, overwrite=options.overwrite) as writer:
         rate_hz = options.rate_hz or 1.0
         timed = ((image_bgr, index / rate_hz) for index, (_, image_bgr) in enumerate(images))
-        return _write(writer, timed, options, truth, progress)
+        count = _write(writer, timed, options, truth, progress)
+    return count, data.defects
 
 
 def _write(

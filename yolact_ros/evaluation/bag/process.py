@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolact_ros.datasets.json_file import read_json
 from yolact_ros.errors import DataError, FrameFault, YolactError
 from yolact_ros.evaluation.bag.frame import FAILED, UNREADABLE, FrameRecord
 from yolact_ros.evaluation.bag.images import BagFrame, decode_image, image_frames
@@ -17,7 +18,6 @@ from yolact_ros.evaluation.bag.journal import Journal, JournalWriter
 from yolact_ros.evaluation.bag.problems import Problem, ProblemLog
 from yolact_ros.evaluation.bag.segmenter import Segmenter, SegmenterSource, found_instances
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.results import read_json
 from yolact_ros.workers import Workers, end_with_parent
 
 __all__ = ["PROBLEMS_FILE", "BagTask", "process_bags", "read_problems", "segment_frame"]

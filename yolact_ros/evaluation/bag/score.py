@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from yolact_ros.datasets.coco_data import CocoCategory
+from yolact_ros.datasets.values import Id
 from yolact_ros.evaluation.bag.frame import (
     DROPPED,
     PROCESSED,
@@ -51,7 +52,7 @@ class BagScore:
     frames: FrameTable
     matches: dict[IouType, AreaTables] = field(default_factory=dict)
     processed_matches: dict[IouType, AreaTables] = field(default_factory=dict)
-    categories: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[CocoCategory] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     class_counts: Counter[str] = field(default_factory=Counter)
     num_scored: int = 0
@@ -107,14 +108,14 @@ class _Scorer:
         self._score = BagScore(FrameTable(), problems=problems)
         self._meter = StabilityMeter()
         self._truth_meter = StabilityMeter()
-        self._names: dict[int, str] = {}
+        self._names: dict[Id, str] = {}
         self._collector: MatchCollector | None = None
         self._own_collector: MatchCollector | None = None
         self._start_ns: int | None = None
         self._last_stamp_ns: int | None = None
         if truth is not None:
             iou_types: tuple[IouType, ...] = ("bbox", "segm") if truth.has_masks else ("bbox",)
-            self._names = {int(row["id"]): str(row["name"]) for row in truth.categories}
+            self._names = {row.id: row.name for row in truth.categories}
             self._collector = MatchCollector(truth.categories, iou_types)
             if separate_processed:
                 self._own_collector = MatchCollector(truth.categories, iou_types)

@@ -9,8 +9,8 @@ import numpy as np
 
 from yolact_ros.evaluation.bag.bootstrap import Interval
 from yolact_ros.evaluation.bag.compare import Comparison, verdict
-from yolact_ros.evaluation.bag.frame import FAILED, UNREADABLE
 from yolact_ros.evaluation.bag.html import number, percent
+from yolact_ros.evaluation.bag.problems import problem_lines
 from yolact_ros.evaluation.bag.statistics import STATISTICS, Statistic
 from yolact_ros.inference.bit_depth import FULL_BITS
 
@@ -57,15 +57,9 @@ def summary_text(metrics: Mapping[str, Any]) -> str:
     bits = metrics.get("bits_in_use", FULL_BITS)
     if bits < FULL_BITS:
         lines.append(f"pixels: {bits} of 16 bits in use, scaled to 8 as the node does")
-    problems = metrics["problems"]
-    if problems["counts"]:
-        listed = ", ".join(f"{kind} {count}" for kind, count in problems["counts"].items())
-        lines.append(f"could not be used: {listed} (places are in the report)")
-        lines += [
-            f"  the first {kind}: {first['place']}: {first['reason']}"
-            for kind in (f"{UNREADABLE} frame", f"{FAILED} frame")
-            for first in [p for p in problems["examples"] if p["kind"] == kind][:1]
-        ]
+    problems = problem_lines(metrics["problems"])
+    if problems:
+        lines += ["left out or mended (more places are in the report):", *problems]
     return "\n".join(lines)
 
 
