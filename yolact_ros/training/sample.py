@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,6 +63,7 @@ def load_sample(record: ImageRecord, max_side_px: int = 0) -> Sample:
         ImageError: the file cannot be read as an image.
         DataError: it is of another size than annotated.
     """
+    image: NDArray[Any]
     image, _ = read_annotated_image(record.path, (record.height_px, record.width_px))
     scale = min(1.0, max_side_px / max(image.shape[:2])) if max_side_px else 1.0
     width = max(1, round(record.width_px * scale))
