@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ros_fixtures import client, domain_id, ros_env, tiny_model
+from ros_fixtures import client, domain_id, ros_env, session_client, tiny_model
 
-__all__ = ["client", "domain_id", "ros_env", "tiny_model"]
+__all__ = ["client", "domain_id", "ros_env", "session_client", "tiny_model"]
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,6 @@ def test_two_cameras_have_masks_each_under_its_name(
         client.spin_until(
             lambda: all(messages for messages, _ in found.values()), "results of both cameras"
         )
-    for name, (messages, subscription) in found.items():
-        client.node.destroy_subscription(subscription)
+    for name, (messages, _) in found.items():
         assert (messages[0].image_width, messages[0].image_height) == sizes[name]
         assert any(instance.mask.data for instance in messages[0].instances)

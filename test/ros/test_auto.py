@@ -35,6 +35,7 @@ def parameters(tiny_model: Path) -> dict[str, object]:
         "model": str(tiny_model),
         "device": "cpu",
         "runtime": "auto",
+        "precision": "fp32",
         "score_threshold": 0.0,
         "frame_budget_ms": 0.0,
     }
@@ -48,7 +49,7 @@ def test_it_works_at_once_and_goes_over_without_losing_an_image(
     client: RosClient, environment: dict[str, str], parameters: dict[str, object], tmp_path: Path
 ) -> None:
     publisher = client.node.create_publisher(Image, f"/{NODE}", 1)
-    answers, subscription = client.collect(InstanceArray, f"/{NODE}/instances")
+    answers, _ = client.collect(InstanceArray, f"/{NODE}/instances")
 
     def play(process: Process, until_chosen: bool) -> tuple[Values, list[InstanceArray]]:
         """Publish until the choice is made, or an answer came; what was said and answered."""
@@ -94,8 +95,6 @@ def test_it_works_at_once_and_goes_over_without_losing_an_image(
         _, again = play(process, until_chosen=False)
         assert again
         assert process.stop() == 0
-    client.node.destroy_publisher(publisher)
-    client.node.destroy_subscription(subscription)
 
 
 def test_while_it_chooses_requests_are_served_a_cleanup_does_not_wait_and_who_waits_for_it_does(

@@ -106,7 +106,6 @@ def test_jpeg_and_png_are_decoded_and_what_is_neither_is_counted_by_cause(
         assert "let the camera publish JPEG, or have image_transport decode it" in process.output
         assert process.stop() == 0
         assert "Traceback" not in process.output
-    client.node.destroy_publisher(publisher)
 
 
 def test_a_topic_without_publishers_and_one_of_another_type_are_named_with_the_cure(
@@ -114,20 +113,18 @@ def test_a_topic_without_publishers_and_one_of_another_type_are_named_with_the_c
 ) -> None:
     node = "lonely"
     parameters = {"model": str(tiny_model)}
-    elsewhere = client.node.create_publisher(Image, "/elsewhere", 1)
+    client.node.create_publisher(Image, "/elsewhere", 1)
     with start_node(node, tmp_path, ros_env, parameters, {"image": "/nothing"}) as process:
         process.wait_for_text("nobody publishes images on /nothing; remap with -r image:=/")
         assert "/elsewhere" in process.output
         values = client.wait_for_diagnostics(node, lambda v: "warnings no publisher" in v)
         assert values["message"] == "nobody publishes on /nothing"
-        wrong = client.node.create_publisher(CompressedImage, "/nothing", 1)
+        client.node.create_publisher(CompressedImage, "/nothing", 1)
         process.wait_for_text(
             "/nothing: node test_client publishes sensor_msgs/msg/CompressedImage, expected "
             "sensor_msgs/msg/Image; remap image to an image topic, or set image_transport"
         )
         client.wait_for_diagnostics(node, lambda v: "warnings wrong type" in v)
-    for publisher in (elsewhere, wrong):
-        client.node.destroy_publisher(publisher)
 
 
 def test_neither_a_flood_of_one_camera_nor_its_sudden_death_starves_the_other(
@@ -163,4 +160,3 @@ def test_neither_a_flood_of_one_camera_nor_its_sudden_death_starves_the_other(
         client.wait_for_diagnostics(node, lambda v: v["level"] != b"\x00", "wild")
         assert process.stop() == 0
         assert "Traceback" not in process.output
-    client.node.destroy_publisher(calm)

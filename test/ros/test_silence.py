@@ -20,7 +20,7 @@ def test_a_camera_that_is_subscribed_to_late_has_its_time_to_begin(
 ) -> None:
     node = "late"
     parameters = {"autostart": False, "model": str(tiny_model)}
-    quiet = client.node.create_publisher(Image, "/late", 1)
+    client.node.create_publisher(Image, "/late", 1)
     with start_node(node, tmp_path, ros_env, parameters, {"image": "/late"}) as process:
         assert client.change_state(node, "configure")
         client.spin_for(LONGER_THAN_A_SILENCE_S)
@@ -31,4 +31,3 @@ def test_a_camera_that_is_subscribed_to_late_has_its_time_to_begin(
         values = client.wait_for_diagnostics(node, lambda v: "warnings silent" in v)
         assert values["message"].startswith("no image for")
         assert process.stop() == 0
-    client.node.destroy_publisher(quiet)

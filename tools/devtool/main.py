@@ -24,6 +24,8 @@ usage: ./dev COMMAND [arguments]
 
   demo [...]   segment a clip over real ROS 2 topics; `./dev demo --help` lists its options
   test [...]   lint, type check and tests; arguments go to pytest
+  test --cpu   the numeric tests under lesser instruction sets than this CPU's (bf16 off, AVX2,
+               SSE4), so that one machine shows what another will do
   lint         lint and type check only
   run CMD ...  one command in the environment, for example `./dev run yolact models list`
   shell        your shell in the environment
