@@ -61,7 +61,8 @@ class Installed:
 def _outside() -> dict[str, str]:
     """The environment around `./dev`, as far as our own package is concerned."""
     env = dict(os.environ)
-    env.pop("PYTHONPATH", None)
+    for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
+        env.pop(name, None)
     for name in PATHS:
         entries = env.get(name, "").split(os.pathsep)
         kept = [e for e in entries if not any(Path(e).is_relative_to(p) for p in OURS_ON_PATHS)]
@@ -77,7 +78,6 @@ def colcon_install(prefix: Path) -> Installed:
     build = layout.colcon / "build" / "yolact_ros"
     command = ["cmake", "--install", str(build), "--prefix", str(prefix)]
     subprocess.run(command, env=env, check=True, capture_output=True)
-    # CMake replaces files whose time or size differ, and older modules may be left in a build.
     setup = shlex.quote(str(prefix / "share" / "yolact_ros" / "local_setup.bash"))
     return Installed(env, f"source {setup}")
 

@@ -165,7 +165,7 @@ CHAPTERS = (
                     "runs/parts/validation.csv",
                     "runs/parts/pictures/*",
                 ),
-                prints=("exported runs/parts/best",),
+                prints=("exported .*runs/parts/best",),
             ),
             Step(
                 "yolact evaluate --model runs/parts/best.safetensors --images val --annotations "
