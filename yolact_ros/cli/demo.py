@@ -105,8 +105,9 @@ def run_plan(plan: DemoPlan) -> int:
         code = 130
     finally:
         if viewer is not None:
-            # First, and with time to finish the video.
-            stop_all([viewer], patience_s=15.0)
+            # First, and with time to finish the video. It takes both signals alike; while it still
+            # imports, SIGINT would print a traceback to the terminal that it shares.
+            stop_all([viewer], patience_s=15.0, first=signal.SIGTERM)
         stop_all(children)
         signal.signal(signal.SIGTERM, previous)
     if code in (0, 130):

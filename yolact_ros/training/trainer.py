@@ -207,7 +207,11 @@ class Trainer:
                 if journal is not None:
                     journal.write(self.step, {"learning_rate": rate, **row})
                     self._say(_line(self.step, settings.steps, row))
-            if scores is not None and self._validate and _due(self.step, settings.validate_every):
+            # At the end too: a run shorter than the interval has a best network as well.
+            score = self._validate and (
+                _due(self.step, settings.validate_every) or self.step == settings.steps
+            )
+            if scores is not None and score:
                 self._score(scores)
             if main and self._draw and _due(self.step, settings.pictures_every):
                 self._draw(self.averaged_network(), self.step)
