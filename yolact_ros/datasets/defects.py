@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["Defects"]
 
 NUM_EXAMPLES = 3
-MAX_EXAMPLE_LETTERS = 120
+MAX_EXAMPLE_LETTERS = 240
 
 
 @dataclass

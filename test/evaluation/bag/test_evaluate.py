@@ -219,7 +219,7 @@ def test_frames_that_cannot_be_read_are_listed_and_the_rest_is_scored(tmp_path: 
         f"{IMAGE_TOPIC} frame {index}" for index in (1, 2, 3, 4)
     ]
     assert "hsv8" in unreadable[0]["reason"]
-    assert f"  the first unreadable frame: {IMAGE_TOPIC} frame 1, stamp" in summary_text(metrics)
+    assert f"4  unreadable frame; e.g. {IMAGE_TOPIC} frame 1, stamp" in summary_text(metrics)
     assert "'hsv8' is not supported" in summary_text(metrics)
 
 
