@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_full_disk_is_one_line(colcon: Installed, folder: Path, command: str) 
 def test_a_place_that_cannot_be_written_is_one_error(
     colcon: Installed, folder: Path, line: str
 ) -> None:
-    result = colcon.run(line.replace("{folder}", f"'{folder}'"), folder)
+    result = colcon.run(line.replace("{folder}", shlex.quote(str(folder))), folder)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1].startswith("yolact: error: ")
