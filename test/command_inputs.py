@@ -13,7 +13,8 @@ import torch
 from coco_shapes import write_coco
 
 from yolact_ros.classes import PASCAL_CLASSES
-from yolact_ros.config import variant
+from yolact_ros.config import YolactConfig, variant
+from yolact_ros.models import Yolact
 from yolact_ros.models.build import build_network
 from yolact_ros.models.checkpoint import save_checkpoint
 
@@ -52,8 +53,10 @@ def write_inputs(folder: Path, tiny_model: Path) -> None:
     _write_model(folder / "pascal.safetensors", PASCAL_CLASSES, 4)
     _write_sbd(folder / "benchmark_RELEASE" / "dataset", images)
     (folder / "mirror").mkdir()
-    for name in ("yolact_resnet50_54_800000.pth", "yolact_base_54_800000.pth"):
-        torch.save({"weight": torch.zeros(3)}, folder / "mirror" / name)
+    for name in ("yolact_resnet50", "yolact_base"):
+        _write_published(folder / "mirror" / f"{name}_54_800000.pth", variant(name))
+    _write_published(folder / "parts.pth", variant("yolact_resnet50", class_names=("a", "b")))
+    (folder / "parts.txt").write_text("bolt\nnut\n")
 
 
 def _call_person(content: dict[str, Any]) -> None:
@@ -94,6 +97,14 @@ def _write_model(path: Path, class_names: tuple[str, ...], num_prototypes: int) 
         proto_channels=8,
     )
     save_checkpoint(path, build_network(config).eval())
+
+
+def _write_published(path: Path, config: YolactConfig) -> None:
+    """Weights of a whole network in a small file: each is one zero, seen everywhere."""
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in Yolact(config).state_dict().items()}
+    zero = torch.tensor(0.0)
+    torch.save({key: zero.expand(shape) for key, shape in shapes.items()}, path)
 
 
 def _write_sbd(dataset: Path, images: list[Any]) -> None:

@@ -279,6 +279,19 @@ CHAPTERS = (
                 leaves=("cache/yolact_base_54_800000.pth",),
             ),
             Step("yolact models verify", prints=("bundled",)),
+            Step("yolact models show bundled", prints=("yolact_light", "person")),
+            Step(
+                "yolact models show parts.pth",
+                prints=("yolact_resnet50", "bolt, nut", "parts.txt"),
+            ),
+            Step(
+                "yolact convert weights parts.pth --class-names bolt,nut",
+                leaves=("parts.safetensors",),
+            ),
+            Step(
+                "yolact predict photo.jpg --model parts.pth --class-names parts.txt",
+                leaves=("predictions/results.json",),
+            ),
             Step("yolact doctor", prints=("torch",)),
             Step("yolact doctor --json", prints=('"findings"',)),
         ),
@@ -383,6 +396,8 @@ NOT_RUN = {
     "./dev test -k nms": "runs lint and types, as the `./dev test` around this test does",
     "./dev test [pytest arguments]": "as above",
     "./dev test test/models test/ops": "as above",
+    "./dev test --cpu": "runs the numeric tests four times; see test/dev/test_commands.py",
+    "./dev test --cpu [pytest arguments]": "as above",
     "./dev lint": "the first part of `./dev test`",
     "./dev build": "every ./dev command builds; again would change what other tests use",
     "./dev clean": "removes the environment that the tests run in; see test/dev/test_setup.py",
