@@ -122,7 +122,7 @@ def _watch(node: Child, viewer: Child, camera: Child | None) -> int:
         if viewer_code is not None:
             if viewer_code == NO_RESULTS_EXIT_CODE:
                 _report(node, "its last lines")
-            return 130 if viewer_code == 130 else 1
+            return 1
         if node.exit_code() is not None:
             _report(node, f"ended with exit status {node.exit_code()}; its last lines")
             return 1
