@@ -82,9 +82,14 @@ def test_a_topic_without_publishers_and_one_of_another_type_are_named_with_the_c
     node = "lonely"
     parameters = {"model": str(tiny_model)}
     elsewhere = client.node.create_publisher(Image, "/elsewhere", 1)
+    listener = client.node.create_subscription(Image, "/listened_to", print, 1)
     with start_node(node, tmp_path, ros_env, parameters, {"image": "/nothing"}) as process:
-        process.wait_for_text("nobody publishes images on /nothing; remap with -r image:=/")
-        assert "/elsewhere" in process.output
+        process.wait_for_text("nobody publishes images on /nothing; launch with image:=/")
+        (hint,) = {line for line in process.output.splitlines() if "launch with" in line}
+        published = hint.partition("(published: ")[2].rstrip(")").split(", ")
+        assert "/elsewhere" in published
+        # Somebody listens to them, and nobody publishes there.
+        assert not {"/nothing", "/listened_to"} & set(published)
         values = client.wait_for_diagnostics(node, lambda v: "warnings no publisher" in v)
         assert values["message"] == "nobody publishes on /nothing"
         wrong = client.node.create_publisher(CompressedImage, "/nothing", 1)
@@ -95,6 +100,7 @@ def test_a_topic_without_publishers_and_one_of_another_type_are_named_with_the_c
         client.wait_for_diagnostics(node, lambda v: "warnings wrong type" in v)
     for publisher in (elsewhere, wrong):
         client.node.destroy_publisher(publisher)
+    client.node.destroy_subscription(listener)
 
 
 def test_neither_a_flood_of_one_camera_nor_its_sudden_death_starves_the_other(

@@ -208,9 +208,9 @@ class YolactNode(LifecycleNode):
         array.header.stamp = self.get_clock().now().to_msg()
         array.status = [node_status(self._node_report(), name)]
         for camera in cameras:
-            if self.state == "active" and self._enabled:
-                camera.tick()
             snapshot = camera.statistics.snapshot()
+            if self.state == "active" and self._enabled:
+                camera.tick(snapshot)
             report = CameraReport(
                 label=camera.label,
                 topic=camera.topic,
