@@ -9,8 +9,10 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool
 
@@ -81,6 +83,16 @@ class YolactNode(LifecycleNode):
     def fixed_parameters(self) -> FixedParameters:
         """The parameters that are read at start and at configure."""
         return FixedParameters.from_values(self._parameter_server.values())
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """Set parameters; those that have the value already are accepted, fixed ones too.
+
+        So the node's own dump can be loaded (``ros2 param load``).
+        """
+        changed = [p for p in parameter_list if not self._parameter_server.has_value(p)]
+        if parameter_list and not changed:
+            return SetParametersResult(successful=True)
+        return super().set_parameters_atomically(changed)
 
     def start_up(self) -> None:
         """Configure and activate, if the parameter autostart says so."""
