@@ -7,7 +7,6 @@ Arguments of yolact.launch.py can be given too.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,9 @@ ARGUMENTS: tuple[Argument, ...] = (
 
 def generate_launch_description() -> LaunchDescription:
     """Camera, node and rviz."""
-    return LaunchDescription([*declared(ARGUMENTS, rviz="true"), OpaqueFunction(function=start)])
+    return LaunchDescription(
+        [*declared(__file__, ARGUMENTS, rviz="true"), OpaqueFunction(function=start)]
+    )
 
 
 def start(context: LaunchContext) -> list[Any]:
@@ -41,7 +42,7 @@ def start(context: LaunchContext) -> list[Any]:
         raise ConfigError(f"cameras is {', '.join(topics)!r}, and the demo has one camera")
     camera = ExecuteProcess(
         cmd=[
-            *(sys.executable, "-m", "yolact_ros.ros", "demo_camera"),
+            *("python3", "-m", "yolact_ros.ros", "demo_camera"),
             *("--topic", topics[""]),
             *("--source", existing_source(context)),
             *("--rate", f"{number(context, 'rate', least=0.01):g}"),

@@ -29,7 +29,10 @@ ARGUMENTS: tuple[Argument, ...] = (
 def generate_launch_description() -> LaunchDescription:
     """The node on all cameras."""
     return LaunchDescription(
-        [*declared(ARGUMENTS, cameras="front,rear", image=""), OpaqueFunction(function=start)]
+        [
+            *declared(__file__, ARGUMENTS, cameras="front,rear", image=""),
+            OpaqueFunction(function=start),
+        ]
     )
 
 

@@ -7,7 +7,6 @@ Arguments of yolact.launch.py can be given too: model, frame_budget_ms, cameras,
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ ARGUMENTS: tuple[Argument, ...] = (
 def generate_launch_description() -> LaunchDescription:
     """The node on simulated time, recorder, player and the end."""
     return LaunchDescription(
-        [*declared(ARGUMENTS, use_sim_time="true"), OpaqueFunction(function=start)]
+        [*declared(__file__, ARGUMENTS, use_sim_time="true"), OpaqueFunction(function=start)]
     )
 
 
@@ -143,7 +142,7 @@ def start_recorder(context: LaunchContext) -> list[ExecuteProcess]:
 
 def step(name: str, context: LaunchContext, *options: str) -> list[str]:
     """The command of a step of the replay; its topics are what the node subscribes to."""
-    command = [sys.executable, "-m", "yolact_ros.ros", "replay_steps", name, node_name(context)]
+    command = ["python3", "-m", "yolact_ros.ros", "replay_steps", name, node_name(context)]
     return [*command, "--images", *subscribed_topics(context), *options]
 
 

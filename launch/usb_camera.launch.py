@@ -44,7 +44,7 @@ def generate_launch_description() -> LaunchDescription:
     """Camera and node."""
     # Relative, so that the namespace holds for both.
     return LaunchDescription(
-        [*declared(ARGUMENTS, image="camera/image_raw"), OpaqueFunction(function=start)]
+        [*declared(__file__, ARGUMENTS, image="camera/image_raw"), OpaqueFunction(function=start)]
     )
 
 

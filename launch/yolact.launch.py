@@ -13,4 +13,4 @@ from yolact_ros.ros.launching import declared, start_node
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, environment, node and rviz."""
-    return LaunchDescription([*declared(), OpaqueFunction(function=start_node)])
+    return LaunchDescription([*declared(__file__), OpaqueFunction(function=start_node)])

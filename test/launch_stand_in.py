@@ -97,6 +97,7 @@ class LaunchContext:
 
     def __init__(self, values: dict[str, str]) -> None:
         self.launch_configurations = values
+        self.argv = [f"{name}:={value}" for name, value in values.items()]
 
 
 class LaunchConfiguration(Recorded):

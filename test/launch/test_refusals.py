@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from launch_stand_in import LAUNCH, launch_stand_in, launched
+from launch_stand_in import LAUNCH, LaunchContext, launch_stand_in, launched, load
 
 from yolact_ros.errors import ConfigError
 
@@ -44,6 +44,9 @@ CASES: list[tuple[str, dict[str, str], str]] = [
     ("yolact", {"namespace": "/a/b-c"}, "namespace is 'b-c', which cannot be a node's"),
     ("yolact", {"image": "/camera//image"}, "image is '/camera//image', which cannot be a topic"),
     ("yolact", {"image": "/a,/b"}, "image has 2 topics (/a, /b) and cameras 0 names"),
+    ("yolact", {"rvis": "true"}, "yolact.launch.py has no argument rvis; did you mean rviz?"),
+    ("yolact", {"quux": "1"}, "yolact.launch.py has no argument quux; --show-args lists them"),
+    ("replay", REPLAY | {"topics": "/a"}, "replay.launch.py has no argument topics"),
     ("multi_camera", {"cameras": "[]"}, "cameras is '[]', expected names"),
     ("multi_camera", {"topics": "/a"}, "image has 1 topics (/a) and cameras 2 names"),
     ("multi_camera", {"topics": "/a,/b", "image": "/c,/d"}, "expected one of them"),
@@ -96,10 +99,14 @@ def given(arguments: dict[str, str], paths: dict[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("case", CASES, ids=as_text)
 def test_it_is_refused_before_anything_starts(
-    case: tuple[str, dict[str, str], str], paths: dict[str, str], install: Install
+    case: tuple[str, dict[str, str], str],
+    paths: dict[str, str],
+    install: Install,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file, arguments, message = case
     install("ros2bag")
+    monkeypatch.setattr(sys, "argv", ["ros2", "launch", "yolact_ros", f"{file}.launch.py"])
     with launch_stand_in(), pytest.raises(ConfigError) as caught:
         launched(f"{file}.launch.py", **given(arguments, paths))
     assert message in str(caught.value)
@@ -139,3 +146,13 @@ def test_an_installed_rviz_is_found_and_its_file_is_checked(
         launched("yolact.launch.py", rviz="yes")
         with pytest.raises(ConfigError, match="expected a file of rviz"):
             launched("yolact.launch.py", rviz="on", rviz_config=paths["NEW"])
+
+
+def test_a_file_that_includes_ours_has_arguments_of_its_own(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ros2", "launch", "robot", "robot.launch.py"])
+    with launch_stand_in():
+        description = load(LAUNCH / "yolact.launch.py").generate_launch_description()
+        context = LaunchContext({"robot_model": "b3"})
+        assert description.entities[0].kwargs["function"](context) == []

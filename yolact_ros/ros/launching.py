@@ -8,8 +8,10 @@ raises, and they would go on without it.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +21,7 @@ from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
     ExecuteProcess,
+    OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
 )
@@ -75,6 +78,8 @@ RESULT_TOPICS = (
 # Fast DDS 2 (Jazzy) reads the first, Fast DDS 3 (Kilted and newer) the second.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 RESPAWN_DELAY_S = 1.0
+# What launch and ros2 launch themselves read.
+LAUNCH_ARGUMENTS = ("launch-prefix", "launch-prefix-filter", "emulate_tty")
 
 
 def share_file(relative: str) -> str:
@@ -89,17 +94,44 @@ def share_file(relative: str) -> str:
     return str(path)
 
 
-def declared(own: Sequence[Argument] = (), **defaults: str) -> list[DeclareLaunchArgument]:
-    """The arguments of a launch file that starts the node.
+def declared(
+    file: str, own: Sequence[Argument] = (), **defaults: str
+) -> list[DeclareLaunchArgument | OpaqueFunction]:
+    """The arguments of a launch file that starts the node; others are refused.
 
     Args:
-        own: those that only this file has.
+        file: the launch file.
+        own: arguments that only this file has.
         defaults: other defaults of the common ones.
     """
     every = [*own, *_node_arguments(), *_parameter_arguments()]
-    return declare(
-        [(name, defaults.get(name, default), description) for name, default, description in every]
-    )
+    names = [name for name, _, _ in every]
+
+    def refuse_others(context: LaunchContext) -> list[Any]:
+        # A file that includes this one may have arguments of its own.
+        if Path(file).name in {Path(word).name for word in sys.argv}:
+            _refuse_others(context, Path(file).name, names)
+        return []
+
+    return [
+        OpaqueFunction(function=refuse_others),
+        *declare([(name, defaults.get(name, default), text) for name, default, text in every]),
+    ]
+
+
+def _refuse_others(context: LaunchContext, file: str, names: Sequence[str]) -> None:
+    """launch itself passes over arguments that nobody declares.
+
+    Raises:
+        ConfigError: the command line has one.
+    """
+    given = [word.partition(":=")[0] for word in context.argv if ":=" in word]
+    for name in given:
+        if name in names or name in LAUNCH_ARGUMENTS:
+            continue
+        alike = get_close_matches(name, names, n=1)
+        cure = f"did you mean {alike[0]}?" if alike else "--show-args lists them all"
+        raise ConfigError(f"{file} has no argument {name}; {cure}")
 
 
 def _node_arguments() -> tuple[Argument, ...]:
