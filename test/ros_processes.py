@@ -182,7 +182,7 @@ def start_node(
     environment: Mapping[str, str],
     parameters: Mapping[str, object] | None = None,
     remappings: Mapping[str, str] | None = None,
-    program: Sequence[str] = ("-m", "yolact_ros.ros.node"),
+    program: Sequence[str] = ("-m", "yolact_ros.ros", "node"),
 ) -> Process:
     """yolact_node under ``name``, its output in ``folder``; or another program that runs it.
 

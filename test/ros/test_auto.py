@@ -119,7 +119,7 @@ def test_while_it_chooses_requests_are_served_a_cleanup_does_not_wait_and_who_wa
             assert time.monotonic() - begun_s < 30
         assert client.change_state(NODE, "configure"), process.output
         assert client.change_state(NODE, "activate"), process.output
-        assert wait_until_active(f"/{NODE}", 120.0) == ""
+        assert wait_until_active(f"/{NODE}", timeout_s=120.0) == ""
         assert process.output.count("in use from the next image on") == 1
         values = client.diagnostics(NODE, "node")
         assert is_chosen(values)

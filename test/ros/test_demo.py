@@ -163,7 +163,7 @@ def test_the_camera_plays_at_last_though_the_node_has_not_chosen_its_runtime(
 ):
     client.collect(Image, "/undecided")
     command = [
-        sys.executable, "-m", "yolact_ros.ros.demo_camera", "--source", str(clip),
+        sys.executable, "-m", "yolact_ros.ros", "demo_camera", "--source", str(clip),
         "--topic", "/undecided", "--rate", str(RATE_HZ),
         "--wait-for-runtime", "/nobody", "--runtime-wait-s", "0.5",
     ]  # fmt: skip

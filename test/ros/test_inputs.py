@@ -114,9 +114,14 @@ def test_a_topic_without_publishers_and_one_of_another_type_are_named_with_the_c
     node = "lonely"
     parameters = {"model": str(tiny_model)}
     client.node.create_publisher(Image, "/elsewhere", 1)
+    client.node.create_subscription(Image, "/listened_to", print, 1)
     with start_node(node, tmp_path, ros_env, parameters, {"image": "/nothing"}) as process:
-        process.wait_for_text("nobody publishes images on /nothing; remap with -r image:=/")
-        assert "/elsewhere" in process.output
+        process.wait_for_text("nobody publishes images on /nothing; launch with image:=/")
+        (hint,) = {line for line in process.output.splitlines() if "launch with" in line}
+        published = hint.partition("(published: ")[2].rstrip(")").split(", ")
+        assert "/elsewhere" in published
+        # Somebody listens to them, and nobody publishes there.
+        assert not {"/nothing", "/listened_to"} & set(published)
         values = client.wait_for_diagnostics(node, lambda v: "warnings no publisher" in v)
         assert values["message"] == "nobody publishes on /nothing"
         client.node.create_publisher(CompressedImage, "/nothing", 1)

@@ -20,7 +20,7 @@ from devtool.steps import Steps
 __all__ = ["main"]
 
 HELP = """\
-usage: ./dev COMMAND [arguments]
+usage: ./dev [--ros DISTRO] COMMAND [arguments]
 
   demo [...]   segment a clip over real ROS 2 topics; `./dev demo --help` lists its options
   test [...]   lint, type check and tests; arguments go to pytest
@@ -35,6 +35,7 @@ usage: ./dev COMMAND [arguments]
 
 Each command first sets up what is missing: a virtual environment with locked versions,
 torch, ROS 2 (the sourced one, else Jazzy from PyPI) and a colcon build of the package.
+`--ros kilted` takes Kilted from PyPI, in an environment of its own.
 
   PYTHON=...             the Python to make the environment from (3.11 or 3.12)
   YOLACT_ROS_TORCH=...   cpu or cuda, where ./dev should not look for a GPU
@@ -79,7 +80,7 @@ def _open_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run one command; returns the exit status: 2 for a set-up that cannot go on."""
     _open_streams()
     try:
@@ -106,7 +107,10 @@ def _discard(*streams: TextIO) -> None:
         os.dup2(null, stream.fileno())
 
 
-def _main(arguments: Sequence[str]) -> int:
+def _main(arguments: list[str]) -> int:
+    asked = ""
+    if arguments[:1] == ["--ros"]:
+        asked, arguments = "".join(arguments[1:2]) or "nothing", arguments[2:]
     name = arguments[0] if arguments else "help"
     if name in ("help", "-h", "--help"):
         print(HELP, end="")
@@ -115,7 +119,7 @@ def _main(arguments: Sequence[str]) -> int:
     try:
         if name not in _COMMANDS:
             raise SetupProblem(f"./dev has no command {name!r}.", "./dev help lists them.")
-        ros = find_ros(os.environ)
+        ros = find_ros(os.environ, asked)
         layout = Layout(root, ros.flavour)
         if name != "clean":
             executable = getattr(sys, "_base_executable", sys.executable)

@@ -126,7 +126,7 @@ def _watch(node: Child, viewer: Child, camera: Child | None) -> int:
                 _report(node, "no result came")
             elif viewer_code < 0:
                 print(f"\nyolact: error: viewer: {how_it_ended(viewer_code)}", file=sys.stderr)
-            return 130 if viewer_code == 130 else 1
+            return 1
         if (code := node.exit_code()) is not None:
             _report(node, how_it_ended(code))
             return 1

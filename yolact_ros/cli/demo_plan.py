@@ -83,7 +83,7 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
     return DemoPlan(
         node=_node_command(args, topic or IMAGE_TOPIC),
         viewer=(
-            *_module("yolact_ros.ros.demo_viewer"),
+            *_program("demo_viewer"),
             "--instances", f"/{NODE_NAME}/instances",
             "--overlay", f"/{NODE_NAME}/overlay",
             "--image", _watched_topic(topic or IMAGE_TOPIC, args.param),
@@ -109,7 +109,7 @@ def _node_command(args: argparse.Namespace, topic: str) -> tuple[str, ...]:
         if ":=" not in text:
             raise ConfigError(f"--param {text}: expected NAME:=VALUE")
         parameters.append(text)
-    command = [*_module("yolact_ros.ros.node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
+    command = [*_program("node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
     command += ["-r", f"image:={topic}"]
     for parameter in parameters:
         command += ["-p", parameter]
@@ -122,7 +122,7 @@ def _camera_command(
     size = ("--size", *map(str, size_px)) if size_px is not None else ()
     rate = ("--rate", f"{args.rate:g}") if args.rate is not None else ()
     return (
-        *_module("yolact_ros.ros.demo_camera"),
+        *_program("demo_camera"),
         "--source", source,
         "--topic", IMAGE_TOPIC,
         "--duration", f"{args.duration:g}",
@@ -144,8 +144,8 @@ def _watched_topic(topic: str, parameters: list[str]) -> str:
     return f"{topic}/compressed" if compressed else topic
 
 
-def _module(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-u", "-m", name)
+def _program(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-u", "-m", "yolact_ros.ros", name)
 
 
 def _environment(environment: Mapping[str, str], *, isolated: bool) -> dict[str, str]:

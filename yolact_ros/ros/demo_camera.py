@@ -1,4 +1,4 @@
-"""``python -m yolact_ros.ros.demo_camera``: plays a clip as a camera topic.
+"""``python -m yolact_ros.ros demo_camera``: plays a clip as a camera topic.
 
 Prints one line of JSON at the end: the frames published, and those skipped because this process
 was late.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import signal
 import sys
 import time
 from array import array
@@ -31,6 +30,7 @@ from yolact_ros.errors import ImageError, YolactError
 from yolact_ros.evaluation.benchmark.pictures import read_pictures
 from yolact_ros.inference.sources import open_source
 from yolact_ros.ros.wait_active import runtime_is_chosen
+from yolact_ros.signals import StopSignal
 
 __all__ = ["Played", "TimedFrame", "main", "play", "wait_for_runtime", "wait_for_subscribers"]
 
@@ -61,10 +61,10 @@ class TimedFrame:
     period_s: float
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str], stop: StopSignal) -> int:
     """Play until the duration is over or SIGINT or SIGTERM comes; returns the exit code."""
     args = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop.ends_itself()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("demo_camera")
     try:
@@ -72,21 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
         )
         publisher = node.create_publisher(Image, args.topic, qos)
-        wait_for_subscribers(node, publisher, args.wait_for or (), args.wait_s)
+        wait_for_subscribers(node, publisher, args.wait_for or (), args.wait_s, stop)
         if args.wait_for_runtime is not None:
-            wait_for_runtime(node, args.wait_for_runtime, args.runtime_wait_s)
+            wait_for_runtime(node, args.wait_for_runtime, args.runtime_wait_s, stop)
         played = play(
             _frames(args),
             lambda image_bgr: publisher.publish(_to_message(node, image_bgr, args.frame_id)),
             duration_s=args.duration,
+            stopped=stop.is_set,
+            sleep=stop.wait,
         )
         print(json.dumps(asdict(played)), flush=True)
-        time.sleep(SETTLE_S)  # the last frame is on its way
+        stop.wait(SETTLE_S)  # the last frame is on its way
     except YolactError as error:
         print(f"demo_camera: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
@@ -98,8 +98,9 @@ def play(
     publish: Callable[[NDArray[np.uint8]], None],
     *,
     duration_s: float,
+    stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Played:
     """Publish frames at their times; one that is late by a whole period is skipped.
 
@@ -107,6 +108,7 @@ def play(
         frames: what to publish and when.
         publish: sends one image.
         duration_s: when to stop, if the images last longer; 0 plays them all.
+        stopped: whether to stop before.
         clock: seconds, steady.
         sleep: waits the given seconds.
     """
@@ -118,7 +120,9 @@ def play(
         late_s = clock() - (start_s + frame.time_s)
         if late_s < 0:
             sleep(-late_s)
-        elif late_s > frame.period_s and frame.time_s:
+        if stopped():
+            break
+        if late_s > frame.period_s and frame.time_s:
             skipped += 1
             continue
         publish(frame.image_bgr)
@@ -127,7 +131,11 @@ def play(
 
 
 def wait_for_subscribers(
-    node: Node, publisher: Publisher, other_topics: Sequence[str], timeout_s: float
+    node: Node,
+    publisher: Publisher,
+    other_topics: Sequence[str],
+    timeout_s: float,
+    stop: StopSignal,
 ) -> None:
     """Return once the image topic and ``other_topics`` have subscribers and keep them.
 
@@ -136,7 +144,7 @@ def wait_for_subscribers(
     """
     deadline_s = time.monotonic() + timeout_s
     complete_since_s: float | None = None
-    while True:
+    while not stop.is_set():
         missing = [topic for topic in other_topics if node.count_subscribers(topic) == 0]
         if publisher.get_subscription_count() == 0:
             missing.insert(0, publisher.topic_name)
@@ -151,10 +159,10 @@ def wait_for_subscribers(
             complete_since_s = now_s
         elif now_s - complete_since_s >= SETTLE_S:
             return
-        time.sleep(POLL_S)
+        stop.wait(POLL_S)
 
 
-def wait_for_runtime(node: Node, watched: str, timeout_s: float) -> None:
+def wait_for_runtime(node: Node, watched: str, timeout_s: float, stop: StopSignal) -> None:
     """Return once the node named ``watched`` has the runtime that it will keep, or after a while.
 
     Without images the runtimes are measured sooner.
@@ -167,9 +175,9 @@ def wait_for_runtime(node: Node, watched: str, timeout_s: float) -> None:
 
     subscription = node.create_subscription(DiagnosticArray, "/diagnostics", read, 10)
     deadline_s = time.monotonic() + timeout_s
-    while not chosen and time.monotonic() < deadline_s:
+    while not (chosen or stop.is_set()) and time.monotonic() < deadline_s:
         rclpy.spin_once(node, timeout_sec=POLL_S)
-    if not chosen:
+    if not (chosen or stop.is_set()):
         print(
             f"demo_camera: playing, though {watched} has not chosen its runtime within "
             f"{timeout_s:g} s",
@@ -242,7 +250,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime-wait-s", type=float, default=40.0, help="but not later")
     parser.add_argument("--wait-s", type=float, default=60.0, help="longest wait for subscribers")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -83,7 +83,6 @@ class SegmentService:
 
     def __init__(self, node: Node, refusal: Callable[[], str], faults: FaultLog) -> None:
         self._clock = node.get_clock()
-        self._context = node.context
         self._refusal = refusal
         self._faults = faults
         self._lock = threading.Lock()
@@ -172,8 +171,6 @@ class SegmentService:
         try:
             respond(response)
         except Exception as error:
-            if not self._context.ok():
-                return  # a signal ended ROS while this thread worked
             self._faults.report("segment answer", f"~/segment: cannot answer: {error}")
 
 
