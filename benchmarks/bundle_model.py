@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from training_runs import ROOT
 
+from yolact_ros.datasets.coco_data import CocoData
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.models import Yolact
@@ -124,24 +125,22 @@ def choose(results: dict[str, Any]) -> list[str]:
 
 
 def precision_and_recall(
-    truth: dict[str, Any], found: Sequence[dict[str, Any]], category_id: int
+    truth: CocoData, found: Sequence[dict[str, Any]], category_id: int
 ) -> dict[str, float]:
     """Greedy matching by score at ``THRESHOLD``, as COCO's at one IoU."""
     from pycocotools import mask as coco_mask
 
     right = shown = objects = 0
-    for image in truth["images"]:
+    for image in truth.images:
         wanted = [
-            a
-            for a in truth["annotations"]
-            if a["image_id"] == image["id"] and a["category_id"] == category_id
+            a for a in truth.annotations if a.image_id == image.id and a.category_id == category_id
         ]
-        objects += sum(not a["iscrowd"] for a in wanted)
+        objects += sum(not a.is_crowd for a in wanted)
         detected = sorted(
             (
                 r
                 for r in found
-                if r["image_id"] == image["id"]
+                if r["image_id"] == image.id
                 and r["category_id"] == category_id
                 and r["score"] > THRESHOLD
             ),
@@ -149,13 +148,14 @@ def precision_and_recall(
         )
         if not detected:
             continue
-        crowd = np.array([a["iscrowd"] for a in wanted], bool)
+        size = [image.height_px, image.width_px]
+        crowd = np.array([a.is_crowd for a in wanted], bool)
         ious = np.zeros((len(detected), 0))
         if wanted:
             ious = np.array(
                 coco_mask.iou(
                     [r["segmentation"] for r in detected],
-                    [a["segmentation"] for a in wanted],
+                    [{"size": size, "counts": a.counts} for a in wanted],
                     crowd.astype(np.uint8),
                 )
             )

@@ -82,12 +82,12 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, Phases]:
     """Run the processes and the phases; the keys are "off" and "on"."""
-    python = (sys.executable, "-u", "-m")
-    node_command = [*python, "yolact_ros.ros.node", "--ros-args", "-r", f"__node:={NODE}"]
+    python = (sys.executable, "-u", "-m", "yolact_ros.ros")
+    node_command = [*python, "node", "--ros-args", "-r", f"__node:={NODE}"]
     node_command += ["-r", f"image:={IMAGE_TOPIC}"]
     for parameter in (f"model:={args.model}", f"runtime:={args.runtime}", "frame_budget_ms:=0.0"):
         node_command += ["-p", parameter]
-    camera_command = [*python, "yolact_ros.ros.demo_camera", "--topic", IMAGE_TOPIC]
+    camera_command = [*python, "demo_camera", "--topic", IMAGE_TOPIC]
     camera_command += ["--source", args.source or str(default_clip()), "--rate", f"{args.rate}"]
     camera_command += ["--size", *map(str, args.size), "--duration", "86400", "--wait-s", "900"]
     node = Child("node", node_command, folder / "node.log", os.environ)

@@ -86,11 +86,11 @@ def receive(args: argparse.Namespace) -> dict[str, Any]:
 
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
         node.create_subscription(kind, topic, keep, qos)
-    python = (sys.executable, "-u", "-m")
-    camera = (*python, "yolact_ros.ros.demo_camera", "--topic", "/image", "--wait-s", "90")
+    python = (sys.executable, "-u", "-m", "yolact_ros.ros")
+    camera = (*python, "demo_camera", "--topic", "/image", "--wait-s", "90")
     camera += ("--source", str(default_clip()), "--rate", str(args.rate))
     camera += ("--size", *map(str, CLIP_SIZE_PX), "--wait-for", "/yolact/markers")
-    segmenter = (*python, "yolact_ros.ros.node", "--ros-args", "-p", "frame_budget_ms:=0.0")
+    segmenter = (*python, "node", "--ros-args", "-p", "frame_budget_ms:=0.0")
     with tempfile.TemporaryDirectory() as folder:
         children = [
             Child("node", segmenter, Path(folder) / "node.log", os.environ),

@@ -1,56 +1,78 @@
-"""Play a clip as a camera and watch its instances in rviz.
+"""Play a clip as a camera and watch its instances in rviz; ends with the clip.
 
 ros2 launch yolact_ros demo.launch.py source:=clip.mp4
+
+Arguments of yolact.launch.py can be given too.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Any
 
-from launch.actions import ExecuteProcess, IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.actions import ExecuteProcess, OpaqueFunction, Shutdown
 
-from launch import LaunchDescription
-from yolact_ros.ros.launching import Argument, declare
+from launch import LaunchContext, LaunchDescription
+from yolact_ros.errors import ConfigError, YolactError
+from yolact_ros.ros.launch_arguments import Argument, argument, number
+from yolact_ros.ros.launching import declared, image_topics, start_node
 
-IMAGE_TOPIC = "/image"
-HERE = Path(__file__).resolve().parent
 ARGUMENTS: tuple[Argument, ...] = (
-    ("source", None, "A video, an image, a folder of images or a camera index."),
+    ("source", None, "A video, an image, a folder of images, a camera index or a stream."),
     ("rate", "30", "Images a second."),
-    ("duration", "3600", "Seconds to play; a clip begins again until then."),
-    ("model", "bundled", "Name of a model (`yolact models list`) or path of a checkpoint."),
-    ("device", "auto", "Where the network runs: auto, cpu, cuda or cuda:N."),
-    ("rviz", "true", "Start rviz."),
+    ("duration", "3600", "Seconds to play; a clip begins again until then. 0 plays it once."),
 )
 
 
 def generate_launch_description() -> LaunchDescription:
     """Camera, node and rviz."""
-    # The node first: it sets the transport's environment for what starts after it.
-    node = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(HERE / "yolact.launch.py")),
-        launch_arguments=[
-            ("image", IMAGE_TOPIC),
-            *((name, LaunchConfiguration(name)) for name in ("model", "device", "rviz")),
-        ],
+    return LaunchDescription(
+        [*declared(__file__, ARGUMENTS, rviz="true"), OpaqueFunction(function=start)]
     )
+
+
+def start(context: LaunchContext) -> list[Any]:
+    """The node and the camera on its topic.
+
+    Raises:
+        ConfigError: an argument that cannot be.
+    """
+    topics = image_topics(context)
+    if list(topics) != [""]:
+        raise ConfigError(f"cameras is {', '.join(topics)!r}, and the demo has one camera")
     camera = ExecuteProcess(
         cmd=[
-            sys.executable,
-            "-m",
-            "yolact_ros.ros.demo_camera",
-            "--topic",
-            IMAGE_TOPIC,
-            "--source",
-            LaunchConfiguration("source"),
-            "--rate",
-            LaunchConfiguration("rate"),
-            "--duration",
-            LaunchConfiguration("duration"),
+            *("python3", "-m", "yolact_ros.ros", "demo_camera"),
+            *("--topic", topics[""]),
+            *("--source", existing_source(context)),
+            *("--rate", f"{number(context, 'rate', least=0.01):g}"),
+            *("--duration", f"{number(context, 'duration'):g}"),
         ],
         output="screen",
+        on_exit=after_camera,
     )
-    return LaunchDescription([*declare(ARGUMENTS), node, camera])
+    return start_node(context, camera)
+
+
+def existing_source(context: LaunchContext) -> str:
+    """The source, which the camera opens."""
+    source = argument(context, "source")
+    if not source.isdecimal() and "://" not in source and not Path(source).expanduser().exists():
+        raise ConfigError(
+            f"source {source} does not exist; expected a video, an image, a folder of images, a "
+            "camera index or a stream's address"
+        )
+    return source
+
+
+def after_camera(event: Any, context: LaunchContext) -> list[Any]:
+    """End the launch with the camera.
+
+    Raises:
+        YolactError: it failed, for the launch's exit code.
+    """
+    if context.is_shutdown:
+        return []
+    if event.returncode:
+        raise YolactError(f"the camera ended with code {event.returncode}; it said why above")
+    return [Shutdown(reason="the clip has ended")]

@@ -8,29 +8,45 @@ Arguments of yolact.launch.py can be given too.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.actions import OpaqueFunction
 
-from launch import LaunchDescription
-from yolact_ros.ros.launching import Argument, declare
+from launch import LaunchContext, LaunchDescription
+from yolact_ros.errors import ConfigError
+from yolact_ros.ros.launch_arguments import Argument, argument, read_list
+from yolact_ros.ros.launching import declared, start_node
 
-HERE = Path(__file__).resolve().parent
 ARGUMENTS: tuple[Argument, ...] = (
-    ("cameras", "front,rear", "Names of the cameras; each has ~/<name>/instances and the views."),
-    ("topics", "", "Image topic of each camera; empty is /<name>/image_raw for each."),
+    (
+        "topics",
+        "",
+        "Image topic of each camera, as image:= has them; empty is /<name>/image_raw for each.",
+    ),
 )
 
 
 def generate_launch_description() -> LaunchDescription:
     """The node on all cameras."""
-    node = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(HERE / "yolact.launch.py")),
-        launch_arguments=[
-            ("cameras", LaunchConfiguration("cameras")),
-            ("image", LaunchConfiguration("topics")),
-        ],
+    return LaunchDescription(
+        [
+            *declared(__file__, ARGUMENTS, cameras="front,rear", image=""),
+            OpaqueFunction(function=start),
+        ]
     )
-    return LaunchDescription([*declare(ARGUMENTS), node])
+
+
+def start(context: LaunchContext) -> list[Any]:
+    """The node, with the topics under either name.
+
+    Raises:
+        ConfigError: no cameras, or topics under both names.
+    """
+    topics, image = argument(context, "topics"), argument(context, "image")
+    if topics and image:
+        raise ConfigError(f"topics is {topics!r} and image {image!r}; expected one of them")
+    cameras = argument(context, "cameras")
+    if not read_list("cameras", cameras):
+        raise ConfigError(f"cameras is {cameras!r}, expected names, such as cameras:=front,rear")
+    context.launch_configurations["image"] = topics or image
+    return start_node(context)

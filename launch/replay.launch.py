@@ -7,38 +7,41 @@ Arguments of yolact.launch.py can be given too: model, frame_budget_ms, cameras,
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from launch.actions import (
-    ExecuteProcess,
-    IncludeLaunchDescription,
-    OpaqueFunction,
-    Shutdown,
-    TimerAction,
-)
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+import yaml
+from launch.actions import ExecuteProcess, OpaqueFunction, Shutdown
 
 from launch import LaunchContext, LaunchDescription
-from yolact_ros.errors import ConfigError
+from yolact_ros.errors import ConfigError, YolactError
 from yolact_ros.ros.bag_commands import play_command, record_command
-from yolact_ros.ros.launching import (
-    RESULT_TOPICS,
+from yolact_ros.ros.launch_arguments import (
     Argument,
     argument,
-    camera_topics,
-    declare,
+    existing_path,
     is_true,
-    node_name,
+    number,
     read_list,
+    topic_name,
+)
+from yolact_ros.ros.launching import (
+    RESULT_TOPICS,
+    camera_topics,
+    declared,
+    image_topics,
+    node_name,
+    require_package,
+    start_node,
 )
 
-HERE = Path(__file__).resolve().parent
-# For the last frame's way through the node and the recorder.
-SETTLE_S = 2.0
 # The recorder writes what it holds in memory when it is told to end; launch's 5 s can be too few.
 FLUSH_S = "60"
+# Of the image subscription. An image that DDS replaces by the next one before the node takes it is
+# in nobody's count; the node itself works on the newest only.
+DEPTH = 50
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 ARGUMENTS: tuple[Argument, ...] = (
     ("bag", None, "Folder or file of the bag to play."),
     ("rate", "1.0", "Times as fast as recorded."),
@@ -56,66 +59,165 @@ ARGUMENTS: tuple[Argument, ...] = (
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The node on simulated time, then recorder, player and the end."""
-    node = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(HERE / "yolact.launch.py")),
-        launch_arguments=[("use_sim_time", "true")],
+    """The node on simulated time, recorder, player and the end."""
+    return LaunchDescription(
+        [*declared(__file__, ARGUMENTS, use_sim_time="true"), OpaqueFunction(function=start)]
     )
-    return LaunchDescription([*declare(ARGUMENTS), node, OpaqueFunction(function=start)])
 
 
-def start(context: LaunchContext) -> list[ExecuteProcess]:
-    """The recorder, and what starts the player once the node works.
+def start(context: LaunchContext) -> list[Any]:
+    """The node, the recorder and the paused player, and what has it play once they are ready.
 
     Raises:
-        ConfigError: no such bag, an output that exists, or a number out of range.
+        ConfigError: an argument that cannot be, no such bag, or an output that exists.
     """
-    results = result_topics(context)
-    play = ExecuteProcess(
+    require_package("ros2bag", "replay.launch.py")
+    player = start_player(context)
+    recorder = start_recorder(context)
+    begin = ExecuteProcess(
+        cmd=step("begin", context, "--record", *(recorded_topics(context) if recorder else [])),
+        output="screen",
+        on_exit=after_begin,
+    )
+    depths = {
+        f"qos_overrides.{topic}.subscription.depth": DEPTH for topic in subscribed_topics(context)
+    }
+    return start_node(context, *recorder, player, begin, parameters=depths)
+
+
+def start_player(context: LaunchContext) -> ExecuteProcess:
+    """``ros2 bag play``, paused.
+
+    Raises:
+        ConfigError: no such bag, none of its topics is the camera's, or a number out of range.
+    """
+    bag = existing_path(context, "bag", "a folder or file of rosbag2")
+    check_topics(bag, context)
+    end = ExecuteProcess(cmd=step("end", context), output="screen", on_exit=after_end)
+    return ExecuteProcess(
         cmd=play_command(
-            existing_bag(context),
+            bag,
             rate=number(context, "rate", least=0.001),
             start_offset_s=number(context, "start_offset"),
             loop=is_true(context, "loop"),
             clock_hz=number(context, "clock_hz", least=0.001),
+            paused=True,
             # What the bag holds of an earlier run must not mix with this one's results.
-            renamed={topic: f"/recorded{topic}" for topic in [*results, "/diagnostics"]},
-            qos_overrides=argument(context, "qos_overrides"),
+            renamed={
+                topic: f"/recorded{topic}" for topic in [*result_topics(context), "/diagnostics"]
+            },
+            qos_overrides=existing_path(context, "qos_overrides", "a YAML file of rosbag2"),
         ),
         output="screen",
-        on_exit=after_player,
+        on_exit=ending("ros2 bag play", then=[end]),
     )
 
-    def after_wait(event: Any, context: LaunchContext) -> list[Any]:
-        if context.is_shutdown:
-            return []
-        return [Shutdown(reason="the node did not start")] if event.returncode else [play]
 
-    wait = ExecuteProcess(
-        cmd=["python3", "-m", "yolact_ros.ros.wait_active", node_name(context)],
-        output="screen",
-        on_exit=after_wait,
-    )
+def start_recorder(context: LaunchContext) -> list[ExecuteProcess]:
+    """``ros2 bag record``, or nothing where no output is named.
+
+    Raises:
+        ConfigError: the output exists or cannot be made there, or nothing to record.
+    """
     output = argument(context, "output")
     if not output:
-        return [wait]
-    if Path(output).exists():
+        return []
+    folder = Path(output)
+    if folder.exists():
         raise ConfigError(f"output {output} exists: move it away or name another")
-    record = ExecuteProcess(
-        cmd=record_command(output, recorded_topics(context), sim_time=True),
-        output="screen",
-        sigterm_timeout=FLUSH_S,
-    )
-    return [record, wait]
+    if not folder.absolute().parent.is_dir():
+        raise ConfigError(f"output {output} cannot be made: there is no folder {folder.parent}")
+    topics = recorded_topics(context)
+    if not topics:
+        raise ConfigError("record is empty; expected topics for output, or no output")
+    return [
+        ExecuteProcess(
+            cmd=record_command(output, topics, sim_time=is_true(context, "use_sim_time")),
+            output="screen",
+            sigterm_timeout=FLUSH_S,
+            on_exit=ending("ros2 bag record"),
+        )
+    ]
 
 
-def after_player(event: Any, context: LaunchContext) -> list[Any]:
-    """End the launch, after a moment for the last frame where the bag was played to its end."""
+def step(name: str, context: LaunchContext, *options: str) -> list[str]:
+    """The command of a step of the replay; its topics are what the node subscribes to."""
+    command = ["python3", "-m", "yolact_ros.ros", "replay_steps", name, node_name(context)]
+    return [*command, "--images", *subscribed_topics(context), *options]
+
+
+def ending(program: str, then: list[Any] | None = None) -> Callable[..., list[Any]]:
+    """What to do when a program has ended that should not before the replay does.
+
+    Args:
+        program: for people.
+        then: actions to go on with, where it may end with exit code 0.
+    """
+
+    def after(event: Any, context: LaunchContext) -> list[Any]:
+        if context.is_shutdown:
+            return []
+        if event.returncode or then is None:
+            raise YolactError(f"{program} ended with code {event.returncode}")
+        return then
+
+    return after
+
+
+def after_begin(event: Any, context: LaunchContext) -> list[Any]:
+    """The bag plays.
+
+    Raises:
+        YolactError: it does not, for the launch's exit code.
+    """
+    if event.returncode and not context.is_shutdown:
+        raise YolactError("the bag was not played; the reason stands above")
+    return []
+
+
+def after_end(event: Any, context: LaunchContext) -> list[Any]:
+    """End the launch.
+
+    Raises:
+        YolactError: frames are not accounted for; for the launch's exit code.
+    """
     if context.is_shutdown:
         return []
     if event.returncode:
-        return [Shutdown(reason=f"ros2 bag play ended with code {event.returncode}")]
-    return [TimerAction(period=SETTLE_S, actions=[Shutdown(reason="the bag has ended")])]
+        raise YolactError("the last images were not finished; the reason stands above")
+    return [Shutdown(reason="the bag has ended")]
+
+
+def subscribed_topics(context: LaunchContext) -> list[str]:
+    """The topics that the node subscribes to."""
+    compressed = argument(context, "image_transport") == "compressed"
+    suffix = "/compressed" if compressed else ""
+    return [topic + suffix for topic in image_topics(context).values()]
+
+
+def check_topics(bag: str, context: LaunchContext) -> None:
+    """Make sure that the bag has the cameras' topics, as far as its metadata says what it has.
+
+    Raises:
+        ConfigError: it has not; the message names the image topics that it has.
+    """
+    metadata = Path(bag) / "metadata.yaml"
+    if not metadata.is_file():
+        return
+    try:
+        content = yaml.safe_load(metadata.read_text())["rosbag2_bagfile_information"]
+        types = {
+            topic["topic_metadata"]["name"]: topic["topic_metadata"]["type"]
+            for topic in content["topics_with_message_count"]
+        }
+    except (yaml.YAMLError, KeyError, TypeError, OSError) as error:
+        raise ConfigError(f"{metadata} is no metadata of rosbag2; ros2 bag reindex") from error
+    images = [name for name, kind in types.items() if kind in IMAGE_TYPES]
+    for topic in subscribed_topics(context):
+        if topic not in types:
+            found = f"image:={images[0]}" if images else "another bag: it has no image topic"
+            more = f" (it has {', '.join(images)})" if images else ""
+            raise ConfigError(f"bag {bag} has no topic {topic}; give {found}{more}")
 
 
 def result_topics(context: LaunchContext) -> list[str]:
@@ -127,29 +229,10 @@ def recorded_topics(context: LaunchContext) -> list[str]:
     """What the argument record names."""
     return [
         topic
-        for name in read_list(argument(context, "record"))
+        for name in read_list("record", argument(context, "record"))
         for topic in ([name] if name.startswith("/") else _of_cameras(context, name))
+        if topic_name("record", name)
     ]
-
-
-def existing_bag(context: LaunchContext) -> str:
-    """The bag to play."""
-    bag = argument(context, "bag")
-    if not Path(bag).exists():
-        raise ConfigError(f"bag {bag} does not exist; expected a folder or file of rosbag2")
-    return bag
-
-
-def number(context: LaunchContext, name: str, least: float = 0.0) -> float:
-    """A number that is at least ``least``."""
-    text = argument(context, name)
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value < math.inf:
-        raise ConfigError(f"{name} is {text!r}, expected a number of at least {least:g}")
-    return value
 
 
 def _of_cameras(context: LaunchContext, topic: str) -> list[str]:

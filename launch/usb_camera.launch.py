@@ -7,16 +7,29 @@ Arguments of yolact.launch.py can be given too. Other drivers: docs/robot.md.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-from launch.actions import IncludeLaunchDescription, OpaqueFunction
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from yolact_ros.ros.launching import Argument, argument, declare
+from yolact_ros.errors import ConfigError
+from yolact_ros.ros.launch_arguments import (
+    Argument,
+    argument,
+    existing_path,
+    number,
+    whole_number,
+)
+from yolact_ros.ros.launching import (
+    declared,
+    end_with,
+    image_topics,
+    require_executable,
+    start_node,
+)
 
-HERE = Path(__file__).resolve().parent
+DRIVER = ("usb_cam", "usb_cam_node_exe")
 ARGUMENTS: tuple[Argument, ...] = (
     ("video_device", "/dev/video0", "The camera (`v4l2-ctl --list-devices` shows them)."),
     ("width", "640", "Columns of the image, pixels."),
@@ -29,32 +42,53 @@ ARGUMENTS: tuple[Argument, ...] = (
 
 def generate_launch_description() -> LaunchDescription:
     """Camera and node."""
-    # The node first: it sets the transport's environment for what starts after it.
-    node = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(HERE / "yolact.launch.py")),
-        launch_arguments=[("image", "/camera/image_raw")],
+    # Relative, so that the namespace holds for both.
+    return LaunchDescription(
+        [*declared(__file__, ARGUMENTS, image="camera/image_raw"), OpaqueFunction(function=start)]
     )
-    return LaunchDescription([*declare(ARGUMENTS), node, OpaqueFunction(function=start_camera)])
 
 
-def start_camera(context: LaunchContext) -> list[Node]:
-    """The driver, which publishes /camera/image_raw."""
-    return [
-        Node(
-            package="usb_cam",
-            executable="usb_cam_node_exe",
-            name="usb_cam",
-            namespace="camera",
-            parameters=[
-                {
-                    "video_device": argument(context, "video_device"),
-                    "image_width": int(argument(context, "width")),
-                    "image_height": int(argument(context, "height")),
-                    "framerate": float(argument(context, "framerate")),
-                    "pixel_format": argument(context, "pixel_format"),
-                    "frame_id": argument(context, "frame"),
-                }
-            ],
-            output="screen",
+def start(context: LaunchContext) -> list[Any]:
+    """The node, and the driver that publishes what it subscribes to; each ends with the other.
+
+    Raises:
+        ConfigError: an argument that cannot be, or a driver that is not installed.
+    """
+    driver = start_driver(context)
+    require_executable(*DRIVER, "usb_camera.launch.py")
+    actions = start_node(context, driver)
+    others = [action for action in actions if isinstance(action, Node) and action is not driver]
+    return [end_with(driver, others), *actions]
+
+
+def start_driver(context: LaunchContext) -> Node:
+    """The driver; its images and camera_info are on the node's topic and beside it.
+
+    Raises:
+        ConfigError: no such camera, a number out of range, or several cameras.
+    """
+    topics = image_topics(context)
+    if list(topics) != [""]:
+        raise ConfigError(
+            f"cameras is {', '.join(topics)!r}, and usb_camera.launch.py has one camera; start "
+            "the drivers by hand and multi_camera.launch.py (docs/robot.md)"
         )
-    ]
+    namespace, _, name = topics[""].rpartition("/")
+    return Node(
+        package=DRIVER[0],
+        executable=DRIVER[1],
+        name="usb_cam",
+        namespace=namespace or "/",
+        parameters=[
+            {
+                "video_device": existing_path(context, "video_device", "such as /dev/video0"),
+                "image_width": whole_number(context, "width"),
+                "image_height": whole_number(context, "height"),
+                "framerate": number(context, "framerate", least=0.1),
+                "pixel_format": argument(context, "pixel_format"),
+                "frame_id": argument(context, "frame"),
+            }
+        ],
+        remappings=[] if name == "image_raw" else [("image_raw", topics[""])],
+        output="screen",
+    )

@@ -8,23 +8,9 @@ from __future__ import annotations
 from launch.actions import OpaqueFunction
 
 from launch import LaunchDescription
-from yolact_ros.ros.launching import (
-    node_arguments,
-    parameter_arguments,
-    set_transport,
-    start_node,
-    start_rviz,
-)
+from yolact_ros.ros.launching import declared, start_node
 
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, environment, node and rviz."""
-    return LaunchDescription(
-        [
-            *node_arguments(),
-            *parameter_arguments(),
-            OpaqueFunction(function=set_transport),
-            OpaqueFunction(function=start_node),
-            OpaqueFunction(function=start_rviz),
-        ]
-    )
+    return LaunchDescription([*declared(__file__), OpaqueFunction(function=start_node)])

@@ -93,6 +93,11 @@ def image_message(
     return bytes(store.serialize_cdr(store.types[IMAGE](**fields), IMAGE))
 
 
+def mono16_message(image: NDArray[np.uint16], time_ns: int) -> bytes:
+    rows = image.astype("<u2").view(np.uint8)
+    return image_message(rows, time_ns, "mono16", width=image.shape[1])
+
+
 def compressed_message(data: NDArray[np.uint8], time_ns: int, fmt: str = "jpeg") -> bytes:
     store = default_typestore()
     message = store.types[COMPRESSED_IMAGE](

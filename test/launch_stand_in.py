@@ -1,6 +1,8 @@
-"""Stand-ins for launch and launch_ros where they are not installed: they record arguments.
+"""Stand-ins for launch and launch_ros where they are not installed.
 
-They are no launch system: the tests with the real one are in the same file and run where it is.
+They keep what actions were made with, visit a launch file as launch does, and call the handlers
+of processes that end. The same cases run with the real launch where it is
+(``test/launch/real_launch.py``).
 """
 
 from __future__ import annotations
@@ -8,13 +10,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 LAUNCH = Path(__file__).parents[1] / "launch"
-SHARED = "yolact_ros.ros.launching"
+SHARED = ("yolact_ros.ros.launching", "yolact_ros.ros.launch_arguments")
 
 
 class Recorded:
@@ -37,12 +40,6 @@ class DeclareLaunchArgument(Recorded):
         return str(self.args[0])
 
 
-class IncludeLaunchDescription(Recorded):
-    @property
-    def path(self) -> Path:
-        return Path(self.args[0].args[0])
-
-
 class OpaqueFunction(Recorded):
     pass
 
@@ -57,18 +54,40 @@ class ExecuteProcess(Recorded):
         return list(self.kwargs["cmd"])
 
 
+class Node(ExecuteProcess):
+    pass
+
+
 class Shutdown(Recorded):
     @property
     def reason(self) -> str:
         return str(self.kwargs["reason"])
 
 
-class TimerAction(Recorded):
+class ShutdownProcess(Recorded):
     pass
 
 
-class Node(Recorded):
+class EmitEvent(Recorded):
+    def ends(self, process: ExecuteProcess) -> bool:
+        """Whether it ends that process."""
+        event = self.kwargs["event"]
+        return isinstance(event, ShutdownProcess) and event.kwargs["process_matcher"](process)
+
+
+class OnProcessExit(Recorded):
     pass
+
+
+class RegisterEventHandler(Recorded):
+    @property
+    def handler(self) -> OnProcessExit:
+        handler: OnProcessExit = self.args[0]
+        return handler
+
+
+def matches_action(process: ExecuteProcess) -> Callable[[ExecuteProcess], bool]:
+    return lambda other: other is process
 
 
 class LaunchContext:
@@ -77,12 +96,13 @@ class LaunchContext:
     is_shutdown = False
 
     def __init__(self, values: dict[str, str]) -> None:
-        self.values = values
+        self.launch_configurations = values
+        self.argv = [f"{name}:={value}" for name, value in values.items()]
 
 
 class LaunchConfiguration(Recorded):
     def perform(self, context: LaunchContext) -> str:
-        return context.values[self.args[0]]
+        return context.launch_configurations[self.args[0]]
 
 
 MODULES = {
@@ -90,14 +110,16 @@ MODULES = {
     "launch.launch_context": {"LaunchContext": LaunchContext},
     "launch.actions": {
         "DeclareLaunchArgument": DeclareLaunchArgument,
-        "IncludeLaunchDescription": IncludeLaunchDescription,
-        "OpaqueFunction": OpaqueFunction,
-        "SetEnvironmentVariable": SetEnvironmentVariable,
+        "EmitEvent": EmitEvent,
         "ExecuteProcess": ExecuteProcess,
+        "OpaqueFunction": OpaqueFunction,
+        "RegisterEventHandler": RegisterEventHandler,
+        "SetEnvironmentVariable": SetEnvironmentVariable,
         "Shutdown": Shutdown,
-        "TimerAction": TimerAction,
     },
-    "launch.launch_description_sources": {"PythonLaunchDescriptionSource": Recorded},
+    "launch.event_handlers": {"OnProcessExit": OnProcessExit},
+    "launch.events": {"matches_action": matches_action},
+    "launch.events.process": {"ShutdownProcess": ShutdownProcess},
     "launch.substitutions": {"LaunchConfiguration": LaunchConfiguration},
     "launch_ros": {},
     "launch_ros.actions": {"Node": Node},
@@ -107,7 +129,7 @@ MODULES = {
 @contextmanager
 def launch_stand_in() -> Iterator[None]:
     """Within it, ``import launch`` gives the stand-ins, also to what the launch files share."""
-    names = (*MODULES, SHARED)
+    names = (*MODULES, *SHARED)
     before = {name: sys.modules.pop(name, None) for name in names}
     for name, members in MODULES.items():
         module = types.ModuleType(name)
@@ -133,25 +155,44 @@ def load(path: Path) -> Any:
 
 
 def launched(name: str, /, **arguments: str) -> tuple[list[Any], LaunchContext]:
-    """What a launch file starts, in its order, and the values of all arguments.
-
-    As in launch, an included file sees the values of the one that includes it.
-    """
+    """What a launch file starts, in its order, and the values of all arguments."""
     context = LaunchContext(dict(arguments))
-    actions = list(_visit(_description(LAUNCH / name), context))
-    unknown = set(arguments) - set(declared(name))
-    assert not unknown, f"{name} and what it includes declare no {unknown}"
-    return actions, context
+    started: list[Any] = []
+    try:
+        for action in _visit(_description(LAUNCH / name), context):
+            started.append(action)
+    except Exception:
+        # launch forgets what it has started when a later action raises.
+        orphans = [action for action in started if isinstance(action, ExecuteProcess)]
+        assert not orphans, f"processes go on without launch: {orphans}"
+        raise
+    unknown = set(arguments) - set(declared(name)) - {"ros_namespace"}
+    assert not unknown, f"{name} declares no {unknown}"
+    return started, context
+
+
+def after_exit(
+    process: ExecuteProcess, actions: Iterable[Any], context: LaunchContext, returncode: int
+) -> list[Any]:
+    """What launch does after a process has ended, by its own handler and those of others."""
+    event = SimpleNamespace(returncode=returncode)
+    handlers = [
+        action.handler.kwargs["on_exit"]
+        for action in actions
+        if isinstance(action, RegisterEventHandler)
+        and action.handler.kwargs["target_action"] is process
+    ]
+    handlers += [process.kwargs["on_exit"]] if "on_exit" in process.kwargs else []
+    return [action for handler in handlers for action in handler(event, context)]
 
 
 def declared(name: str) -> dict[str, DeclareLaunchArgument]:
-    """The arguments of a launch file and of the files that it includes."""
-    found: dict[str, DeclareLaunchArgument] = {}
-    for file in (LAUNCH / name, LAUNCH / "yolact.launch.py"):
-        for entity in _description(file):
-            if isinstance(entity, DeclareLaunchArgument):
-                found.setdefault(entity.name, entity)
-    return found
+    """The arguments of a launch file."""
+    return {
+        entity.name: entity
+        for entity in _description(LAUNCH / name)
+        if isinstance(entity, DeclareLaunchArgument)
+    }
 
 
 def _description(path: Path) -> list[Any]:
@@ -163,15 +204,10 @@ def _visit(entities: Iterable[Any], context: LaunchContext) -> Iterator[Any]:
     for entity in entities:
         if isinstance(entity, DeclareLaunchArgument):
             default = entity.kwargs["default_value"]
-            assert default is not None or entity.name in context.values, (
+            assert default is not None or entity.name in context.launch_configurations, (
                 f"{entity.name} is missing"
             )
-            context.values.setdefault(entity.name, default)
-        elif isinstance(entity, IncludeLaunchDescription):
-            for argument, value in entity.kwargs["launch_arguments"]:
-                given = isinstance(value, LaunchConfiguration)
-                context.values[argument] = value.perform(context) if given else value
-            yield from _visit(_description(entity.path), context)
+            context.launch_configurations.setdefault(entity.name, default)
         elif isinstance(entity, OpaqueFunction):
             yield from _visit(entity.kwargs["function"](context), context)
         else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import rclpy
@@ -18,6 +19,7 @@ from rclpy.subscription import Subscription
 from rclpy.time import Time
 
 TIMEOUT_S = 60.0
+ASK_AGAIN_S = 3.0
 Value = TypeVar("Value")
 
 
@@ -38,6 +40,18 @@ class RosClient:
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
+
+    @contextmanager
+    def endpoints(self) -> Iterator[RosClient]:
+        """Destroys the publishers and subscriptions that are made within."""
+        publishers, subscriptions = set(self.node.publishers), set(self.node.subscriptions)
+        try:
+            yield self
+        finally:
+            for publisher in set(self.node.publishers) - publishers:
+                self.node.destroy_publisher(publisher)
+            for subscription in set(self.node.subscriptions) - subscriptions:
+                self.node.destroy_subscription(subscription)
 
     def spin_until(
         self, condition: Callable[[], Value], what: str, timeout_s: float = TIMEOUT_S
@@ -71,35 +85,56 @@ class RosClient:
         self, service_type: type, service: str, request: Any, timeout_s: float = TIMEOUT_S
     ) -> Any:
         """Call a service and wait for its answer."""
+        client = self._ready(service_type, service)
+        future = client.call_async(request)
+        self.spin_until(future.done, f"an answer of {service}", timeout_s)
+        return future.result()
+
+    def ask(self, service_type: type, service: str, request: Any) -> Any:
+        """Call a service that may be called twice, again where no answer comes.
+
+        A server that has not discovered this client within 0.1 s of its first request throws
+        its answer away (rmw_fastrtps), which happens on a machine that is busy.
+        """
+        client = self._ready(service_type, service)
+        futures: list[Any] = []
+
+        def answered() -> Any:
+            if not any(future.done() for future in futures):
+                futures.append(client.call_async(request))
+                self.spin_briefly(lambda: any(f.done() for f in futures), at_most_s=ASK_AGAIN_S)
+            return next((future for future in futures if future.done()), None)
+
+        answer = self.spin_until(answered, f"an answer of {service}").result()
+        for future in futures:
+            client.remove_pending_request(future)
+        return answer
+
+    def _ready(self, service_type: type, service: str) -> Any:
         client = self._clients.get(service)
         if client is None:
             client = self._clients[service] = self.node.create_client(service_type, service)
         self.spin_until(client.service_is_ready, f"the service {service}")
-        future = client.call_async(request)
-        self.spin_until(future.done, f"an answer of {service}", timeout_s)
-        return future.result()
+        return client
 
     def set_parameter(self, node: str, name: str, value: object) -> Any:
         """The rcl_interfaces/SetParametersResult."""
         message = Parameter(name, value=value).to_parameter_msg()
         request = SetParameters.Request(parameters=[message])
-        return self.call(SetParameters, f"/{node}/set_parameters", request).results[0]
+        return self.ask(SetParameters, f"/{node}/set_parameters", request).results[0]
 
     def get_parameter(self, node: str, name: str) -> Any:
         request = GetParameters.Request(names=[name])
-        answer = self.call(GetParameters, f"/{node}/get_parameters", request)
+        answer = self.ask(GetParameters, f"/{node}/get_parameters", request)
         return parameter_value_to_python(answer.values[0])
 
     def describe_parameter(self, node: str, name: str) -> Any:
         request = DescribeParameters.Request(names=[name])
-        return self.call(DescribeParameters, f"/{node}/describe_parameters", request).descriptors[
-            0
-        ]
+        return self.ask(DescribeParameters, f"/{node}/describe_parameters", request).descriptors[0]
 
     def state(self, node: str) -> str:
-        return str(
-            self.call(GetState, f"/{node}/get_state", GetState.Request()).current_state.label
-        )
+        answer = self.ask(GetState, f"/{node}/get_state", GetState.Request())
+        return str(answer.current_state.label)
 
     def change_state(self, node: str, transition: str) -> bool:
         request = ChangeState.Request(transition=Transition(label=transition))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,10 @@ __all__ = [
     "camera",
     "client",
     "domain_id",
+    "reserved_domains",
     "ros_env",
     "running_node",
+    "session_client",
     "tiny_model",
 ]
 
@@ -78,6 +81,28 @@ def domain_id() -> Iterator[int]:
     reservation.close()
 
 
+@pytest.fixture
+def reserved_domains(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Demos and benchmarks take ROS domains that nobody else takes at the same moment.
+
+    They look for a free one, which it is until their first process is up, seconds later.
+    """
+    from ros_processes import reserve_domain
+
+    from yolact_ros.cli import benchmark_live, demo_plan
+
+    with ExitStack() as reservations:
+
+        def reserve() -> int:
+            number, reservation = reserve_domain()
+            reservations.enter_context(reservation)
+            return number
+
+        for module in (benchmark_live, demo_plan):
+            monkeypatch.setattr(module, "free_domain_id", reserve)
+        yield
+
+
 @pytest.fixture(scope="session")
 def ros_env(domain_id: int) -> dict[str, str]:
     """Environment of child processes, with the shipped Fast DDS profile."""
@@ -87,13 +112,20 @@ def ros_env(domain_id: int) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def client(domain_id: int) -> Iterator[RosClient]:
+def session_client(domain_id: int) -> Iterator[RosClient]:
     """A node of this process; one for all tests, because discovery takes seconds."""
     from ros_client import RosClient
 
     ros_client = RosClient(domain_id)
     yield ros_client
     ros_client.close()
+
+
+@pytest.fixture
+def client(session_client: RosClient) -> Iterator[RosClient]:
+    """The session's node; what a test publishes and subscribes to ends with the test."""
+    with session_client.endpoints():
+        yield session_client
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +150,8 @@ def running_node(
 
 
 @pytest.fixture(scope="session")
-def camera(running_node: Process, client: RosClient) -> HandCamera:
+def camera(running_node: Process, session_client: RosClient) -> HandCamera:
     """A camera of this process on the topic of :func:`running_node`."""
     from ros_camera import HandCamera
 
-    return HandCamera(client)
+    return HandCamera(session_client)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,10 @@ PROFILE = REPOSITORY / "config" / "fastdds.xml"
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 10.0
+# DDS takes a participant that was killed for a living one so long, and requests to its services
+# are not answered.
+LEASE_S = 20.0
 # Has the kernel end a program with the thread that starts it, so that nothing outlives a killed
 # test run. A preexec_fn would do so too, but forks this process with the threads of DDS and torch.
 ENDING_WITH_US = ("setpriv", "--pdeathsig", "KILL")
@@ -74,7 +79,11 @@ def is_running(pid: int) -> bool:
 
 
 class Process:
-    """A child process with its output in a file; killed if it is still there at the end."""
+    """A child process with its output in a file; nothing of it is left at the end of ``with``.
+
+    It is asked to end, so that the nodes of others see its node leave, and killed if it will not,
+    with everything that it has started.
+    """
 
     def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
         self._log = log
@@ -87,6 +96,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
+                start_new_session=True,
             )
 
     @property
@@ -151,11 +161,19 @@ class Process:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.running:
-            self._process.kill()
-            self._process.wait()
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
+        try:
+            if self.running:
+                self.send_signal(signal.SIGINT)
+                self.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            time.sleep(LEASE_S)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
 
 def start_node(
@@ -164,7 +182,7 @@ def start_node(
     environment: Mapping[str, str],
     parameters: Mapping[str, object] | None = None,
     remappings: Mapping[str, str] | None = None,
-    program: Sequence[str] = ("-m", "yolact_ros.ros.node"),
+    program: Sequence[str] = ("-m", "yolact_ros.ros", "node"),
 ) -> Process:
     """yolact_node under ``name``, its output in ``folder``; or another program that runs it.
 

@@ -26,11 +26,21 @@ ROS_MODULES = {
 }
 # A module may import from its own layer and from those before it.
 LAYERS = (
-    {"errors", "class_names", "classes", "dependencies", "openmp", "resources", "workers"},
+    {
+        "class_names",
+        "classes",
+        "dependencies",
+        "errors",
+        "openmp",
+        "resources",
+        "signals",
+        "workers",
+    },
     {"config", "structures"},
     {"ops"},
     {"models", "prediction"},
     {"inference", "visualization", "masks", "palette"},
+    {"datasets"},
     {"evaluation"},
     {"training"},
     {"cli", "ros"},

@@ -99,8 +99,9 @@ class Workers:
         finally:
             os.dup2(own, 2)
             os.close(own)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self._processes += set(multiprocessing.active_children()) - before
+            # Last: a Ctrl-C that waited is raised here.
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def __enter__(self) -> Self:
         return self

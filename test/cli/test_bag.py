@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 import pytest
 from bag_samples import image_messages, truth_messages, write_bag
+from PIL import Image
 
 from yolact_ros.cli.main import main
 from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
+from yolact_ros.evaluation.bag.images import image_frames
 from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.results import prediction_to_results
@@ -243,6 +245,26 @@ def test_annotations_come_back_from_the_bag_they_were_written_into(
     assert metrics_of(tmp_path / "p")["accuracy"]["bbox"]["ap"] == pytest.approx(1.0)
 
 
+def test_what_is_left_out_of_a_truth_file_is_a_line_with_number_and_example(
+    slides: Path, photos: Path, model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    content = json.loads((photos / "truth.json").read_text())
+    content["annotations"] += [{**content["annotations"][0], "image_id": 99}] * 2
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(content))
+    number = content["annotations"][0]["id"]
+    line = (
+        f"     2  annotation of an image that is not listed or was left out; e.g. {path}: "
+        f"annotation {number}: image 99"
+    )
+    assert evaluate(slides, model, tmp_path / "e", "--truth", path) == 0
+    assert line in capsys.readouterr().out
+    kinds = metrics_of(tmp_path / "e")["problems"]["counts"]
+    assert kinds["annotation of an image that is not listed or was left out"] == 2
+    assert yolact("annotate", slides, "--results", path, "--output", tmp_path / "new") == 0
+    assert line.replace(str(path), "the annotations") in capsys.readouterr().err
+
+
 def test_results_of_yolact_predict_become_a_truth_topic(
     photos: Path, model: Path, slides: Path, tmp_path: Path, capsys: Any
 ) -> None:
@@ -316,3 +338,34 @@ def test_a_replay_in_real_time_reports_its_deadlines(
     deadline = metrics_of(tmp_path / "rt")["deadline"]
     assert deadline["frames_published"] + deadline["frames_dropped"] == NUM_IMAGES
     assert "Deadlines" in (tmp_path / "rt" / "report.html").read_text()
+
+
+def test_the_stamps_of_a_clip_are_the_times_of_its_container(tmp_path: Path) -> None:
+    times_ms = [0, 100, 200, 700, 2700]
+    frames = [Image.fromarray(np.full((48, 64), 40 * n, np.uint8)) for n in range(5)]
+    gaps_ms = [*np.diff(times_ms).tolist(), 100]
+    clip = tmp_path / "clip.gif"
+    frames[0].save(clip, save_all=True, append_images=frames[1:], duration=gaps_ms, loop=0)
+
+    def stamps_ms(*arguments: str) -> list[int]:
+        bag_path = tmp_path / "b"
+        assert yolact("from-video", clip, "--output", bag_path, "--overwrite", *arguments) == 0
+        with Bag(bag_path) as bag:
+            stamps_ns = [frame.stamp_ns for frame in image_frames(bag, "/camera/image_raw")]
+        return [(stamp_ns - stamps_ns[0]) // 1_000_000 for stamp_ns in stamps_ns]
+
+    assert stamps_ms() == times_ms
+    assert stamps_ms("--rate", "4") == [0, 250, 500, 750, 1000]
+
+
+def test_an_image_that_cannot_be_read_is_left_out_of_a_bag_and_told(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("0.png", "2.png"):
+        (tmp_path / name).write_bytes((photos / name).read_bytes())
+    (tmp_path / "1.png").write_bytes(b"no image")
+    assert yolact("from-video", tmp_path, "--output", tmp_path / "b") == 1
+    captured = capsys.readouterr()
+    assert "2 frames on /camera/image_raw" in captured.out
+    assert "passed over: " in captured.err
+    assert "1.png: not an image" in captured.err

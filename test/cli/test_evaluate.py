@@ -99,6 +99,33 @@ def test_everything_measured_goes_into_the_json_file(annotations, results, tmp_p
     assert "person        1    100.0" in capsys.readouterr().out
 
 
+def test_what_is_left_out_is_printed_and_in_the_json_file(annotations, tmp_path, capsys):
+    truth = json.loads(annotations.read_text())
+    truth["annotations"].append({**truth["annotations"][0], "id": 3, "image_id": 99})
+    annotations.write_text(json.dumps(truth))
+    path, report = tmp_path / "theirs.json", tmp_path / "report.json"
+    rows = [
+        detection((10, 10, 30, 20)),
+        detection((50, 30, 20, 20), 2),
+        detection((0, 0, 9, 9), 5),
+    ]
+    path.write_text(json.dumps(rows))
+    assert evaluate(annotations, "--results", path, "--json", report) == 0
+    said = capsys.readouterr()
+    assert "mask  100.0" in said.out
+    assert said.err.splitlines() == [
+        f"{annotations}: left out or mended:",
+        (
+            "     1  annotation of an image that is not listed or was left out; "
+            "e.g. annotation 3: image 99"
+        ),
+        f"{path}: left out or mended:",
+        "     1  result of a category that the annotations do not have; e.g. result 2: category 5",
+    ]
+    (row,) = json.loads(report.read_text())
+    assert [entry["count"] for entry in row["defects"]["left_out"].values()] == [1, 1]
+
+
 @pytest.mark.parametrize("option", ["--json", "--save-results"])
 def test_a_folder_that_cannot_be_made_is_told_before_any_work(
     annotations, results, tmp_path, capsys, option
@@ -112,19 +139,29 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_work(
 
 def test_boxes_alone_are_scored_as_boxes(annotations, tmp_path, capsys):
     path = tmp_path / "boxes.json"
-    row = detection((10, 10, 30, 20))
-    del row["segmentation"]
-    path.write_text(json.dumps([detection((50, 30, 20, 15), 2), row]))
+    rows = [detection((10, 10, 30, 20)), detection((50, 30, 20, 15), 2)]
+    del rows[0]["segmentation"]
+    path.write_text(json.dumps(rows))
     assert evaluate(annotations, "--results", path) == 0
-    output = capsys.readouterr().out
-    assert "box" in output
-    assert "mask" not in output
+    said = capsys.readouterr()
+    assert "mask  30.0" in said.out  # the dog alone has a mask
+    assert "1  result without segmentation, though others have one" in said.err
+    del rows[1]["segmentation"]
+    path.write_text(json.dumps(rows))
+    assert evaluate(annotations, "--results", path) == 0
+    said = capsys.readouterr()
+    assert "box  80.0" in said.out
+    assert "mask" not in said.out
+    assert said.err == ""
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('[{"image_id": 7, "category_id": 1, "score": 1}]', "neither bbox nor segmentation"),
+        (
+            '[{"image_id": 7, "category_id": 1, "score": 1}]',
+            "neither bbox nor segmentation",
+        ),
         ('[{"image_id": 8, "category_id": 1, "score": 1, "bbox": [0, 0, 1, 1]}]', "image 8"),
         ("{}", "expected a list"),
     ],
@@ -159,8 +196,6 @@ def own_findings(tiny_model, tmp_path_factory):
     ]  # fmt: skip
     assert main(predicted) == 0
     truth = json.loads((folder / "found" / "images.json").read_text())
-    for row in truth["images"]:
-        row["file_name"] += ".png"
     truth["categories"].append({"id": 99, "name": "horse"})
     truth["annotations"] = [
         {

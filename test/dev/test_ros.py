@@ -6,13 +6,31 @@ from pathlib import Path
 
 import pytest
 from devtool.problem import SetupProblem
-from devtool.ros import find_ros, repair_cmake_exports
+from devtool.ros import WHEELS, find_ros, repair_cmake_exports
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_without_a_sourced_ros_jazzy_comes_from_wheels() -> None:
     ros = find_ros({})
     assert (ros.distro, ros.sourced, ros.flavour) == ("jazzy", False, "wheels")
     assert str(ros) == "ROS 2 Jazzy (from PyPI wheels)"
+
+
+def test_wheels_of_another_ros_can_be_asked_for() -> None:
+    ros = find_ros({}, "kilted")
+    assert (ros.distro, ros.sourced, ros.flavour) == ("kilted", False, "wheels-kilted")
+    assert find_ros({}, "jazzy").flavour == "wheels"
+    for distro in WHEELS:
+        assert (REPOSITORY / "requirements" / f"ros-{distro}.txt").is_file()
+
+
+def test_wheels_that_nobody_has_and_another_sourced_ros_are_refused() -> None:
+    with pytest.raises(SetupProblem, match=r"--ros is 'humble'; there are wheels of jazzy"):
+        find_ros({}, "humble")
+    with pytest.raises(SetupProblem, match=r"ROS jazzy is sourced .* --ros asks for kilted"):
+        find_ros({"ROS_DISTRO": "jazzy"}, "kilted")
+    assert find_ros({"ROS_DISTRO": "kilted"}, "kilted").sourced
 
 
 @pytest.mark.parametrize("distro", ["jazzy", "kilted", "rolling", "lyrical"])

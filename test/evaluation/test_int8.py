@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.coco_file import parse_coco
 from yolact_ros.evaluation.int8 import Agreement, ApChange, measure_agreement, measure_ap_change
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
@@ -90,7 +91,7 @@ def test_ap_is_that_of_each_network() -> None:
         lambda _: found((0, 0.9, (10, 10, 20, 20))),
         # IoU 0.6: right at 0.5, 0.55 and 0.6 of the ten thresholds.
         lambda _: found((0, 0.9, (15, 10, 20, 20))),
-        truth,
+        parse_coco(truth),
         images,
         ("cup",),
     )

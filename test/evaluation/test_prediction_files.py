@@ -18,8 +18,8 @@ from yolact_ros.structures import MaskCrop
 mask_utils = pytest.importorskip("pycocotools.mask")
 
 
-def frame(name: str, index: int = 0) -> Frame:
-    return Frame(np.full((20, 30, 3), 50, np.uint8), name, index, index / 10)
+def frame(name: str, index: int = 0, file_name: str = "") -> Frame:
+    return Frame(np.full((20, 30, 3), 50, np.uint8), name, index, index / 10, file_name)
 
 
 def one_instance(class_id: int = 1) -> Prediction:
@@ -53,7 +53,7 @@ def video(tmp_path) -> VideoSource:
 def test_an_image_leaves_overlay_mask_and_coco_results(tmp_path):
     files = PredictionFiles(tmp_path / "out", ("dog", "wine glass"), draw=brighten, masks=True)
     files.open(images())
-    assert files.add(frame("photo"), one_instance()) == "photo"
+    assert files.add(frame("photo", file_name="photo.jpeg"), one_instance()) == "photo"
     files.close()
     overlay = cv2.imread(str(tmp_path / "out/photo_overlay.jpg"))
     assert overlay.mean() == pytest.approx(150, abs=2)
@@ -65,7 +65,7 @@ def test_an_image_leaves_overlay_mask_and_coco_results(tmp_path):
     assert np.array_equal(mask_utils.decode(result["segmentation"]) * 255, expected)
     assert (result["image_id"], result["category_id"], result["score"]) == (1, 46, 0.75)
     assert json.loads((tmp_path / "out/images.json").read_text()) == {
-        "images": [{"id": 1, "file_name": "photo", "height": 20, "width": 30}],
+        "images": [{"id": 1, "file_name": "photo.jpeg", "height": 20, "width": 30}],
         "categories": [{"id": 18, "name": "dog"}, {"id": 46, "name": "wine glass"}],
     }
     assert {path.name for path in files.written} == {

@@ -48,6 +48,14 @@ def test_a_long_silence_is_cut_to_ten_seconds(tmp_path):
     assert video.frames_written <= 102
 
 
+def test_what_follows_a_silence_keeps_its_pace(tmp_path):
+    video = OverlayVideo(tmp_path / "overlay.mp4", rate_hz=10.0)
+    for value, time_s in ((50, 0.0), (100, 60.0), (150, 60.5), (200, 60.7)):
+        video.add(picture(value), time_s)
+    video.close()
+    assert greys(video.path) == [50] * 100 + [100] * 5 + [150] * 2 + [200]
+
+
 def test_odd_and_changing_sizes_are_fitted_to_the_first(tmp_path):
     video = OverlayVideo(tmp_path / "overlay.mp4", rate_hz=10.0)
     for index, (height, width) in enumerate(((49, 65), (48, 64), (100, 30))):

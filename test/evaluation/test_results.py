@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolact_ros.errors import DataError
-from yolact_ros.evaluation.results import (
-    collect_results,
-    default_category_ids,
-    load_results,
-    match_categories,
-    prediction_to_results,
-)
+from yolact_ros.evaluation.results import collect_results, prediction_to_results
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
 
@@ -109,23 +102,3 @@ def test_results_of_all_images_are_collected_in_order():
 
     assert [row["image_id"] for row in collect_results(predict, images, [1])] == [3, 1]
     assert seen == [3, 1]
-
-
-def test_classes_are_matched_by_name():
-    categories = [{"id": 1, "name": "person"}, {"id": 47, "name": "Wine_Glass"}]
-    assert match_categories(["wine glass", "dog", "person"], categories) == (47, None, 1)
-    with pytest.raises(DataError, match="share no class name"):
-        match_categories(["dog"], categories)
-
-
-def test_classes_of_coco_get_cocos_ids_and_others_are_numbered():
-    assert default_category_ids(["dog", "person"]) == (18, 1)
-    assert default_category_ids(["dog", "my part"]) == (1, 2)
-
-
-@pytest.mark.parametrize("content", ["nonsense", "{}", "[1, 2]"])
-def test_a_file_that_holds_no_results_is_named(tmp_path, content):
-    path = tmp_path / "results.json"
-    path.write_text(content)
-    with pytest.raises(DataError, match=r"results\.json: not"):
-        load_results(path)

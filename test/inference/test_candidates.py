@@ -40,17 +40,31 @@ def test_equal_logits_have_equal_bits_wherever_they_stand(count: int) -> None:
     np.testing.assert_array_equal(part.class_scores, everything.class_scores[-count:])
 
 
-@pytest.mark.parametrize("floor", [0.05, 0.3, 0.9999, 1.0])
-def test_no_candidate_is_lost_before_the_softmax(floor: float) -> None:
-    """Also next to the floor: probabilities are spread closely around it."""
-    margin = float(np.log(floor / (1 - floor))) if floor < 1 else 30.0
+def rows_above(floor: float, logits: torch.Tensor) -> np.ndarray:
+    found = find_candidates(logits, torch.zeros(2001, 4), made_up_priors(2001), floor)
+    return found.rows[found.class_scores.any(axis=1)]
+
+
+def logits_around(value: float) -> torch.Tensor:
     logits = torch.zeros(2001, 3)
-    logits[:, 1] = margin + torch.linspace(-1e-3, 1e-3, 2001)
+    logits[:, 1] = value + torch.linspace(-0.1, 0.1, 2001)
     logits[:, 2] = -60
-    offsets = torch.zeros(2001, 4)
-    found = find_candidates(logits, offsets, made_up_priors(2001), floor)
-    expected = (logits.softmax(dim=1)[:, 1:].amax(dim=1) > floor).nonzero()[:, 0]
-    np.testing.assert_array_equal(found.rows[found.class_scores.any(axis=1)], expected)
+    return logits
+
+
+@pytest.mark.parametrize("floor", [0.05, 0.3, 0.9999])
+def test_no_candidate_is_lost_before_the_softmax(floor: float) -> None:
+    """Also next to the floor, as near as float32 can tell."""
+    logits = logits_around(float(np.log(floor / (1 - floor))))
+    above = logits.double().softmax(dim=1)[:, 1].numpy() / floor - 1
+    clear = np.abs(above) > 1e-6
+    assert clear.sum() > 1500
+    found = rows_above(floor, logits)
+    np.testing.assert_array_equal(found[clear[found]], np.flatnonzero(clear & (above > 0)))
+
+
+def test_nothing_is_more_than_certain() -> None:
+    assert len(rows_above(1.0, logits_around(30.0))) == 0
 
 
 @pytest.mark.parametrize("class_ids", [None, (), (1,), (0, 1)])

@@ -8,8 +8,14 @@ import pytest
 from pixel_twins import BAYER_PATTERNS, bayer_at, color_at, gray_at, naive_bgr, yuv_at
 
 from yolact_ros.errors import FrameFault
+from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import CompressedImageMessage, ImageMessage, MessageHeader
-from yolact_ros.inference.encodings import SUPPORTED_ENCODINGS, compressed_to_bgr, image_to_bgr
+from yolact_ros.inference.encodings import (
+    SUPPORTED_ENCODINGS,
+    compressed_to_bgr,
+    image_to_bgr,
+    observe_depth,
+)
 
 HEIGHT_PX, WIDTH_PX = 6, 10
 HEADER = MessageHeader(1, 2, "camera")
@@ -82,7 +88,7 @@ def test_every_encoding_gives_the_bgr_of_its_definition(
     encoding: str, padding_bytes: int, big_endian: bool
 ) -> None:
     image = make_image(encoding, padding_bytes=padding_bytes, big_endian=big_endian)
-    bgr = image_to_bgr(image)
+    bgr = image_to_bgr(image, BitDepth(FULL_BITS))
     assert bgr.shape == (HEIGHT_PX, WIDTH_PX, 3)
     assert bgr.dtype == np.uint8
     assert bgr.flags.c_contiguous
@@ -92,7 +98,7 @@ def test_every_encoding_gives_the_bgr_of_its_definition(
 
 def test_an_unpadded_bgr8_image_is_not_copied() -> None:
     image = make_image("bgr8")
-    assert np.shares_memory(image_to_bgr(image), image.data)
+    assert np.shares_memory(image_to_bgr(image, BitDepth()), image.data)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,7 @@ def test_what_is_wrong_with_an_image_is_named(
     image = make_image("bgr8")
     fields = {name: getattr(image, name) for name in image.__dataclass_fields__} | change
     with pytest.raises(FrameFault, match=text) as fault:
-        image_to_bgr(ImageMessage(**fields))
+        image_to_bgr(ImageMessage(**fields), BitDepth())
     assert fault.value.cause == cause
 
 
@@ -132,7 +138,7 @@ def smooth_picture() -> np.ndarray:
 @pytest.mark.parametrize(("suffix", "tolerance"), [(".jpg", 6), (".png", 0)])
 def test_jpeg_and_png_are_decoded(suffix: str, tolerance: int) -> None:
     picture = smooth_picture()
-    bgr = compressed_to_bgr(compressed(cv2.imencode(suffix, picture)[1].tobytes()))
+    bgr = compressed_to_bgr(compressed(cv2.imencode(suffix, picture)[1].tobytes()), BitDepth())
     np.testing.assert_allclose(bgr, picture, atol=tolerance)
 
 
@@ -140,5 +146,70 @@ def test_corrupt_compressed_images_are_faults() -> None:
     jpeg = cv2.imencode(".jpg", smooth_picture())[1].tobytes()
     for file, cause in ((b"", "decode"), (b"not an image", "decode"), (jpeg[:-20], "truncated")):
         with pytest.raises(FrameFault) as fault:
-            compressed_to_bgr(compressed(file))
+            compressed_to_bgr(compressed(file), BitDepth())
         assert fault.value.cause == cause
+
+
+def test_video_in_a_compressed_image_names_its_format_and_a_cure() -> None:
+    packet = b"\0\0\0\1\x67" + b"\x11" * 200
+    with pytest.raises(FrameFault, match=r"format 'h264' is no JPEG .* publish JPEG") as fault:
+        compressed_to_bgr(compressed(packet, "h264"), BitDepth())
+    assert fault.value.cause == "decode"
+
+
+def message_of(values: np.ndarray, encoding: str, *, big_endian: bool = False) -> ImageMessage:
+    """Rows with one byte of padding, so that values lie at odd addresses too."""
+    height, width = values.shape
+    rows = values.astype(">u2" if big_endian else "<u2").view(np.uint8).reshape(height, -1)
+    data = np.pad(rows, ((0, 0), (0, 1))).reshape(-1)
+    return ImageMessage(HEADER, height, width, encoding, big_endian, 2 * width + 1, data)
+
+
+@pytest.mark.parametrize("big_endian", [False, True], ids=["little", "big"])
+@pytest.mark.parametrize("encoding", ["mono16", "16UC1", "bayer_rggb16"])
+def test_ten_bits_in_sixteen_look_like_eight(encoding: str, big_endian: bool) -> None:
+    grey = smooth_picture()[:, :, 0]
+    depth = BitDepth()
+    wide = image_to_bgr(
+        message_of(grey.astype(np.uint16) * 4, encoding, big_endian=big_endian), depth
+    )
+    narrow = ImageMessage(HEADER, 64, 64, encoding.replace("16", "8"), False, 64, grey.reshape(-1))
+    if encoding == "16UC1":
+        narrow = ImageMessage(HEADER, 64, 64, "mono8", False, 64, grey.reshape(-1))
+    assert np.array_equal(wide, image_to_bgr(narrow, BitDepth()))
+    assert depth.bits == 10
+
+
+def test_a_16_bit_png_of_ten_bits_looks_like_eight() -> None:
+    picture = smooth_picture()
+    png = cv2.imencode(".png", picture.astype(np.uint16) * 4)[1].tobytes()
+    depth = BitDepth()
+    assert np.array_equal(compressed_to_bgr(compressed(png, "16UC1; png"), depth), picture)
+    assert depth.bits == 10
+
+
+def test_images_of_8_bits_do_not_touch_the_depth() -> None:
+    depth = BitDepth()
+    for encoding in ("mono8", "bgr8", "yuyv", "bayer_rggb8"):
+        image_to_bgr(make_image(encoding), depth)
+    compressed_to_bgr(compressed(cv2.imencode(".jpg", smooth_picture())[1].tobytes()), depth)
+    assert depth.bits == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "bits"),
+    [
+        (message_of(np.full((4, 4), 3000), "mono16"), 12),
+        (compressed(cv2.imencode(".png", np.full((4, 4), 3000, np.uint16))[1].tobytes()), 12),
+        (compressed(cv2.imencode(".png", np.full((4, 4), 255, np.uint8))[1].tobytes()), 0),
+        (compressed(b"no image"), 0),
+        (make_image("bgr8"), 0),
+    ],
+    ids=["mono16", "16-bit PNG", "8-bit PNG", "no image", "bgr8"],
+)
+def test_an_image_that_is_passed_over_counts_as_one_that_is_decoded(
+    image: ImageMessage | CompressedImageMessage, bits: int
+) -> None:
+    depth = BitDepth()
+    observe_depth(image, depth)
+    assert depth.bits == bits

@@ -31,15 +31,6 @@ from yolact_ros.prediction import Prediction
 EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=30)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The networks are tiny, and on a busy machine two threads mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def small_network() -> Yolact:
     """An untrained network whose boxes pass the score floor."""
     torch.manual_seed(3)

@@ -1,32 +1,31 @@
-"""The replay's launch file: node, recorder, player and the end, in this order."""
+"""The replay's launch file: node, recorder, paused player, and what has it play and end."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from launch_stand_in import (
     ExecuteProcess,
-    LaunchContext,
+    Node,
     Shutdown,
-    TimerAction,
-    launch_stand_in,
+    after_exit,
     launched,
 )
 
-from yolact_ros.errors import ConfigError
+from yolact_ros.errors import YolactError
 
 FILE = "replay.launch.py"
 
 
 @pytest.fixture(autouse=True)
-def stand_in() -> Iterator[None]:
-    with launch_stand_in():
-        yield
+def packages(request: pytest.FixtureRequest, install: Callable[..., None]) -> None:
+    if "under_launch" not in request.node.name:
+        request.getfixturevalue("stand_in")
+    install("ros2bag")
 
 
 @pytest.fixture
@@ -35,80 +34,86 @@ def bag(tmp_path: Path) -> str:
     return str(tmp_path / "drive")
 
 
-def rosbag2_parser() -> argparse.ArgumentParser:
-    """Options of rosbag2 from 0.26.4 (Jazzy) on, as far as the commands may use them."""
-    parser = argparse.ArgumentParser(prog="ros2 bag", exit_on_error=False, allow_abbrev=False)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    play = verbs.add_parser("play", exit_on_error=False, allow_abbrev=False)
-    play.add_argument("bag_path", nargs="?")
-    play.add_argument("-r", "--rate", type=float, default=1.0)
-    play.add_argument("--topics", nargs="+", default=[])
-    play.add_argument("--qos-profile-overrides-path")
-    play.add_argument("-l", "--loop", action="store_true")
-    play.add_argument("--remap", "-m", nargs="+", default="")
-    play.add_argument("--clock", type=float, nargs="?", const=40, default=0)
-    play.add_argument("--disable-keyboard-controls", action="store_true")
-    play.add_argument("--start-offset", type=float, default=0.0)
-    record = verbs.add_parser("record", exit_on_error=False, allow_abbrev=False)
-    record.add_argument("-o", "--output")
-    record.add_argument("--topics", nargs="+", default=[])
-    record.add_argument("--use-sim-time", action="store_true")
-    return parser
+class Replay:
+    """What the launch file starts, by what it is."""
+
+    def __init__(self, **arguments: str) -> None:
+        self.actions, self.context = launched(FILE, **arguments)
+        (self.node,) = (a for a in self.actions if isinstance(a, Node))
+        others = [a for a in self.actions if type(a) is ExecuteProcess]
+        *recorders, self.player, self.begin = others
+        self.recorder = recorders[0] if recorders else None
+
+    def after(self, process: ExecuteProcess | None, returncode: int) -> list[Any]:
+        assert process is not None
+        return after_exit(process, self.actions, self.context, returncode)
+
+    def play_options(self) -> argparse.Namespace:
+        return parsed(self.player)
 
 
-def parsed(process: ExecuteProcess) -> argparse.Namespace:
+def parsed(process: ExecuteProcess | None) -> argparse.Namespace:
+    from ros2_bag import parser
+
+    assert process is not None
     assert process.command[:2] == ["ros2", "bag"]
-    return rosbag2_parser().parse_args(process.command[2:])
+    return parser().parse_args(process.command[2:])
 
 
-def processes(**arguments: str) -> tuple[list[ExecuteProcess], LaunchContext]:
-    actions, context = launched(FILE, **arguments)
-    return [action for action in actions if isinstance(action, ExecuteProcess)], context
-
-
-def player_of(**arguments: str) -> ExecuteProcess:
-    """The player, which starts when the wait for the node ends well."""
-    started, context = processes(**arguments)
-    (player,) = started[-1].kwargs["on_exit"](SimpleNamespace(returncode=0), context)
-    assert isinstance(player, ExecuteProcess)
-    return player
+def step_of(process: ExecuteProcess) -> list[str]:
+    assert process.command[1:4] == ["-m", "yolact_ros.ros", "replay_steps"]
+    return process.command[4:]
 
 
 def test_the_node_follows_the_clock_of_the_bag(bag: str) -> None:
-    actions, _ = launched(FILE, bag=bag, image="/camera/image_raw")
-    (node,) = (a for a in actions if a.kwargs.get("executable") == "yolact_node")
-    assert node.kwargs["parameters"][1]["use_sim_time"] is True
-    assert node.kwargs["remappings"] == [("image", "/camera/image_raw")]
-    assert parsed(player_of(bag=bag)).clock == 100.0
+    replay = Replay(bag=bag, image="/camera/image_raw")
+    assert replay.node.kwargs["parameters"][1]["use_sim_time"] is True
+    assert replay.node.kwargs["remappings"] == [("image", "/camera/image_raw")]
+    assert replay.play_options().clock == 100.0
 
 
-def test_nothing_is_played_before_the_node_works(bag: str) -> None:
-    started, context = processes(bag=bag, name="eyes", namespace="robot")
-    (wait,) = started
-    assert wait.command[1:] == ["-m", "yolact_ros.ros.wait_active", "/robot/eyes"]
-    (end,) = wait.kwargs["on_exit"](SimpleNamespace(returncode=1), context)
-    assert isinstance(end, Shutdown)
-    assert end.reason == "the node did not start"
+def test_images_wait_for_the_node_where_every_frame_is_counted(bag: str) -> None:
+    parameters = Replay(bag=bag, image="/c").node.kwargs["parameters"][1]
+    assert parameters["qos_overrides./c.subscription.depth"] == 50
 
 
-def test_the_player_gets_what_was_asked_for(bag: str) -> None:
-    play = parsed(
-        player_of(
-            bag=bag, rate="0.5", loop="true", start_offset="12.5", qos_overrides="/my/qos.yaml"
-        )
-    )
+def test_the_player_waits_paused_for_node_and_recorder(bag: str, tmp_path: Path) -> None:
+    given = {"bag": bag, "name": "eyes", "namespace": "robot", "image": "/c", "record": "/tf"}
+    replay = Replay(**given, output=str(tmp_path / "new"))
+    assert replay.play_options().start_paused
+    assert step_of(replay.begin) == [
+        *("begin", "/robot/eyes", "--images", "/c", "--record", "/tf"),
+    ]
+    assert step_of(Replay(**given).begin) == [
+        *("begin", "/robot/eyes", "--images", "/c", "--record"),
+    ]
+
+
+def test_a_replay_that_cannot_begin_ends_the_launch_with_an_error(bag: str) -> None:
+    replay = Replay(bag=bag)
+    with pytest.raises(YolactError, match="the bag was not played"):
+        replay.after(replay.begin, 1)
+    assert replay.after(replay.begin, 0) == []
+
+
+def test_the_player_gets_what_was_asked_for(bag: str, tmp_path: Path) -> None:
+    qos = tmp_path / "qos.yaml"
+    qos.touch()
+    play = Replay(
+        bag=bag, rate="0.5", loop="true", start_offset="12.5", qos_overrides=str(qos)
+    ).play_options()
     assert (play.verb, play.bag_path) == ("play", bag)
     assert (play.rate, play.loop, play.start_offset) == (0.5, True, 12.5)
-    assert play.qos_profile_overrides_path == "/my/qos.yaml"
+    assert play.qos_profile_overrides_path == str(qos)
     assert play.disable_keyboard_controls
 
 
 def test_an_offset_of_zero_is_not_named_since_old_versions_refuse_it(bag: str) -> None:
-    assert "--start-offset" not in player_of(bag=bag).command
+    assert "--start-offset" not in Replay(bag=bag).player.command
 
 
 def test_results_that_the_bag_holds_are_played_under_another_name(bag: str) -> None:
-    renamed = parsed(player_of(bag=bag, cameras="front,rear")).remap
+    renamed = Replay(bag=bag, cameras="front,rear").play_options().remap
     assert "/yolact/front/instances:=/recorded/yolact/front/instances" in renamed
     assert "/yolact/rear/overlay:=/recorded/yolact/rear/overlay" in renamed
     assert "/diagnostics:=/recorded/diagnostics" in renamed
@@ -118,10 +123,10 @@ def test_the_results_of_every_camera_are_recorded_in_the_time_of_the_bag(
     bag: str, tmp_path: Path
 ) -> None:
     output = str(tmp_path / "results")
-    (record, _), _ = processes(
+    replay = Replay(
         bag=bag, output=output, cameras="front,rear", record="instances,overlay/compressed,/tf"
     )
-    options = parsed(record)
+    options = parsed(replay.recorder)
     assert (options.verb, options.output, options.use_sim_time) == ("record", output, True)
     assert options.topics == [
         "/yolact/front/instances",
@@ -133,63 +138,96 @@ def test_the_results_of_every_camera_are_recorded_in_the_time_of_the_bag(
 
 
 def test_without_an_output_nothing_is_recorded(bag: str) -> None:
-    started, _ = processes(bag=bag)
-    assert len(started) == 1
+    assert Replay(bag=bag).recorder is None
 
 
-def ending(returncode: int, bag: str) -> tuple[Any, ...]:
-    player = player_of(bag=bag)
-    event = SimpleNamespace(returncode=returncode)
-    return tuple(player.kwargs["on_exit"](event, LaunchContext({})))
+def test_the_launch_ends_with_the_bag_once_the_last_frame_is_accounted_for(bag: str) -> None:
+    replay = Replay(bag=bag, image="/c")
+    (end,) = replay.after(replay.player, 0)
+    assert step_of(end) == ["end", "/yolact", "--images", "/c"]
+    (shutdown,) = replay.after(end, 0)
+    assert isinstance(shutdown, Shutdown)
 
 
-def test_the_launch_ends_with_the_bag_after_the_last_frame_had_time(bag: str) -> None:
-    (later,) = ending(0, bag)
-    assert isinstance(later, TimerAction)
-    assert later.kwargs["period"] > 0
-    assert [action.reason for action in later.kwargs["actions"]] == ["the bag has ended"]
+def test_frames_that_are_not_accounted_for_end_the_launch_with_an_error(bag: str) -> None:
+    replay = Replay(bag=bag)
+    (end,) = replay.after(replay.player, 0)
+    with pytest.raises(YolactError, match="the last images were not finished"):
+        replay.after(end, 1)
 
 
-def test_a_player_that_fails_ends_the_launch_at_once(bag: str) -> None:
-    (end,) = ending(2, bag)
-    assert end.reason == "ros2 bag play ended with code 2"
-
-
-def test_nothing_more_is_started_while_the_launch_ends(bag: str) -> None:
-    started, context = processes(bag=bag)
-    player = player_of(bag=bag)
-    context.is_shutdown = True
-    for process in (started[-1], player):
-        assert process.kwargs["on_exit"](SimpleNamespace(returncode=-2), context) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"bag": "/no/such/bag"}, "bag /no/such/bag does not exist"),
-        ({"rate": "0"}, "rate is '0', expected a number of at least 0.001"),
-        ({"rate": "fast"}, "rate is 'fast'"),
-        ({"start_offset": "-1"}, "start_offset is '-1'"),
-        ({"output": "OUTPUT"}, "exists: move it away"),
-    ],
-)
-def test_what_cannot_be_replayed_is_refused_before_anything_starts(
-    arguments: dict[str, str], message: str, bag: str
+@pytest.mark.parametrize(("program", "code"), [("player", 2), ("recorder", 2), ("recorder", 0)])
+def test_a_program_that_ends_early_ends_the_launch_with_an_error(
+    program: str, code: int, bag: str, tmp_path: Path
 ) -> None:
-    given = {"bag": bag} | {k: v.replace("OUTPUT", bag) for k, v in arguments.items()}
-    with pytest.raises(ConfigError, match=message):
-        launched(FILE, **given)
+    replay = Replay(bag=bag, output=str(tmp_path / "new"))
+    with pytest.raises(YolactError, match=f"ended with code {code}"):
+        replay.after(getattr(replay, program), code)
+
+
+def test_everything_ends_with_the_node(bag: str, tmp_path: Path) -> None:
+    replay = Replay(bag=bag, output=str(tmp_path / "new"))
+    ends = replay.after(replay.node, -9)
+    for process in (replay.recorder, replay.player, replay.begin):
+        assert any(end.ends(process) for end in ends)
+
+
+def test_nothing_more_is_started_while_the_launch_ends(bag: str, tmp_path: Path) -> None:
+    replay = Replay(bag=bag, output=str(tmp_path / "new"))
+    replay.context.is_shutdown = True
+    for process in (replay.node, replay.begin, replay.player, replay.recorder):
+        assert replay.after(process, -2) == []
+
+
+def test_a_compressed_topic_is_looked_for_in_the_bag(bag: str) -> None:
+    replay = Replay(bag=bag, image="/c", image_transport="compressed")
+    assert step_of(replay.begin) == ["begin", "/yolact", "--images", "/c/compressed", "--record"]
 
 
 def test_real_rosbag2_takes_the_commands(bag: str, tmp_path: Path) -> None:
     play = pytest.importorskip("ros2bag.verb.play", reason="rosbag2 is on real ROS installs only")
     record = pytest.importorskip("ros2bag.verb.record")
     everything = {"rate": "2", "loop": "true", "start_offset": "1", "output": f"{tmp_path}/new"}
-    (recorder, _), _ = processes(bag=bag, **everything)
+    replay = Replay(bag=bag, **everything)
+    assert replay.recorder is not None
     for verb, process in (
-        (play.PlayVerb(), player_of(bag=bag, **everything)),
-        (record.RecordVerb(), recorder),
+        (play.PlayVerb(), replay.player),
+        (record.RecordVerb(), replay.recorder),
     ):
         parser = argparse.ArgumentParser()
         verb.add_arguments(parser, "bag")
         parser.parse_args(process.command[3:])
+
+
+@pytest.mark.parametrize("rate", ["1", "8"])
+def test_every_frame_of_the_bag_is_accounted_for_under_launch(
+    rate: str,
+    launch_for_real: Callable[..., Any],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from bag_samples import image_messages, write_bag
+    from fake_packages import fake_rosbag2
+    from recorded_replay import account
+
+    for name, value in fake_rosbag2(tmp_path / "rosbag2").items():
+        monkeypatch.setenv(name, value)
+    frames = 40
+    bag = write_bag(tmp_path / "played", image_messages(frames))
+    with launch_for_real(
+        FILE,
+        bag=bag,
+        image="/camera/image_raw",
+        output=tmp_path / "results",
+        model=tiny_model,
+        runtime="eager",
+        rate=rate,
+    ) as launch:
+        assert launch.wait(120) == 0, launch.output
+        assert "[ERROR]" not in launch.output
+        assert "nobody publishes" not in launch.output
+    found = account(tmp_path / "results", "yolact", "image")
+    assert found.received == frames
+    assert found.results == found.published
+    assert found.published + found.dropped == frames

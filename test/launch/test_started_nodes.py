@@ -13,7 +13,10 @@ import yaml
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 pytest.importorskip("yolact_ros.msg", reason="needs the package built by colcon (./dev test)")
 
-from launch_stand_in import Node, launch_stand_in, launched
+from bag_samples import image_messages, write_bag
+from fake_packages import fake_rosbag2
+from launch_stand_in import ExecuteProcess, Node, after_exit, launch_stand_in, launched
+from recorded_replay import account
 from ros_client import RosClient
 from ros_processes import CameraProcess, Process
 from yolact_ros.msg import InstanceArray
@@ -28,7 +31,7 @@ def stand_in() -> Iterator[None]:
 def command_of(node: Node, folder: Path) -> list[str]:
     """The command line that launch_ros makes of a Node action."""
     kwargs: dict[str, Any] = node.kwargs
-    command = [sys.executable, "-m", "yolact_ros.ros.node", "--ros-args"]
+    command = [sys.executable, "-m", "yolact_ros.ros", "node", "--ros-args"]
     command += ["-r", f"__node:={kwargs['name']}", "-r", f"__ns:=/{kwargs['namespace']}"]
     for parameters in kwargs["parameters"]:
         file = parameters
@@ -73,7 +76,55 @@ def test_two_cameras_have_masks_each_under_its_name(
         client.spin_until(
             lambda: all(messages for messages, _ in found.values()), "results of both cameras"
         )
-    for name, (messages, subscription) in found.items():
-        client.node.destroy_subscription(subscription)
+    for name, (messages, _) in found.items():
         assert (messages[0].image_width, messages[0].image_height) == sizes[name]
         assert any(instance.mask.data for instance in messages[0].instances)
+
+
+@pytest.mark.parametrize("rate", ["1", "8"])
+def test_every_frame_of_a_replayed_bag_is_a_result_or_a_counted_drop(
+    rate: str,
+    tiny_model: Path,
+    ros_env: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = fake_rosbag2(tmp_path / "rosbag2")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", found["AMENT_PREFIX_PATH"])
+    frames = 40
+    actions, context = launched(
+        "replay.launch.py",
+        bag=str(write_bag(tmp_path / "played", image_messages(frames))),
+        image="/camera/image_raw",
+        output=str(tmp_path / "results"),
+        model=str(tiny_model),
+        runtime="eager",
+        rate=rate,
+    )
+    (node,) = (action for action in actions if isinstance(action, Node))
+    recorder, player, begin = (action for action in actions if type(action) is ExecuteProcess)
+    (end,) = after_exit(player, actions, context, returncode=0)
+
+    def run(process: ExecuteProcess, name: str) -> Process:
+        program = str(tmp_path / "rosbag2" / "bin" / "ros2")
+        command = [program if word == "ros2" else word for word in process.command]
+        return Process(command, ros_env | found, tmp_path / f"{name}.log")
+
+    with (
+        Process(command_of(node, tmp_path), ros_env, tmp_path / "node.log") as node_process,
+        run(recorder, "recorder") as recording,
+        run(player, "player") as playing,
+        run(begin, "begin") as beginning,
+    ):
+        assert beginning.wait(120) == 0, beginning.output
+        assert playing.wait(60) == 0, playing.output
+        with run(end, "end") as ending:
+            assert ending.wait(60) == 0, ending.output
+        assert recording.stop() == 0
+        assert node_process.stop() == 0
+        # The paused player's /clock is there before the first frame.
+        assert "[WARN]" not in node_process.output
+    counted = account(tmp_path / "results", "yolact", "image")
+    assert counted.received == frames
+    assert counted.results == counted.published
+    assert counted.published + counted.dropped == frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from launch_stand_in import (
     LAUNCH,
     Node,
     SetEnvironmentVariable,
+    after_exit,
     declared,
     launch_stand_in,
     launched,
@@ -34,6 +35,11 @@ def stand_in(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     with launch_stand_in():
         yield
+
+
+@pytest.fixture(autouse=True)
+def packages(install: Callable[..., None]) -> None:
+    install("rviz2", "rviz2")
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +110,7 @@ def test_arguments_become_parameters_of_the_right_type() -> None:
 
 
 def test_a_prefix_goes_before_the_command_and_none_leaves_launch_its_own() -> None:
-    assert started("yolact_node", prefix="chrt --rr 1")["prefix"] == "chrt --rr 1"
+    assert started("yolact_node", prefix="env A=1")["prefix"] == "env A=1"
     assert started("yolact_node")["prefix"] is None
 
 
@@ -122,9 +128,39 @@ def test_words_that_yaml_would_read_otherwise_stay_names() -> None:
     assert node["parameters"][1]["classes"] == ["no"]
 
 
-def test_a_bad_argument_ends_the_launch_with_the_reason() -> None:
-    with pytest.raises(ConfigError, match="top_k is 'many', expected a whole number"):
-        launched(FILE, top_k="many")
+@pytest.mark.parametrize("word", ["yes", "1", "on", "True"])
+def test_true_has_the_spellings_of_launch_and_of_yaml(word: str) -> None:
+    node = started("yolact_node", use_sim_time=word, respawn=word, tune_malloc=word, rviz=word)
+    assert node["parameters"][1] == {"use_sim_time": True, "tune_malloc": True}
+    assert node["respawn"] is True
+    assert started("rviz2", rviz=word)["package"] == "rviz2"
+
+
+def node_and_others(**arguments: str) -> tuple[list[Any], Any, list[Any], list[Any]]:
+    actions, context = launched(FILE, **arguments)
+    node, *others = (action for action in actions if isinstance(action, Node))
+    return actions, context, node, others
+
+
+def test_rviz_ends_with_the_node_and_the_node_goes_on_without_rviz() -> None:
+    actions, context, node, (rviz,) = node_and_others(rviz="true")
+    (end,) = after_exit(node, actions, context, returncode=-11)
+    assert end.ends(rviz)
+    assert after_exit(rviz, actions, context, returncode=0) == []
+
+
+def test_a_node_that_dies_is_started_again_and_one_that_was_shut_down_is_not() -> None:
+    actions, context, node, _ = node_and_others(respawn="true")
+    assert node.kwargs["respawn"] is True
+    assert after_exit(node, actions, context, returncode=-11) == []
+    # launch starts it again after any exit, unless it was told to end it.
+    (end,) = after_exit(node, actions, context, returncode=0)
+    assert end.ends(node)
+
+
+def test_a_group_that_has_a_namespace_moves_the_views_too() -> None:
+    topics = rviz_topics(image="image", ros_namespace="/fleet", namespace="robot")
+    assert {"/fleet/robot/image", "/fleet/robot/yolact/overlay"} <= topics
 
 
 def test_every_camera_has_the_topic_at_its_place() -> None:
@@ -204,8 +240,9 @@ def test_rviz_shows_every_camera() -> None:
 
 
 def test_a_file_and_a_frame_of_the_user_are_passed_to_rviz() -> None:
-    node = started("rviz2", rviz="true", rviz_config="/my.rviz", rviz_frame="camera_optical")
-    assert node["arguments"] == ["-d", "/my.rviz", "-f", "camera_optical"]
+    config = str(REPOSITORY / "config" / "multi_camera.rviz")
+    node = started("rviz2", rviz="true", rviz_config=config, rviz_frame="camera_optical")
+    assert node["arguments"] == ["-d", config, "-f", "camera_optical"]
 
 
 def test_the_files_of_rviz_show_topics_that_the_node_has() -> None:

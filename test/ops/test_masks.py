@@ -45,6 +45,18 @@ def scene(seed: int, count: int, size: int = 40, k: int = 8, spread: float = 2.0
     return prototypes, coefficients, boxes
 
 
+DAMAGED_COLUMNS = slice(8, 11)
+
+
+def damaged_scene(value: float) -> Scene:
+    """One instance, sure of all its 20 x 20 pixels but of three columns: ``value`` there."""
+    prototypes = np.zeros((20, 20, 2), np.float32)
+    prototypes[..., 0] = 1
+    prototypes[:, DAMAGED_COLUMNS, 0] = value
+    boxes = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)
+    return prototypes, np.array([[20.0, -20.0]], np.float32), boxes
+
+
 def full_masks(found: list[MaskCrop], height_px: int, width_px: int) -> np.ndarray:
     masks = np.zeros((len(found), height_px, width_px), np.bool_)
     for mask, crop in zip(masks, found, strict=True):
@@ -200,19 +212,35 @@ def test_huge_boxes_and_coefficients_are_no_problem() -> None:
     check_equal_but_at_the_threshold(arrays, 48, 64, masks)
 
 
-def test_products_that_overflow_set_nothing_and_spoil_nothing_beside_them() -> None:
-    prototypes = np.zeros((20, 20, 2), np.float32)
-    prototypes[..., 0] = 1
-    coefficients = np.array([[1e38, -1e38]], np.float32)
-    boxes = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)
-    not_set, overflowing = prototypes.copy(), prototypes.copy()
-    not_set[:, 8:11] = (0, 1)
-    overflowing[:, 8:11] = 1e38
-    with np.errstate(over="ignore", invalid="ignore"):
-        (crop,) = assemble_mask_crops(overflowing, coefficients, boxes, 48, 64)
-    (expected,) = assemble_mask_crops(not_set, coefficients, boxes, 48, 64)
+@pytest.mark.parametrize(
+    ("damage", "like"),
+    [(np.nan, -1.0), (-np.inf, -1.0), (np.inf, 1.0)],
+    ids=["not a number", "minus infinity", "infinity"],
+)
+def test_prototypes_that_are_not_finite_are_set_only_where_infinitely_sure(
+    damage: float, like: float
+) -> None:
+    prototypes, coefficients, boxes = damaged_scene(damage)
+    (crop,) = assemble_mask_crops(prototypes, coefficients, boxes, 48, 64)
+    certain, _, _ = damaged_scene(like * 1e6)
+    (expected,) = assemble_mask_crops(certain, coefficients, boxes, 48, 64)
     assert expected.bits.any()
     np.testing.assert_array_equal(crop.bits, expected.bits)
+
+
+def test_products_that_overflow_spoil_nothing_beside_them() -> None:
+    """What they give themselves is the CPU's matter: NaN, or with fused products infinity."""
+    prototypes, coefficients, boxes = damaged_scene(0.0)
+    (expected,) = full_masks(assemble_mask_crops(prototypes, coefficients, boxes, 48, 60), 48, 60)
+    prototypes[:, DAMAGED_COLUMNS] = 1e38
+    coefficients = np.array([[1e38, -1e38]], np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        crops = assemble_mask_crops(prototypes, coefficients, boxes, 48, 60)
+    (mask,) = full_masks(crops, 48, 60)
+    reached = slice(3 * (DAMAGED_COLUMNS.start - 1), 3 * (DAMAGED_COLUMNS.stop + 1))
+    mask[:, reached] = expected[:, reached] = False
+    assert expected.any()
+    np.testing.assert_array_equal(mask, expected)
 
 
 def test_memory_that_is_used_again_changes_nothing() -> None:

@@ -35,6 +35,7 @@ def parameters(tiny_model: Path) -> dict[str, object]:
         "model": str(tiny_model),
         "device": "cpu",
         "runtime": "auto",
+        "precision": "fp32",
         "score_threshold": 0.0,
         "frame_budget_ms": 0.0,
     }
@@ -48,7 +49,7 @@ def test_it_works_at_once_and_goes_over_without_losing_an_image(
     client: RosClient, environment: dict[str, str], parameters: dict[str, object], tmp_path: Path
 ) -> None:
     publisher = client.node.create_publisher(Image, f"/{NODE}", 1)
-    answers, subscription = client.collect(InstanceArray, f"/{NODE}/instances")
+    answers, _ = client.collect(InstanceArray, f"/{NODE}/instances")
 
     def play(process: Process, until_chosen: bool) -> tuple[Values, list[InstanceArray]]:
         """Publish until the choice is made, or an answer came; what was said and answered."""
@@ -94,8 +95,6 @@ def test_it_works_at_once_and_goes_over_without_losing_an_image(
         _, again = play(process, until_chosen=False)
         assert again
         assert process.stop() == 0
-    client.node.destroy_publisher(publisher)
-    client.node.destroy_subscription(subscription)
 
 
 def test_while_it_chooses_requests_are_served_a_cleanup_does_not_wait_and_who_waits_for_it_does(
@@ -120,7 +119,7 @@ def test_while_it_chooses_requests_are_served_a_cleanup_does_not_wait_and_who_wa
             assert time.monotonic() - begun_s < 30
         assert client.change_state(NODE, "configure"), process.output
         assert client.change_state(NODE, "activate"), process.output
-        assert wait_until_active(f"/{NODE}", 120.0) == ""
+        assert wait_until_active(f"/{NODE}", timeout_s=120.0) == ""
         assert process.output.count("in use from the next image on") == 1
         values = client.diagnostics(NODE, "node")
         assert is_chosen(values)

@@ -102,13 +102,13 @@ class Trio:
 
 
 @pytest.fixture(scope="module")
-def trio(client: RosClient, domain_id: int, tiny_model: Path) -> Iterator[Trio]:
+def trio(session_client: RosClient, domain_id: int, tiny_model: Path) -> Iterator[Trio]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         network = Network(monkeypatch)
         with node_in_thread(
             domain_id, tiny_model, runtime="eager", cameras=list(CAMERAS), frame_budget_ms=60_000.0
         ) as running:
-            yield Trio(client, running, network)
+            yield Trio(session_client, running, network)
             network.go_on.set()
 
 

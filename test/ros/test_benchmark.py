@@ -18,6 +18,8 @@ from ros_processes import REPOSITORY
 from yolact_ros.cli.main import main
 from yolact_ros.evaluation.benchmark.live_record import find_untruths, read_records
 
+pytestmark = pytest.mark.usefixtures("reserved_domains")
+
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from sensor_msgs.msg import Image
 from yolact_ros.cli import demo, demo_plan
 from yolact_ros.ros import demo_camera, demo_viewer
 from yolact_ros.ros.demo_graph import Situation, why_no_results
+
+pytestmark = pytest.mark.usefixtures("reserved_domains")
 
 STUB = Path(__file__).with_name("stub_segmenter.py")
 RATE_HZ = 20.0
@@ -58,15 +62,21 @@ def make_plan(tmp_path, monkeypatch):
     return make
 
 
-def as_program(plan: demo_plan.DemoPlan) -> list[str]:
-    """The demo as a process of its own, for signals."""
+@contextmanager
+def as_program(plan: demo_plan.DemoPlan) -> Iterator[subprocess.Popen]:
+    """The demo as a process of its own, for signals; killed if it is there at the end."""
     fields = {**vars(plan), "environment": dict(plan.environment), "output": str(plan.output)}
     program = (
         "import json, sys; from pathlib import Path; from yolact_ros.cli import demo\n"
         "fields = json.loads(sys.argv[1]); fields['output'] = Path(fields['output'])\n"
         "sys.exit(demo.run_plan(demo.DemoPlan(**fields)))"
     )
-    return [*ENDING_WITH_US, sys.executable, "-u", "-c", program, json.dumps(fields)]
+    command = [*ENDING_WITH_US, sys.executable, "-u", "-c", program, json.dumps(fields)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def descendants(pid: int) -> set[int]:
@@ -151,14 +161,13 @@ def test_a_camera_that_fails_is_reported_with_its_last_lines(make_plan, clip, ca
 def test_the_camera_plays_at_last_though_the_node_has_not_chosen_its_runtime(
     clip, client, ros_env
 ):
-    _, subscription = client.collect(Image, "/undecided")
+    client.collect(Image, "/undecided")
     command = [
-        sys.executable, "-m", "yolact_ros.ros.demo_camera", "--source", str(clip),
+        sys.executable, "-m", "yolact_ros.ros", "demo_camera", "--source", str(clip),
         "--topic", "/undecided", "--rate", str(RATE_HZ),
         "--wait-for-runtime", "/nobody", "--runtime-wait-s", "0.5",
     ]  # fmt: skip
     done = subprocess.run(command, env=ros_env, capture_output=True, text=True, timeout=120)
-    client.node.destroy_subscription(subscription)
     assert done.returncode == 0, done.stderr
     assert "though /nobody has not chosen its runtime within 0.5 s" in done.stderr
     assert json.loads(done.stdout)["published"] > 0
@@ -187,7 +196,7 @@ def test_an_existing_topic_is_watched_for_the_duration(make_plan, clip, monkeypa
 
 def test_control_c_ends_every_process_and_keeps_the_pictures(make_plan, clip):
     plan = make_plan("--source", str(clip), "--duration", "60")
-    with subprocess.Popen(as_program(plan), stdout=subprocess.PIPE, text=True) as process:
+    with as_program(plan) as process:
         for line in process.stdout:
             # Overlays follow the results; after two seconds there are some.
             if " Hz | " in line and float(line.split()[0]) >= 2:
@@ -205,7 +214,7 @@ def test_control_c_ends_every_process_and_keeps_the_pictures(make_plan, clip):
 
 def test_no_process_outlives_a_killed_demo(make_plan, clip):
     plan = make_plan("--source", str(clip), "--duration", "60")
-    with subprocess.Popen(as_program(plan), stdout=subprocess.PIPE, text=True) as process:
+    with as_program(plan) as process:
         # Until all of them are there: a result needs the camera, the node and the viewer.
         assert any(" Hz | " in line for line in process.stdout)
         children = descendants(process.pid)
@@ -229,35 +238,47 @@ class Clock:
         self.now_s += seconds
 
 
-def play(count: int, work_s, **settings) -> tuple[demo_camera.Played, list[tuple[int, float]]]:
+def play(
+    times_s: list[float], work_s, **settings
+) -> tuple[demo_camera.Played, list[tuple[int, float]]]:
     clock, published = Clock(), []
 
     def publish(image: np.ndarray) -> None:
         published.append((int(image[0]), round(clock.now_s - 50.0, 6)))
         clock.now_s += work_s(image[0])
 
-    images = (np.array([index]) for index in range(count))
-    played = demo_camera.play(images, publish, clock=clock, sleep=clock.sleep, **settings)
+    frames = (
+        demo_camera.TimedFrame(np.array([index]), time_s, 0.1)
+        for index, time_s in enumerate(times_s)
+    )
+    played = demo_camera.play(frames, publish, clock=clock, sleep=clock.sleep, **settings)
     return played, published
 
 
+def tenths(count: int) -> list[float]:
+    return [round(0.1 * index, 6) for index in range(count)]
+
+
 def test_frames_are_published_on_the_beat_however_long_publishing_takes():
-    played, published = play(4, lambda _: 0.09, rate_hz=10.0, duration_s=0.0)
+    played, published = play(tenths(4), lambda _: 0.09, duration_s=0.0)
     assert published == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]
     assert played == demo_camera.Played(4, 0)
 
 
 def test_a_late_camera_skips_frames_and_returns_to_the_beat():
-    played, published = play(
-        7, lambda index: 0.35 if index == 1 else 0.01, rate_hz=10.0, duration_s=0.0
-    )
+    played, published = play(tenths(7), lambda index: 0.35 if index == 1 else 0.01, duration_s=0.0)
     assert published == [(0, 0.0), (1, 0.1), (4, 0.45), (5, 0.5), (6, 0.6)]
     assert played == demo_camera.Played(5, 2)
 
 
 def test_playing_stops_at_the_duration():
-    played, _ = play(100, lambda _: 0.0, rate_hz=10.0, duration_s=1.5)
+    played, _ = play(tenths(100), lambda _: 0.0, duration_s=1.5)
     assert played.published == 15
+
+
+def test_frames_that_come_unevenly_are_published_so():
+    _, published = play([0.0, 0.1, 0.7, 0.8, 2.0], lambda _: 0.01, duration_s=0.0)
+    assert published == [(0, 0.0), (1, 0.1), (2, 0.7), (3, 0.8), (4, 2.0)]
 
 
 @pytest.mark.parametrize(

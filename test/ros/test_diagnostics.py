@@ -17,6 +17,12 @@ QUIET = CameraStatistics(clock=lambda: 0.0).snapshot()
 BUSY = replace(QUIET, received=90, published=60, published_hz=30.0, quiet_s=0.0)
 
 
+TOO_OLD = (
+    "30 images and no result, since they are older than max_image_age_ms on arrival; cure: "
+    "use_sim_time for a bag or simulator, clocks that agree, or a larger max_image_age_ms"
+)
+
+
 def report(snapshot: StatisticsSnapshot, **changes: object) -> CameraReport:
     base = CameraReport("image", "/image", "reliable: why", 1, snapshot, BUSY, {}, {})
     return replace(base, **changes)  # type: ignore[arg-type]
@@ -43,6 +49,16 @@ def dropped(**counts: int) -> dict[str, int]:
             report(later(dropped=dropped(failed=2))),
             DiagnosticStatus.ERROR,
             "2 images could not be processed",
+        ),
+        (
+            report(later(published=60, dropped=dropped(stale=30, replaced=60))),
+            DiagnosticStatus.WARN,
+            TOO_OLD,
+        ),
+        (
+            report(later(published=61, dropped=dropped(stale=30))),
+            DiagnosticStatus.OK,
+            "30.0 results a second",
         ),
         (report(BUSY, previous=None), DiagnosticStatus.OK, "30.0 results a second"),
     ],

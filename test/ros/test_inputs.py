@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import signal
 from pathlib import Path
 
@@ -10,11 +11,40 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
-from ros_camera import image_message, picture
+from ros_camera import HandCamera, image_message, picture
 from ros_client import RosClient
-from ros_processes import CameraProcess, start_node
+from ros_fixtures import NODE
+from ros_processes import CameraProcess, Process, start_node
 from sensor_msgs.msg import CompressedImage, Image
 from yolact_ros.msg import InstanceArray
+
+
+def grey_message(stamp_sec: int, factor: int = 1) -> Image:
+    """The test's picture in grey; as mono16 with its values times ``factor``."""
+    grey = cv2.cvtColor(picture(), cv2.COLOR_BGR2GRAY)
+    message = image_message(stamp_sec)
+    if factor == 1:
+        message.encoding, message.step = "mono8", message.width
+        message.data = array.array("B", grey.tobytes())
+    else:
+        wide = grey.astype("<u2") * factor
+        message.encoding, message.step = "mono16", 2 * message.width
+        message.data = array.array("B", wide.tobytes())
+    return message
+
+
+def test_an_infrared_camera_of_ten_bits_is_seen_as_one_of_eight_and_told_once(
+    camera: HandCamera, running_node: Process
+) -> None:
+    assert camera.client.set_parameter(NODE, "frame_budget_ms", 0.0).successful
+    expected = camera.segment(grey_message(30))
+    assert len(expected.instances) > 0
+    for stamp_sec in (31, 32):
+        found = camera.segment(grey_message(stamp_sec, factor=4))
+        assert found.instances == expected.instances
+    lines = [line for line in running_node.output.splitlines() if "16-bit pixels" in line]
+    assert len(lines) == 1
+    assert "/image: 16-bit pixels use 10 bits so far; these are scaled to 8" in lines[0]
 
 
 def compressed(name: str, data: bytes, stamp_sec: int) -> CompressedImage:
@@ -60,20 +90,22 @@ def test_jpeg_and_png_are_decoded_and_what_is_neither_is_counted_by_cause(
         def count_of(cause: str) -> int:
             return int(client.diagnostics(node).get(f"errors {cause}", 0))
 
-        for cause, data in (
-            ("decode", b"\x89PNG\r\n\x1a\n" + bytes(50)),
-            ("decode", b"this is no image"),
-            ("truncated", jpeg[: len(jpeg) // 2]),
-            ("decode", b""),
+        for cause, name, data in (
+            ("decode", "h264", b"\0\0\0\1\x67" + bytes(200)),
+            ("decode", "png", b"\x89PNG\r\n\x1a\n" + bytes(50)),
+            ("decode", "jpeg", b"this is no image"),
+            ("truncated", "jpeg", jpeg[: len(jpeg) // 2]),
+            ("decode", "", b""),
         ):
-            before, message = count_of(cause), compressed("jpeg", data, 4)
+            before, message = count_of(cause), compressed(name, data, 4)
             while count_of(cause) == before:
                 publisher.publish(message)
                 client.spin_for(0.2)
         answer_to(compressed("png", png, 5))
+        assert "format 'h264' is no JPEG or PNG file" in process.output
+        assert "let the camera publish JPEG, or have image_transport decode it" in process.output
         assert process.stop() == 0
         assert "Traceback" not in process.output
-    client.node.destroy_publisher(publisher)
 
 
 def test_a_topic_without_publishers_and_one_of_another_type_are_named_with_the_cure(
@@ -81,20 +113,23 @@ def test_a_topic_without_publishers_and_one_of_another_type_are_named_with_the_c
 ) -> None:
     node = "lonely"
     parameters = {"model": str(tiny_model)}
-    elsewhere = client.node.create_publisher(Image, "/elsewhere", 1)
+    client.node.create_publisher(Image, "/elsewhere", 1)
+    client.node.create_subscription(Image, "/listened_to", print, 1)
     with start_node(node, tmp_path, ros_env, parameters, {"image": "/nothing"}) as process:
-        process.wait_for_text("nobody publishes images on /nothing; remap with -r image:=/")
-        assert "/elsewhere" in process.output
+        process.wait_for_text("nobody publishes images on /nothing; launch with image:=/")
+        (hint,) = {line for line in process.output.splitlines() if "launch with" in line}
+        published = hint.partition("(published: ")[2].rstrip(")").split(", ")
+        assert "/elsewhere" in published
+        # Somebody listens to them, and nobody publishes there.
+        assert not {"/nothing", "/listened_to"} & set(published)
         values = client.wait_for_diagnostics(node, lambda v: "warnings no publisher" in v)
         assert values["message"] == "nobody publishes on /nothing"
-        wrong = client.node.create_publisher(CompressedImage, "/nothing", 1)
+        client.node.create_publisher(CompressedImage, "/nothing", 1)
         process.wait_for_text(
             "/nothing: node test_client publishes sensor_msgs/msg/CompressedImage, expected "
             "sensor_msgs/msg/Image; remap image to an image topic, or set image_transport"
         )
         client.wait_for_diagnostics(node, lambda v: "warnings wrong type" in v)
-    for publisher in (elsewhere, wrong):
-        client.node.destroy_publisher(publisher)
 
 
 def test_neither_a_flood_of_one_camera_nor_its_sudden_death_starves_the_other(
@@ -130,4 +165,3 @@ def test_neither_a_flood_of_one_camera_nor_its_sudden_death_starves_the_other(
         client.wait_for_diagnostics(node, lambda v: v["level"] != b"\x00", "wild")
         assert process.stop() == 0
         assert "Traceback" not in process.output
-    client.node.destroy_publisher(calm)

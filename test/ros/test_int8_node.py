@@ -88,4 +88,3 @@ def test_a_node_calibrates_describes_what_int8_costs_and_starts_again_from_the_c
         assert answers[0].instances
         assert process.stop() == 0
         assert "Traceback" not in process.output
-    client.node.destroy_publisher(publisher)

@@ -13,6 +13,8 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from lifecycle_rounds import Usage, live_rounds
+from rcl_interfaces.msg import Parameter
+from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
 from ros_client import RosClient
 from ros_processes import CameraProcess, start_node
 from yolact_ros.msg import InstanceArray
@@ -194,6 +196,37 @@ def test_bad_parameters_at_start_are_refused_and_the_defaults_stay(
         assert client.get_parameter("careful", "top_k") == 15
         assert int(client.diagnostics("careful", "node")["errors parameter"]) == 3
         process.stop()
+
+
+def test_the_nodes_own_dump_can_be_loaded_and_other_fixed_values_not(
+    client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    node = "dumped"
+    with start_node(node, tmp_path, ros_env, {"model": str(tiny_model)}) as process:
+        process.wait_for_text("active on /image")
+        listed = client.call(
+            ListParameters, f"/{node}/list_parameters", ListParameters.Request()
+        ).result.names
+        assert {"model", "autostart", "start_type_description_service"} <= set(listed)
+        assert any(name.startswith("qos_overrides.") for name in listed)
+        values = client.call(
+            GetParameters, f"/{node}/get_parameters", GetParameters.Request(names=listed)
+        ).values
+        request = SetParameters.Request(
+            parameters=[
+                Parameter(name=name, value=value)
+                for name, value in zip(listed, values, strict=True)
+            ]
+        )
+        results = client.call(SetParameters, f"/{node}/set_parameters", request).results
+        assert [result.reason for result in results if not result.successful] == []
+        for name, value in (("model", "bundled"), ("autostart", False), ("cameras", ["front"])):
+            assert not client.set_parameter(node, name, value).successful
+        refused = client.set_parameter(node, "input_size", [256, 320])
+        assert refused.reason == (
+            "input_size is [256, 320], expected the largest first and none twice: [320, 256]"
+        )
+        assert process.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,6 @@ def test_a_frame_without_memory_falls_to_a_smaller_level_and_quality_comes_back(
     memory.holds(128)
     assert camera.wait_for_input_size(128).degradation == FrameReport.DEGRADE_NONE
     client.wait_for_diagnostics(NODE, lambda v: v["level"] == b"\x00")
-    client.node.destroy_publisher(camera.publisher)
 
 
 def test_without_a_smaller_level_every_frame_is_counted_and_the_cure_is_named(
@@ -134,7 +133,6 @@ def test_without_a_smaller_level_every_frame_is_counted_and_the_cure_is_named(
     assert "ran out of memory at an input of 64 px; use a smaller input_size" in answer.message
     memory.holds(64)
     camera.wait_for_input_size(64)
-    client.node.destroy_publisher(camera.publisher)
 
 
 def test_another_input_size_that_does_not_fit_leaves_the_old_ones_in_use(
@@ -158,7 +156,6 @@ def test_another_input_size_that_does_not_fit_leaves_the_old_ones_in_use(
     assert client.set_parameter(NODE, "input_size", [256, 64]).successful
     camera.wait_for_input_size(256)
     assert client.diagnostics(NODE, "node")["errors input size"] == "1"
-    client.node.destroy_publisher(camera.publisher)
 
 
 def test_configure_starts_with_the_input_sizes_that_fit(
@@ -177,7 +174,6 @@ def test_configure_starts_with_the_input_sizes_that_fit(
     assert values["errors memory"] == "1"
     camera = Camera(client)
     camera.wait_for_input_size(128)
-    client.node.destroy_publisher(camera.publisher)
 
 
 def test_configure_fails_with_the_cure_where_no_input_size_fits(

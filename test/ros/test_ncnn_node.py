@@ -60,7 +60,7 @@ def test_a_node_runs_every_size_on_ncnn_and_holds_beside_busy_programs(
         assert client.diagnostics(NODE, "node")["runtime"] == "ncnn fp32"
         assert len(list((tmp_path / "cache" / "engines").glob("ncnn-*"))) == len(SIZES_PX)
         publisher = client.node.create_publisher(Image, f"/{NODE}", 1)
-        answers, subscription = client.collect(InstanceArray, f"/{NODE}/instances")
+        answers, _ = client.collect(InstanceArray, f"/{NODE}/instances")
 
         def answered() -> bool:
             publisher.publish(image_message())
@@ -74,5 +74,3 @@ def test_a_node_runs_every_size_on_ncnn_and_holds_beside_busy_programs(
         assert inference_ms[len(answers) // 2] < COLLAPSED_MS
         assert process.stop() == 0
         assert "Traceback" not in process.output
-    client.node.destroy_publisher(publisher)
-    client.node.destroy_subscription(subscription)

@@ -45,7 +45,7 @@ def test_every_way_to_say_no_classes_is_an_empty_list(value: object) -> None:
         ("score_threshold", 1.01, "score_threshold is 1.01, expected 0..1"),
         ("score_threshold", float("nan"), "score_threshold is nan, expected 0..1"),
         ("score_threshold", "high", "score_threshold is 'high', expected a number"),
-        ("score_threshold", True, "score_threshold is True, expected a number"),
+        ("score_threshold", True, "score_threshold is true, expected a number"),
         ("top_k", 0, "top_k is 0, expected 1..200 instances"),
         ("top_k", 15.0, "top_k is 15.0, expected a whole number"),
         ("frame_budget_ms", -1.0, "frame_budget_ms is -1.0, expected 0..60000 ms"),
@@ -59,7 +59,7 @@ def test_every_way_to_say_no_classes_is_an_empty_list(value: object) -> None:
         ("input_size", [320.0], "expected a list of whole numbers"),
         ("input_size", [320, 32], "input_size has 32, expected 0 or 64..2048 px"),
         ("autostart", 1, "autostart is 1, expected true or false"),
-        ("model", None, "model is None, expected a string"),
+        ("model", None, "model is empty, expected a string"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_with_the_reason(

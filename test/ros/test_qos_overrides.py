@@ -13,7 +13,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from ros_camera import image_message
-from ros_client import RosClient
+from ros_client import RosClient, publish_until
 from ros_processes import start_node
 from sensor_msgs.msg import Image
 from yolact_ros.msg import InstanceArray
@@ -69,7 +69,6 @@ def test_an_override_wins_over_auto_in_every_life_of_the_node_and_is_said(
         assert client.describe_parameter(node, name).read_only
         assert process.stop() == 0
         assert "Traceback" not in process.output
-    client.node.destroy_publisher(publisher)
 
 
 def test_without_one_auto_goes_on_choosing_though_the_parameters_are_there(
@@ -83,22 +82,26 @@ def test_without_one_auto_goes_on_choosing_though_the_parameters_are_there(
         process.wait_for_text(f"active on {topic}")
         assert subscription_of(client, topic).reliability == ReliabilityPolicy.BEST_EFFORT
         answers, _ = client.collect(InstanceArray, f"/{node}/instances")
-        client.spin_until(lambda: client.node.count_publishers(f"/{node}/instances"), "the node")
         publisher = camera(
             client,
             topic,
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL,
         )
-        publisher.publish(image_message())  # once, perhaps before the node subscribes to it
+        client.spin_until(
+            lambda: subscription_of(client, topic).reliability == ReliabilityPolicy.RELIABLE,
+            "reliable delivery",
+        )
+        publish_until(client, lambda: publisher.publish(image_message()), lambda: answers)
+        assert client.change_state(node, "deactivate"), process.output
+        answers.clear()
+        assert client.change_state(node, "activate"), process.output
         client.spin_until(lambda: answers, "the answer to an image from before")
-        assert subscription_of(client, topic).reliability == ReliabilityPolicy.RELIABLE
         values = client.diagnostics(node)
         assert values["delivery"] == (
             "reliable: images from before it come by reliable delivery only; "
             "qos_overrides: durability transient_local"
         )
-        client.node.destroy_publisher(publisher)
 
 
 def test_overrides_that_cannot_be_used_are_refused_and_the_node_works_without_them(
@@ -129,7 +132,6 @@ def test_overrides_that_cannot_be_used_are_refused_and_the_node_works_without_th
         ] * 3
         assert process.stop() == 0
         assert "Traceback" not in process.output
-        client.node.destroy_publisher(publisher)
 
 
 @pytest.mark.parametrize(
@@ -161,10 +163,9 @@ def test_a_publisher_that_does_not_offer_what_is_asked_is_named_with_the_cure(
     parameters = parameters | {"model": str(tiny_model)}
     with start_node(node, tmp_path, ros_env, parameters, {"image": "/strict"}) as process:
         process.wait_for_text("active on /strict")
-        publisher = camera(client, "/strict", history=HistoryPolicy.KEEP_LAST, **policies)
+        camera(client, "/strict", history=HistoryPolicy.KEEP_LAST, **policies)
         client.wait_for_diagnostics(node, lambda v: int(v.get("warnings incompatible qos", 0)) > 0)
         (line,) = (row for row in process.output.splitlines() if "none of the images" in row)
         assert "/strict: none of the images of node test_client arrive" in line
         assert reason in line
         assert "set the parameter reliability to 'auto'" in line
-        client.node.destroy_publisher(publisher)

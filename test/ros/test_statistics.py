@@ -62,3 +62,29 @@ def test_rates_are_about_the_time_since_the_previous_snapshot() -> None:
 def test_an_unknown_cause_is_a_mistake_in_the_program() -> None:
     with pytest.raises(ValueError, match="'lost' is none of"):
         CameraStatistics().count_dropped("lost")
+
+
+def test_what_was_received_since_the_last_result_is_unanswered() -> None:
+    now_s = 10.0
+    statistics = CameraStatistics(clock=lambda: now_s)
+    assert statistics.snapshot().unanswered_s == 0.0
+    for _ in range(3):
+        statistics.count_received()
+        statistics.count_dropped("stale")
+    now_s = 17.0
+    snapshot = statistics.snapshot()
+    assert (snapshot.unanswered, snapshot.unanswered_s) == ({"stale": 3}, 7.0)
+    statistics.count_finished(5.0, deadline_met=False, published=False)
+    assert statistics.snapshot().unanswered == {"stale": 3, "late": 1}
+    statistics.count_received()
+    statistics.count_finished(5.0, deadline_met=True, published=True)
+    snapshot = statistics.snapshot()
+    assert (snapshot.unanswered, snapshot.unanswered_s) == ({}, 0.0)
+
+
+def test_images_from_before_a_pause_are_not_waited_for() -> None:
+    statistics = CameraStatistics(clock=lambda: 10.0)
+    statistics.count_received()
+    statistics.count_dropped("discarded")
+    statistics.await_images()
+    assert statistics.snapshot().unanswered == {}

@@ -37,18 +37,18 @@ FOXGLOVE_TYPES = {
 
 
 @pytest.fixture(scope="module")
-def topics(client: RosClient, running_node: Process) -> dict[str, str]:
+def topics(session_client: RosClient, running_node: Process) -> dict[str, str]:
     """Type of each topic of a running node, under the name that the files use."""
     found: dict[str, str] = {}
 
     def complete() -> bool:
         found.update(
             (name.replace(f"/{NODE}/", "/yolact/"), kinds[0])
-            for name, kinds in client.node.get_topic_names_and_types()
+            for name, kinds in session_client.node.get_topic_names_and_types()
         )
         return {"/image", "/diagnostics", "/yolact/markers"} <= set(found)
 
-    client.spin_until(complete, "the node's topics")
+    session_client.spin_until(complete, "the node's topics")
     return found
 
 

@@ -53,21 +53,31 @@ def break_annotation(content: dict[str, Any], **values: Any) -> None:
     ("change", "kind", "num_images", "num_objects"),
     [
         (lambda c: break_image(c, file_name="none.png"), "missing image file", 5, 10),
-        (lambda c: break_image(c, id=1), "duplicate image id", 5, 10),
-        (lambda c: break_image(c, width=0), "image size below one pixel", 5, 10),
-        (lambda c: c["images"][0].pop("height"), "image entry without id", 5, 10),
-        (lambda c: break_annotation(c, id=2), "duplicate annotation id", 6, 11),
+        (lambda c: break_image(c, id=1), "image with the id of another", 4, 8),
+        (lambda c: break_image(c, width=0), "image without width and height, taken", 6, 12),
+        (lambda c: c["images"][0].pop("height"), "image without width and height", 6, 12),
+        (
+            lambda c: break_annotation(c, id=2),
+            "annotation with the id of another",
+            6,
+            12,
+        ),
         (lambda c: break_annotation(c, image_id=99), "annotation of an image", 6, 11),
         (lambda c: break_annotation(c, category_id=99), "category id that the file", 6, 11),
         (lambda c: break_annotation(c, bbox=[200, 1, 5, 5]), "box without area", 6, 11),
         (lambda c: break_annotation(c, bbox=[5, 5, 0, 5]), "box without area", 6, 11),
         (lambda c: break_annotation(c, bbox=[-9, 5, 20, 20]), "box outside the image", 6, 12),
-        (lambda c: break_annotation(c, bbox=[1, 2, None, 3]), "box that is not four", 6, 11),
-        (lambda c: break_annotation(c, segmentation=[]), "empty mask", 6, 11),
-        (lambda c: break_annotation(c, segmentation=[[1, 2, 3, 4]]), "empty mask", 6, 11),
+        (lambda c: break_annotation(c, bbox=[1, 2, None, 3]), "box that is not four", 6, 12),
+        (lambda c: break_annotation(c, segmentation=[]), "a usable mask", 6, 11),
+        (
+            lambda c: break_annotation(c, segmentation=[[1, 2, 3, 4]]),
+            "a usable mask",
+            6,
+            11,
+        ),
     ],
 )
-def test_every_defect_is_counted_and_left_out(
+def test_every_defect_is_counted_and_left_out_or_mended(
     tmp_path: Path, change: Any, kind: str, num_images: int, num_objects: int
 ) -> None:
     records, defects = read_source(write_coco(tmp_path / "bad", change=change), NAMES)
@@ -98,7 +108,7 @@ def test_no_common_class_names_both_lists(shapes: DataSource) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("no json", "is not JSON"), ("{}", "has no .*images"), ("[]", "has no .*images")],
+    [("no json", "not JSON"), ("{}", "has no list 'images'"), ("[]", "has no list")],
 )
 def test_a_wrong_annotation_file_is_named(shapes: DataSource, text: str, message: str) -> None:
     shapes.annotations.write_text(text)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from coco_shapes import write_coco
+from image_samples import turned_file
 
 from yolact_ros.errors import DataError
 from yolact_ros.training.annotations import DataSource
 from yolact_ros.training.check import read_and_check
+from yolact_ros.training.sample import load_sample
 
 NAMES = ("disc", "box")
 
@@ -24,23 +27,49 @@ def test_an_unreadable_image_is_left_out_and_named(shapes: DataSource) -> None:
     (shapes.images / "002.png").write_bytes(b"no image")
     data = read_and_check([shapes], [], NAMES)
     assert len(data.training) == 5
-    assert "unreadable image file; e.g. shapes 002.png" in data.defects.report()
+    report = data.defects.report()
+    assert re.search(r"unreadable image file; e.g. shapes \S*002.png: not an image", report)
 
 
 def test_an_image_of_another_size_is_left_out(tmp_path: Path) -> None:
     source = write_coco(tmp_path / "a", change=lambda c: c["images"][1].update(width=95))
     data = read_and_check([source], [], NAMES)
     assert len(data.training) == 5
-    assert "001.png: 96x72, not 95x72" in data.defects.report()
+    assert "001.png: is 96x72, its annotations are for 95x72" in data.defects.report()
+
+
+@pytest.mark.parametrize(("width", "height", "told"), [(8, 12, 0), (12, 8, 1)])
+def test_a_photograph_that_was_annotated_as_stored_is_used_and_told(
+    tmp_path: Path, width: int, height: int, told: int
+) -> None:
+    source = write_coco(
+        tmp_path / "a",
+        num_images=1,
+        change=lambda c: (
+            c["images"][0].update(width=width, height=height),
+            c["annotations"][0].update(
+                bbox=[1, 1, 4, 4], segmentation=[[1, 1, 5, 1, 5, 5, 1, 5]], area=16
+            ),
+            c["annotations"].pop(),
+        ),
+    )
+    (source.images / "000.png").write_bytes(turned_file("PNG", 6))
+    data = read_and_check([source], [], NAMES)
+    kind = "annotated as stored, not as EXIF turns it; read so"
+    assert data.defects.counts == ({kind: 1} if told else {})
+    sample = load_sample(data.training[0])
+    assert sample.image_bgr.shape == (height, width, 3)
+    # Stored, blue is at the top left; upright, what was green at the bottom left is.
+    assert tuple(sample.image_bgr[0, 0]) == ((250, 0, 0) if told else (0, 250, 0))
 
 
 @pytest.mark.parametrize(
     ("segmentation", "kind"),
     [
-        ([[200, 200, 210, 200, 210, 210]], "empty mask"),
+        ([[100, 80, 110, 80, 110, 90]], "empty mask"),
         ({"size": [72, 96], "counts": [72 * 96]}, "empty mask"),
-        ({"size": [10, 10], "counts": [50, 50]}, "mask that cannot be decoded"),
-        ("what", "mask that cannot be decoded"),
+        ({"size": [10, 10], "counts": [50, 50]}, "annotation without a usable mask"),
+        ("what", "annotation without a usable mask"),
     ],
 )
 def test_masks_that_are_empty_or_broken_are_left_out(

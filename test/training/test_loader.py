@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from yolact_ros.config import YolactConfig
+from yolact_ros.errors import WorkerError
 from yolact_ros.training.annotations import DataSource, read_source
 from yolact_ros.training.dataset import Batch, TrainingImages
 from yolact_ros.training.loader import step_parts
@@ -64,3 +66,21 @@ def test_worker_processes_give_the_same_images(
     for step in range(3):
         assert torch.equal(here[step][0].images, there[step][0].images)
         assert here[step][0].num_positives == there[step][0].num_positives > 0
+
+
+def test_what_goes_wrong_in_a_worker_is_one_line(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    records, _ = read_source(shapes, tiny_config.class_names)
+    for image in shapes.images.iterdir():
+        image.unlink()
+    numbers = {"first_step": 0, "steps": 3, "batch_size": 2, "accumulate": 1}
+    images = TrainingImages(records, tiny_config)
+    with (
+        pytest.raises(
+            WorkerError, match=r"^preparing an image failed: DataError: .*\.png"
+        ) as error,
+        step_parts(images, **numbers, processes=Processes(), workers=1) as parts,
+    ):
+        next(parts)
+    assert "\n" not in str(error.value)

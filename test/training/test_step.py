@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,15 +15,6 @@ from yolact_ros.training.dataset import TrainingImages
 from yolact_ros.training.loader import step_parts
 from yolact_ros.training.processes import Processes
 from yolact_ros.training.step import StepResult
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in the processes of the distributed test: sums over two threads round differently."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def assert_same_training(

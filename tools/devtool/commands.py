@@ -7,10 +7,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devtool.environment import base_environment, ready_environment
+from devtool.instruction_sets import INSTRUCTION_SETS
 from devtool.layout import Layout
 from devtool.problem import SetupProblem
 from devtool.ros import RosSource
@@ -19,18 +21,25 @@ from devtool.setup import locked
 __all__ = ["clean", "demo", "lint", "run", "shell", "test"]
 
 _LOCAL_ONLY = ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-_ROS_TESTS = ("test/ros", "test/launch")
 # Each worker of pytest-xdist has a ROS domain of its own. The tests of a file stay in one worker,
-# for the sake of the nodes that they share. Those of ROS mostly wait.
-_BY_FILE = "--dist=loadfile"
-_ROS_SIDE_BY_SIDE = ("--numprocesses=3", _BY_FILE, "-m", "not alone", *_ROS_TESTS)
+# for the sake of the nodes that they share; test/conftest.py has those first that mostly wait.
+_SIDE_BY_SIDE = ("--dist=loadfile", "--no-loadscope-reorder")
 _TEST_RUNS: tuple[Sequence[str], ...] = (
-    ("--numprocesses=2", _BY_FILE, *(f"--ignore={path}" for path in _ROS_TESTS)),
-    _ROS_SIDE_BY_SIDE,
-    ("-m", "alone", *_ROS_TESTS),
+    ("--numprocesses=3", *_SIDE_BY_SIDE, "-m", "not alone"),
+    ("-m", "alone"),
 )
-# Of pytest: some tests failed.
-_TESTS_FAILED = 1
+# The folders whose tests compare what the CPU computes.
+_NUMERIC_TESTS = (
+    "--numprocesses=2",
+    *_SIDE_BY_SIDE,
+    "test/cli",
+    "test/evaluation",
+    "test/inference",
+    "test/models",
+    "test/ops",
+    "test/training",
+    "test/test_masks.py",
+)
 _CACHES = (".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
 
@@ -117,20 +126,49 @@ def lint(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
     return _status(_lint(layout, ros))
 
 
-def test(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
-    """`./dev test [pytest arguments]`: ruff, mypy, then pytest, whatever the first two said.
+def _test_instruction_sets(
+    layout: Layout, env: Mapping[str, str], arguments: Sequence[str]
+) -> list[tuple[str, int]]:
+    """The numeric tests under each instruction set, and a table of what came out."""
+    failed: list[tuple[str, int]] = []
+    rows: list[str] = []
+    for kind in INSTRUCTION_SETS:
+        print(f"{kind.name}: {shlex.join(f'{k}={v}' for k, v in kind.variables.items())}")
+        report = layout.state / "junit.xml"
+        report.unlink(missing_ok=True)
+        command = ["pytest", f"--junitxml={report}", *(arguments or _NUMERIC_TESTS)]
+        missed = _run_all(layout, [command], kind.environment(env))
+        failed += [(f"{kind.name}: {name}", status) for name, status in missed]
+        rows.append(f"{kind.name:32}{_counts(report)}")
+    print("\n".join(["", f"{'instruction set':32}tests", *rows]), flush=True)
+    return failed
 
-    Without arguments, what failed over DDS is run once more, one test after the other: discovery
-    between many processes on few cores takes its time now and then. Both runs are printed.
+
+def _counts(report: Path) -> str:
+    """Passed, failed and skipped in a report of pytest in JUnit's form."""
+    if not report.is_file():
+        return "pytest did not run them"
+    numbers = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+    for suite in ElementTree.parse(report).iter("testsuite"):
+        for key in numbers:
+            numbers[key] += int(suite.get(key, 0))
+    failed = numbers["failures"] + numbers["errors"]
+    passed = numbers["tests"] - failed - numbers["skipped"]
+    return f"{passed} passed, {failed} failed, {numbers['skipped']} skipped"
+
+
+def test(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
+    """`./dev test [--cpu] [pytest arguments]`: ruff, mypy, then pytest, whatever they said.
+
+    With `--cpu` only tests, the numeric ones, once under each of several instruction sets.
     """
-    failed = _lint(layout, ros)
     env = ready_environment(layout, ros, os.environ)
+    if "--cpu" in arguments:
+        others = [argument for argument in arguments if argument != "--cpu"]
+        return _status(_test_instruction_sets(layout, env, others))
+    failed = _lint(layout, ros)
     for tests in [arguments] if arguments else _TEST_RUNS:
-        missed = _run_all(layout, [["pytest", *tests]], env)
-        if tests is _ROS_SIDE_BY_SIDE and missed and missed[0][1] == _TESTS_FAILED:
-            again = ["pytest", "--last-failed", "-m", "not alone", *_ROS_TESTS]
-            missed = _run_all(layout, [again], env)
-        failed += missed
+        failed += _run_all(layout, [["pytest", *tests]], env)
     return _status(failed)
 
 

@@ -12,7 +12,7 @@ PACKAGE = "yolact_ros"
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of one checkout; `flavour` is "wheels" or the name of the sourced ROS.
+    """Paths of one checkout; `flavour` is that of its ROS: "wheels", or another name.
 
     Each flavour has its own environment, so that terminals with and without a sourced ROS
     can take turns in one checkout.

@@ -20,10 +20,12 @@ from devtool.steps import Steps
 __all__ = ["main"]
 
 HELP = """\
-usage: ./dev COMMAND [arguments]
+usage: ./dev [--ros DISTRO] COMMAND [arguments]
 
   demo [...]   segment a clip over real ROS 2 topics; `./dev demo --help` lists its options
   test [...]   lint, type check and tests; arguments go to pytest
+  test --cpu   the numeric tests under lesser instruction sets than this CPU's (bf16 off, AVX2,
+               SSE4), so that one machine shows what another will do
   lint         lint and type check only
   run CMD ...  one command in the environment, for example `./dev run yolact models list`
   shell        your shell in the environment
@@ -33,6 +35,7 @@ usage: ./dev COMMAND [arguments]
 
 Each command first sets up what is missing: a virtual environment with locked versions,
 torch, ROS 2 (the sourced one, else Jazzy from PyPI) and a colcon build of the package.
+`--ros kilted` takes Kilted from PyPI, in an environment of its own.
 
   PYTHON=...             the Python to make the environment from (3.11 or 3.12)
   YOLACT_ROS_TORCH=...   cpu or cuda, where ./dev should not look for a GPU
@@ -77,7 +80,7 @@ def _open_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run one command; returns the exit status: 2 for a set-up that cannot go on."""
     _open_streams()
     try:
@@ -104,7 +107,10 @@ def _discard(*streams: TextIO) -> None:
         os.dup2(null, stream.fileno())
 
 
-def _main(arguments: Sequence[str]) -> int:
+def _main(arguments: list[str]) -> int:
+    asked = ""
+    if arguments[:1] == ["--ros"]:
+        asked, arguments = "".join(arguments[1:2]) or "nothing", arguments[2:]
     name = arguments[0] if arguments else "help"
     if name in ("help", "-h", "--help"):
         print(HELP, end="")
@@ -113,7 +119,7 @@ def _main(arguments: Sequence[str]) -> int:
     try:
         if name not in _COMMANDS:
             raise SetupProblem(f"./dev has no command {name!r}.", "./dev help lists them.")
-        ros = find_ros(os.environ)
+        ros = find_ros(os.environ, asked)
         layout = Layout(root, ros.flavour)
         if name != "clean":
             executable = getattr(sys, "_base_executable", sys.executable)

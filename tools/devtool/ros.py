@@ -1,4 +1,4 @@
-"""Which ROS 2 the checkout uses: a sourced installation, or Jazzy from PyPI wheels."""
+"""Which ROS 2 the checkout uses: a sourced installation, or one from PyPI wheels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 
 from devtool.problem import SetupProblem
 
-__all__ = ["RosSource", "find_ros", "repair_cmake_exports"]
+__all__ = ["WHEELS", "RosSource", "find_ros", "repair_cmake_exports"]
 
 _ROS_1 = ("indigo", "jade", "kinetic", "lunar", "melodic", "noetic")
 _BEFORE_JAZZY = ("crystal", "dashing", "eloquent", "foxy", "galactic", "humble", "iron")
+
+# Those that the package index has; the first where none is named.
+WHEELS = ("jazzy", "kilted")
 
 
 @dataclass(frozen=True)
@@ -25,21 +28,34 @@ class RosSource:
     @property
     def flavour(self) -> str:
         """Name of the environment that belongs to it."""
-        return self.distro if self.sourced else "wheels"
+        if self.sourced:
+            return self.distro
+        return "wheels" if self.distro == WHEELS[0] else f"wheels-{self.distro}"
 
     def __str__(self) -> str:
         where = "sourced" if self.sourced else "from PyPI wheels"
         return f"ROS 2 {self.distro.capitalize()} ({where})"
 
 
-def find_ros(environ: Mapping[str, str]) -> RosSource:
-    """The sourced ROS, else the wheels.
+def find_ros(environ: Mapping[str, str], asked: str = "") -> RosSource:
+    """The sourced ROS, else the wheels of the one that is asked for.
 
-    Raises SetupProblem for a sourced ROS 1 or a ROS 2 older than Jazzy.
+    Raises SetupProblem for a sourced ROS 1 or a ROS 2 older than Jazzy, for wheels that the index
+    does not have, and where another one is sourced than is asked for.
     """
     distro = environ.get("ROS_DISTRO", "").strip()
+    if asked and distro not in ("", asked):
+        raise SetupProblem(
+            f"ROS {distro} is sourced in this terminal, and --ros asks for {asked}.",
+            "use a terminal without a sourced ROS, or leave --ros out.",
+        )
     if not distro:
-        return RosSource("jazzy", sourced=False)
+        if asked not in ("", *WHEELS):
+            raise SetupProblem(
+                f"--ros is {asked!r}; there are wheels of {', '.join(WHEELS)}.",
+                f"source another ROS 2, or take one of these: ./dev --ros {WHEELS[-1]} ...",
+            )
+        return RosSource(asked or WHEELS[0], sourced=False)
     if distro in _ROS_1 + _BEFORE_JAZZY:
         raise SetupProblem(
             f"ROS {distro} is sourced in this terminal; yolact_ros needs ROS 2 Jazzy or newer.",

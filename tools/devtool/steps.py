@@ -61,7 +61,7 @@ class Steps:
         torch = torch_cuda if cuda else fingerprint(venv, "cpu", files=[self._locked("torch")])
         python = fingerprint(venv, files=[self._locked("python"), self._locked("demo")])
         runtimes = fingerprint(venv, files=[self._locked("runtimes")])
-        ros_files = [] if self.ros.sourced else [self._locked("ros-jazzy")]
+        ros_files = [] if self.ros.sourced else [self._locked(f"ros-{self.ros.distro}")]
         ros = fingerprint(venv, self.ros.flavour, files=ros_files)
         steps = [
             Step("venv", f"virtual environment {self.layout.venv.name}", venv, 50, self._venv),
@@ -173,7 +173,7 @@ class Steps:
         return ""
 
     def _ros_wheels(self, line: StepLine, redo: bool) -> str:
-        self._pip("ros").install(self._locked("ros-jazzy"), line=line, redo=redo)
+        self._pip("ros").install(self._locked(f"ros-{self.ros.distro}"), line=line, redo=redo)
         env = base_environment(self.layout, self.ros, self.environ)
         numpy = subprocess.run(
             [str(self.layout.python), "-c", "import numpy; print(numpy.get_include())"],

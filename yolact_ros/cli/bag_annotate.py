@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         read_annotations,
     )
     from yolact_ros.evaluation.bag.images import choose_image_topic
+    from yolact_ros.evaluation.bag.problems import problem_lines
     from yolact_ros.evaluation.bag.storage import Bag
 
     options = AnnotateOptions(args.output, args.truth_topic, not args.truth_only, args.overwrite)
@@ -80,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
         with truth:
             told = bars.start(args.output.name, topic.message_count)
             count, problems = annotate_bag(bag, topic.name, truth, options, told)
-    for problem in problems.examples:
-        print(f"yolact: {problem.kind}: {problem.place}: {problem.reason}", file=sys.stderr)
+    if problems:
+        lines = problem_lines(problems.to_dict())
+        print("\n".join(["left out or mended:", *lines]), file=sys.stderr)
     print(f"{args.output}: {count} annotated frames on {options.topic}")
     return 0

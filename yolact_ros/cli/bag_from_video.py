@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from yolact_ros.cli.bag_progress import ProgressBars
+from yolact_ros.errors import YolactError
 
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
@@ -33,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--encoding", choices=["raw", "jpeg"], default="raw", help="default: %(default)s"
     )
     parser.add_argument(
-        "--rate", type=float, default=0.0, metavar="HZ", help="default: the source's own"
+        "--rate", type=float, default=0.0, metavar="HZ", help="default: the times of the source"
     )
     parser.add_argument("--max-frames", type=int, default=0, metavar="N")
     parser.add_argument("--frame-id", default="camera", help="default: %(default)s")
@@ -41,11 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the bag; 0.
+    """Write the bag; 0, or 1 when images were passed over.
 
     Raises:
         YolactError: the source cannot be read or the bag not written.
     """
+    from yolact_ros.cli.defect_lines import print_defects
     from yolact_ros.evaluation.bag.from_video import (
         VideoBagOptions,
         write_photo_bag,
@@ -62,11 +66,16 @@ def run(args: argparse.Namespace) -> int:
         truth_topic=args.truth_topic,
         overwrite=args.overwrite,
     )
+    unreadable: Sequence[YolactError] = ()
     with ProgressBars() as bars:
         told = bars.start(args.output.name, args.max_frames or None)
         if args.annotations is not None:
-            count = write_photo_bag(args.annotations, Path(args.source), options, told)
+            count, defects = write_photo_bag(args.annotations, Path(args.source), options, told)
         else:
-            count = write_video_bag(args.source, options, told)
+            count, unreadable = write_video_bag(args.source, options, told)
+    for error in unreadable:
+        print(f"yolact: passed over: {error}", file=sys.stderr)
+    if args.annotations is not None:
+        print_defects(args.annotations, defects)
     print(f"{args.output}: {count} frames on {options.topic}")
-    return 0
+    return int(bool(unreadable))

@@ -216,7 +216,13 @@ def _environment(settings: LiveSettings, environment: Mapping[str, str]) -> dict
 
 
 def _node_command(settings: LiveSettings) -> tuple[str, ...]:
-    command = [*settings.node_prefix, *_module("node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
+    command = [
+        *settings.node_prefix,
+        *_program("node"),
+        "--ros-args",
+        "-r",
+        f"__node:={NODE_NAME}",
+    ]
     command += ["-r", f"image:={IMAGE_TOPIC}"]
     for parameter in settings.parameters:
         command += ["-p", parameter]
@@ -225,7 +231,7 @@ def _node_command(settings: LiveSettings) -> tuple[str, ...]:
 
 def _probe_command(records: Path, counters: Path) -> tuple[str, ...]:
     return (
-        *_module("benchmark_probe"),
+        *_program("benchmark_probe"),
         "--node", NODE_NAME,
         "--image", IMAGE_TOPIC,
         "--records", str(records),
@@ -235,7 +241,7 @@ def _probe_command(records: Path, counters: Path) -> tuple[str, ...]:
 
 def _camera_command(settings: LiveSettings) -> tuple[str, ...]:
     return (
-        *_module("demo_camera"),
+        *_program("demo_camera"),
         "--source", settings.source,
         "--topic", IMAGE_TOPIC,
         "--rate", f"{settings.rate_hz:g}",
@@ -250,5 +256,5 @@ def _camera_command(settings: LiveSettings) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _module(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-u", "-m", f"yolact_ros.ros.{name}")
+def _program(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-u", "-m", "yolact_ros.ros", name)

@@ -105,8 +105,9 @@ def run_plan(plan: DemoPlan) -> int:
         code = 130
     finally:
         if viewer is not None:
-            # First, and with time to finish the video.
-            stop_all([viewer], patience_s=15.0)
+            # First, and with time to finish the video. It takes both signals alike; while it still
+            # imports, SIGINT would print a traceback to the terminal that it shares.
+            stop_all([viewer], patience_s=15.0, first=signal.SIGTERM)
         stop_all(children)
         signal.signal(signal.SIGTERM, previous)
     if code in (0, 130):
@@ -125,7 +126,7 @@ def _watch(node: Child, viewer: Child, camera: Child | None) -> int:
                 _report(node, "no result came")
             elif viewer_code < 0:
                 print(f"\nyolact: error: viewer: {how_it_ended(viewer_code)}", file=sys.stderr)
-            return 130 if viewer_code == 130 else 1
+            return 1
         if (code := node.exit_code()) is not None:
             _report(node, how_it_ended(code))
             return 1

@@ -77,13 +77,13 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
         if args.source is None:
             size_px = size_px or CLIP_SIZE_PX
         with open_source(source) as opened:
-            rate_hz = opened.rate_hz if args.rate is None else args.rate
+            rate_hz = opened.steady_rate_hz() if args.rate is None else args.rate
         title = f"{source} at {rate_hz:.4g} Hz"
     make_output_folder(args.output)
     return DemoPlan(
         node=_node_command(args, topic or IMAGE_TOPIC),
         viewer=(
-            *_module("yolact_ros.ros.demo_viewer"),
+            *_program("demo_viewer"),
             "--instances", f"/{NODE_NAME}/instances",
             "--overlay", f"/{NODE_NAME}/overlay",
             "--image", _watched_topic(topic or IMAGE_TOPIC, args.param),
@@ -92,7 +92,7 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
             "--duration", f"{args.duration if topic else 0:g}",
             "--timeout", f"{args.timeout:g}",
         ),
-        camera=None if topic else _camera_command(source, rate_hz, size_px, args),
+        camera=None if topic else _camera_command(source, size_px, args),
         environment=_environment(environment, isolated=topic is None),
         output=args.output,
         title=title,
@@ -109,7 +109,7 @@ def _node_command(args: argparse.Namespace, topic: str) -> tuple[str, ...]:
         if ":=" not in text:
             raise ConfigError(f"--param {text}: expected NAME:=VALUE")
         parameters.append(text)
-    command = [*_module("yolact_ros.ros.node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
+    command = [*_program("node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
     command += ["-r", f"image:={topic}"]
     for parameter in parameters:
         command += ["-p", parameter]
@@ -117,14 +117,14 @@ def _node_command(args: argparse.Namespace, topic: str) -> tuple[str, ...]:
 
 
 def _camera_command(
-    source: str, rate_hz: float, size_px: tuple[int, int] | None, args: argparse.Namespace
+    source: str, size_px: tuple[int, int] | None, args: argparse.Namespace
 ) -> tuple[str, ...]:
     size = ("--size", *map(str, size_px)) if size_px is not None else ()
+    rate = ("--rate", f"{args.rate:g}") if args.rate is not None else ()
     return (
-        *_module("yolact_ros.ros.demo_camera"),
+        *_program("demo_camera"),
         "--source", source,
         "--topic", IMAGE_TOPIC,
-        "--rate", f"{rate_hz:g}",
         "--duration", f"{args.duration:g}",
         "--wait-for", f"/{NODE_NAME}/instances",
         "--wait-for", f"/{NODE_NAME}/overlay",
@@ -134,6 +134,7 @@ def _camera_command(
         "--runtime-wait-s", f"{args.timeout * RUNTIME_WAIT_SHARE:g}",
         # The viewer knows better why nothing comes, so it speaks first.
         "--wait-s", f"{args.timeout + 30:g}",
+        *rate,
         *size,
     )  # fmt: skip
 
@@ -143,8 +144,8 @@ def _watched_topic(topic: str, parameters: list[str]) -> str:
     return f"{topic}/compressed" if compressed else topic
 
 
-def _module(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-u", "-m", name)
+def _program(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-u", "-m", "yolact_ros.ros", name)
 
 
 def _environment(environment: Mapping[str, str], *, isolated: bool) -> dict[str, str]:

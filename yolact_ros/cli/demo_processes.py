@@ -92,10 +92,15 @@ class Child:
         return self.log.read_text(errors="replace").splitlines()[-count:]
 
 
-def stop_all(children: Sequence[Child], *, patience_s: float = 5.0) -> None:
-    """End all: SIGINT, then SIGTERM, then SIGKILL for those that do not listen."""
+def stop_all(
+    children: Sequence[Child],
+    *,
+    patience_s: float = 5.0,
+    first: signal.Signals = signal.SIGINT,
+) -> None:
+    """End all: ``first``, then SIGTERM, then SIGKILL for those that do not listen."""
     for number, wait_s in (
-        (signal.SIGINT, patience_s),
+        (first, patience_s),
         (signal.SIGTERM, TERM_PATIENCE_S),
         (signal.SIGKILL, KILL_PATIENCE_S),
     ):

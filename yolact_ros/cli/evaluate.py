@@ -13,10 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from yolact_ros.cli.defect_lines import print_defects
 from yolact_ros.cli.model_file import add_class_names, open_model
 from yolact_ros.cli.numbers import require_positive
+from yolact_ros.datasets.categories import match_categories
+from yolact_ros.datasets.coco_data import CocoData
+from yolact_ros.datasets.coco_file import read_coco_file
+from yolact_ros.datasets.coco_results import CocoResult, read_results
+from yolact_ros.datasets.defects import Defects
+from yolact_ros.datasets.values import Id
 from yolact_ros.dependencies import require
-from yolact_ros.errors import ConfigError, DataError
+from yolact_ros.errors import ConfigError
 from yolact_ros.evaluation.accuracy_tables import (
     Evaluation,
     StageSummary,
@@ -24,15 +31,10 @@ from yolact_ros.evaluation.accuracy_tables import (
     main_table,
     to_json,
 )
-from yolact_ros.evaluation.coco import Dataset, evaluate_results, load_ground_truth
+from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.evaluation.images import DatasetImages
 from yolact_ros.evaluation.output_folder import make_output_folder, write_json
-from yolact_ros.evaluation.results import (
-    CocoResult,
-    load_results,
-    match_categories,
-    prediction_to_results,
-)
+from yolact_ros.evaluation.results import prediction_to_results
 from yolact_ros.inference.settings import NMS_NAMES, PostprocessConfig
 from yolact_ros.models.zoo import BUNDLED
 
@@ -117,7 +119,8 @@ def run(args: argparse.Namespace) -> int:
         if folder is not None:
             make_output_folder(folder)
     require("pycocotools.coco", extra="evaluate")
-    truth = load_ground_truth(args.annotations)
+    truth = read_coco_file(args.annotations, args.images)
+    print_defects(args.annotations, truth.defects)
     evaluations = []
     for evaluation in _score_files(args, truth) if args.results else _score_models(args, truth):
         evaluations.append(evaluation)
@@ -135,22 +138,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _score_files(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluation]:
+def _score_files(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluation]:
     for path in args.results:
-        results = load_results(path)
+        results, defects = read_results(path, truth)
+        print_defects(path, defects)
         categories = _categories(args.categories or "all", truth, set())
-        with_masks = all("segmentation" in row for row in results)
-        with_boxes = all("bbox" in row for row in results)
-        if not (with_masks or with_boxes):
-            raise DataError(f"{path}: its results have neither bbox nor segmentation")
-        image_ids = [row["id"] for row in truth["images"][: args.limit]]
+        image_ids = [image.id for image in truth.images[: args.limit]]
         yield _evaluation(
-            {"results": path.name}, truth, results, categories, image_ids,
-            masks=with_masks, boxes=with_boxes,
+            {"results": path.name}, truth, results, categories, image_ids, defects=defects,
+            masks=not results or any("segmentation" in row for row in results),
+            boxes=not results or any("bbox" in row for row in results),
         )  # fmt: skip
 
 
-def _score_models(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluation]:
+def _score_models(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluation]:
     from yolact_ros.inference.predictor import Predictor
 
     if args.images is None:
@@ -164,7 +165,7 @@ def _score_models(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluati
     )
     for model, network in runs:
         config = network.config
-        category_ids = match_categories(config.class_names, truth["categories"])
+        category_ids = match_categories(config.class_names, truth.categories)
         known = {category_id for category_id in category_ids if category_id is not None}
         categories = _categories(args.categories, truth, known)
         for nms in args.nms:
@@ -192,7 +193,7 @@ def _score_models(args: argparse.Namespace, truth: Dataset) -> Iterator[Evaluati
 def _predict(
     predictor: Predictor,
     images: DatasetImages,
-    category_ids: Sequence[int | None],
+    category_ids: Sequence[Id | None],
     title: str,
 ) -> tuple[list[CocoResult], dict[str, StageSummary]]:
     predictor.warm_up()
@@ -232,31 +233,36 @@ def _timed(
 
 def _evaluation(
     labels: dict[str, str],
-    truth: Dataset,
+    truth: CocoData,
     results: Sequence[CocoResult],
-    category_ids: Sequence[int],
-    image_ids: Sequence[int],
+    category_ids: Sequence[Id],
+    image_ids: Sequence[Id],
     *,
     masks: bool = True,
     boxes: bool = True,
     stages: dict[str, StageSummary] | None = None,
+    defects: Defects | None = None,
 ) -> Evaluation:
+    wrong = Defects()
+    for found in (truth.defects, defects or Defects()):
+        wrong.merge(found)
     selection = {"category_ids": category_ids, "image_ids": image_ids}
     return Evaluation(
         labels=labels,
         masks=evaluate_results(truth, results, "segm", **selection) if masks else None,
         boxes=evaluate_results(truth, results, "bbox", **selection) if boxes else None,
         stages=stages or {},
+        defects=wrong,
     )
 
 
-def _categories(names: str | None, truth: Dataset, known: set[int]) -> list[int]:
+def _categories(names: str | None, truth: CocoData, known: set[Id]) -> list[Id]:
     """Category ids to score, in the data set's order."""
-    rows = truth["categories"]
+    rows = truth.categories
     if names == "all":
-        return [int(row["id"]) for row in rows]
+        return [row.id for row in rows]
     if names is None:
-        chosen = [int(row["id"]) for row in rows if row["id"] in known]
+        chosen = [row.id for row in rows if row.id in known]
         if len(chosen) < len(rows):
             print(
                 f"scoring {len(chosen)} of the data set's {len(rows)} categories: the others are "
@@ -264,12 +270,12 @@ def _categories(names: str | None, truth: Dataset, known: set[int]) -> list[int]
                 file=sys.stderr,
             )
         return chosen
-    by_name = {str(row["name"]): int(row["id"]) for row in rows}
+    there = list(dict.fromkeys(row.name for row in rows))
     wanted = [name.strip() for name in names.split(",") if name.strip()]
-    unknown = [name for name in wanted if name not in by_name]
+    unknown = [name for name in wanted if name not in there]
     if unknown or not wanted:
         raise ConfigError(
             f"the data set has no category {unknown[0] if unknown else names!r}; it has "
-            f"{', '.join(by_name)}"
+            f"{', '.join(there)}"
         )
-    return [by_name[name] for name in wanted]
+    return [row.id for name in wanted for row in rows if row.name == name]

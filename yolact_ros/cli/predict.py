@@ -87,13 +87,13 @@ def run(args: argparse.Namespace) -> int:
         code = 130
     finally:
         predictor.close()
-    unreadable = [path for source in sources for path in source.unreadable]
+    unreadable = [error for source in sources for error in source.unreadable]
     if tally.frames == 0 and code == 0:
-        raise ImageError(f"not one image could be read; the first is {unreadable[0]}")
+        raise ImageError(f"not one image could be read; the first: {unreadable[0]}")
     files.close()
     tally.show(args.output, len(files.written))
-    for path in unreadable[:MOST_LISTED]:
-        print(f"yolact: {path}: not an image, or damaged; passed over", file=sys.stderr)
+    for error in unreadable[:MOST_LISTED]:
+        print(f"yolact: passed over: {error}", file=sys.stderr)
     if len(unreadable) > MOST_LISTED:
         print(f"yolact: and {len(unreadable) - MOST_LISTED} more", file=sys.stderr)
     return code or int(bool(unreadable))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from yolact_ros.cli.defect_lines import print_defects
 from yolact_ros.cli.model_file import add_class_names, open_model
 from yolact_ros.cli.numbers import require_positive
 from yolact_ros.errors import ImageError
@@ -20,7 +21,7 @@ from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
-    from yolact_ros.evaluation.coco import Dataset
+    from yolact_ros.datasets.coco_data import CocoData
     from yolact_ros.evaluation.images import DatasetImages
     from yolact_ros.evaluation.int8 import Agreement, ApChange
     from yolact_ros.inference.runtimes.base import Runtime
@@ -95,21 +96,23 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _TestSet:
-    truth: Dataset
+    truth: CocoData
     images: DatasetImages
 
 
 def _test_set(args: argparse.Namespace) -> _TestSet | None:
     """The annotated images, checked before minutes are spent on quantising."""
+    from yolact_ros.datasets.coco_file import read_coco_file
     from yolact_ros.dependencies import require
-    from yolact_ros.evaluation.coco import load_ground_truth
     from yolact_ros.evaluation.images import DatasetImages
 
     if args.annotations is None:
         return None
     require("pycocotools.coco", extra="evaluate")
-    truth = load_ground_truth(args.annotations)
-    images = DatasetImages(truth, args.annotated_images or args.images, args.limit)
+    folder = args.annotated_images or args.images
+    truth = read_coco_file(args.annotations, folder)
+    print_defects(args.annotations, truth.defects)
+    images = DatasetImages(truth, folder, args.limit)
     return _TestSet(truth, images)
 
 
@@ -138,7 +141,8 @@ def _quantize(args: argparse.Namespace, model: Yolact, test: _TestSet | None) ->
     assert runtime.quantized is not None
     quantized_s = time.perf_counter() - begun_s
     print(f"  {runtime.quantized.folder}, ready in {quantized_s:.1f} s", flush=True)
-    # Equal to eager within 1e-5 and faster; what differs is then int8 alone.
+    # Equal to eager within 1e-5 and faster; what differs is then the int8 engine alone, with the
+    # bf16 that the CPU may run its other layers in.
     exact = OpenVinoRuntime(
         model, device=device, precision="fp32", cache_folder=default_engine_folder()
     )
@@ -165,6 +169,7 @@ def _quantize(args: argparse.Namespace, model: Yolact, test: _TestSet | None) ->
         "fp32_ms": fp32_ms,
         "int8_ms": int8_ms,
         "cost": cost.to_dict(),
+        **({} if test is None else {"defects": test.truth.defects.to_dict()}),
     }
 
 
@@ -193,12 +198,12 @@ def _agreement(fp32: Runtime, int8: Runtime, model: Yolact, folder: Path) -> Agr
 
 def _compared_images(folder: Path) -> Iterator[NDArray[np.uint8]]:
     """Up to a hundred images, best those that were not calibrated on."""
+    from yolact_ros.inference.image_file import read_image
     from yolact_ros.inference.runtimes.calibration import (
         calibration_images,
         folder_images,
         spread,
     )
-    from yolact_ros.inference.sources import read_image
 
     used = set(calibration_images(folder))
     others = [path for path in folder_images(folder) if path not in used]

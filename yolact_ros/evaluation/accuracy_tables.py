@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from yolact_ros.datasets.defects import Defects
 from yolact_ros.evaluation.coco import CocoMetrics
 from yolact_ros.evaluation.text import aligned_table
 
@@ -38,12 +39,14 @@ class Evaluation:
         labels: what tells it from the others, column name to value, for example "nms": "fast".
         boxes, masks: accuracy; None where not measured.
         stages: time of each stage; empty for a results file.
+        defects: what was left out or mended of annotations and results.
     """
 
     labels: Mapping[str, str]
     boxes: CocoMetrics | None
     masks: CocoMetrics | None
     stages: Mapping[str, StageSummary] = field(default_factory=dict)
+    defects: Defects = field(default_factory=Defects)
 
 
 def main_table(evaluations: Sequence[Evaluation], *, pascal: bool = False) -> str:
@@ -86,7 +89,8 @@ def class_table(evaluation: Evaluation) -> str:
     )
     rows = [header]
     for row in order:
-        cells = [row.name, str(row.num_objects)]
+        # Objects that have only a box are no part of mask AP.
+        cells = [row.name, str(max(classes[row.category_id].num_objects for classes in by_id))]
         for classes in by_id:
             entry = classes[row.category_id]
             cells += [_percent(entry.ap), _percent(entry.ap50)]
@@ -102,6 +106,7 @@ def to_json(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
             "masks": evaluation.masks.to_dict() if evaluation.masks else None,
             "boxes": evaluation.boxes.to_dict() if evaluation.boxes else None,
             "stages": {name: vars(stage) for name, stage in evaluation.stages.items()},
+            "defects": evaluation.defects.to_dict(),
         }
         for evaluation in evaluations
     ]

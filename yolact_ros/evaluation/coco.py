@@ -10,32 +10,31 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.coco_data import CocoAnnotation, CocoCategory, CocoData, CocoImage
+from yolact_ros.datasets.coco_results import CocoResult
+from yolact_ros.datasets.values import Id
 from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.results import CocoResult, read_json
+from yolact_ros.ops.coco_rle import encode_box, mask_area
 
 __all__ = [
     "ClassMetrics",
     "CocoMetrics",
-    "Dataset",
     "IouType",
     "accumulate",
     "count_objects",
     "evaluate_results",
-    "load_ground_truth",
     "match_results",
     "summarize",
 ]
 
 IouType = Literal["bbox", "segm"]
-Dataset = Mapping[str, Any]
-"""A COCO annotation file as read by ``json``: images, annotations, categories."""
+Record = TypeVar("Record", CocoImage, CocoCategory)
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class ClassMetrics:
         num_objects: annotated objects, crowds not counted.
     """
 
-    category_id: int
+    category_id: Id
     name: str
     ap: float
     ap50: float
@@ -99,77 +98,103 @@ class CocoMetrics:
         return values
 
 
-def load_ground_truth(path: Path) -> Dataset:
-    """Read a COCO annotation file.
-
-    Raises:
-        DataError: not readable, not JSON, or without images, annotations and categories.
-    """
-    data = read_json(path)
-    dataset: dict[str, Any] = data if isinstance(data, dict) else {}
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(dataset.get(key), list):
-            raise DataError(f"{path}: not a COCO annotation file: it has no list {key!r}")
-    return dataset
-
-
 def evaluate_results(
-    ground_truth: Dataset,
+    truth: CocoData,
     results: Sequence[CocoResult],
     iou_type: IouType = "segm",
     *,
-    category_ids: Iterable[int] | None = None,
-    image_ids: Iterable[int] | None = None,
+    category_ids: Iterable[Id] | None = None,
+    image_ids: Iterable[Id] | None = None,
 ) -> CocoMetrics:
     """Score results with pycocotools' COCOeval.
 
+    Objects that have only a box are no part of mask AP: what is found in the box counts there
+    neither as right nor as wrong.
+
     Args:
-        ground_truth: COCO annotations, see :func:`load_ground_truth`.
-        results: COCO results; "segm" needs ``segmentation``, "bbox" needs ``bbox``.
+        truth: COCO annotations, see :mod:`yolact_ros.datasets.coco_file`.
+        results: COCO results; those without the geometry that ``iou_type`` compares do not count.
         iou_type: compare masks or boxes.
         category_ids: score these categories only; name here what is labelled where the ground
             truth labels only some classes, so that other detections are no false positives.
         image_ids: score these images only; default all of the ground truth.
 
     Raises:
-        DataError: results of an image or category that the ground truth does not have, or
-            without what ``iou_type`` compares.
+        DataError: results of an image or category that the ground truth does not have.
         DependencyError: pycocotools is not installed.
     """
+    categories = _selected(truth.categories, category_ids)
+    images = _selected(truth.images, image_ids)
     evaluator = match_results(
-        ground_truth, results, iou_type, category_ids=category_ids, image_ids=image_ids
+        CocoData(images, truth.annotations, categories),
+        _checked(results, truth),
+        iou_type,
     )
     accumulate(evaluator)
-    categories = _selected(ground_truth["categories"], category_ids)
-    return summarize(evaluator, categories, count_objects(evaluator), len(evaluator.params.imgIds))
+    return summarize(evaluator, categories, count_objects(evaluator), len(images))
 
 
 def match_results(
-    ground_truth: Dataset,
-    results: Sequence[CocoResult],
-    iou_type: IouType = "segm",
-    *,
-    category_ids: Iterable[int] | None = None,
-    image_ids: Iterable[int] | None = None,
+    truth: CocoData, results: Iterable[CocoResult], iou_type: IouType = "segm"
 ) -> Any:
     """A COCOeval that has matched results with annotations, image by image, not yet accumulated.
 
-    Arguments and errors are those of :func:`evaluate_results`.
+    Its ids are not those of the data set, because COCOeval takes the id 0 for "none" and sorts
+    ids: images, categories and annotations are numbered from 1, images in the order of their ids
+    where all are numbers, everything else in its order in ``truth``. Annotations and results of
+    other images and categories than those of ``truth`` are left out.
+
+    Raises:
+        DependencyError: pycocotools is not installed.
     """
     coco = require("pycocotools.coco", extra="evaluate")
     cocoeval = require("pycocotools.cocoeval", extra="evaluate")
-    _check_results(ground_truth, results, iou_type)
-    categories = _selected(ground_truth["categories"], category_ids)
-    images = _selected(ground_truth["images"], image_ids)
-    kept = [_only(row, iou_type) for row in results]
+    images = list(truth.images)
+    if all(isinstance(image.id, int) for image in images):
+        images.sort(key=lambda image: int(image.id))
+    image_numbers = {image.id: number for number, image in enumerate(images, 1)}
+    category_numbers = {row.id: number for number, row in enumerate(truth.categories, 1)}
+    objects = [
+        {
+            "id": number,
+            "image_id": image_numbers[row.image_id],
+            "category_id": category_numbers[row.category_id],
+            **_object(row, images[image_numbers[row.image_id] - 1], iou_type),
+        }
+        for number, row in enumerate(truth.annotations, 1)
+        if row.image_id in image_numbers and row.category_id in category_numbers
+    ]
+    found = [
+        {
+            "id": number,
+            "image_id": image_numbers[row["image_id"]],
+            "category_id": category_numbers[row["category_id"]],
+            "score": row["score"],
+            "iscrowd": 0,
+            **_detection(row, iou_type),
+        }
+        for number, row in enumerate(results, 1)
+        if row["image_id"] in image_numbers
+        and row["category_id"] in category_numbers
+        and row.get(_field(iou_type)) is not None
+    ]
+    listing = {
+        "images": [
+            {"id": number, "height": image.height_px, "width": image.width_px}
+            for number, image in enumerate(images, 1)
+        ],
+        "categories": [{"id": number} for number in category_numbers.values()],
+    }
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = coco.COCO()
-        truth.dataset = _complete(ground_truth)
-        truth.createIndex()
-        found = truth.loadRes(kept) if kept else coco.COCO()
-        evaluator = cocoeval.COCOeval(truth, found, iou_type)
-        evaluator.params.imgIds = [row["id"] for row in images]
-        evaluator.params.catIds = [row["id"] for row in categories]
+        sides = []
+        for annotations in (objects, found):
+            side = coco.COCO()
+            side.dataset = {**listing, "annotations": annotations}
+            side.createIndex()
+            sides.append(side)
+        evaluator = cocoeval.COCOeval(*sides, iou_type)
+        evaluator.params.imgIds = list(image_numbers.values())
+        evaluator.params.catIds = list(category_numbers.values())
         evaluator.evaluate()
     return evaluator
 
@@ -180,27 +205,27 @@ def accumulate(evaluator: Any) -> None:
         evaluator.accumulate()
 
 
-def count_objects(evaluator: Any) -> dict[int, int]:
-    """Annotated objects of each category id, crowds not counted, of :func:`match_results`."""
+def count_objects(evaluator: Any) -> list[int]:
+    """Annotated objects of each category, crowds not counted, of :func:`match_results`."""
     truth = evaluator.cocoGt
-    return {
-        int(id_): len(truth.getAnnIds(evaluator.params.imgIds, [id_], iscrowd=False))
-        for id_ in evaluator.params.catIds
-    }
+    return [
+        len(truth.getAnnIds(evaluator.params.imgIds, [number], iscrowd=False))
+        for number in evaluator.params.catIds
+    ]
 
 
 def summarize(
     evaluator: Any,
-    categories: Sequence[Mapping[str, Any]],
-    num_objects: Mapping[int, int],
+    categories: Sequence[CocoCategory],
+    num_objects: Sequence[int],
     num_images: int,
 ) -> CocoMetrics:
     """The metrics of a COCOeval that has accumulated.
 
     Args:
         evaluator: its last detection limit counts, 100 by default.
-        categories: in the order of the result.
-        num_objects: by category id.
+        categories: in the order of its own.
+        num_objects: of each category.
         num_images: that were matched.
     """
     # precision[T thresholds, R recalls, K categories, A area ranges, M detection limits];
@@ -211,18 +236,16 @@ def summarize(
     areas = {label: index for index, label in enumerate(evaluator.params.areaRngLbl)}
     whole = precision[..., areas["all"]]
     by_iou = {value: _mean(whole[index]) for index, value in enumerate(thresholds)}
-    # evaluate() sorts the category ids, and leaves the sorted ones in its parameters.
-    column = {int(id_): index for index, id_ in enumerate(evaluator.params.catIds)}
     per_class = []
-    for row in categories:
-        values = whole[:, :, column[row["id"]]]
+    for index, row in enumerate(categories):
+        values = whole[:, :, index]
         per_class.append(
             ClassMetrics(
-                int(row["id"]),
-                str(row["name"]),
+                row.id,
+                row.name,
                 _mean(values),
                 _mean(values[thresholds.index(0.5)]),
-                num_objects[int(row["id"])],
+                num_objects[index],
             )
         )
     return CocoMetrics(
@@ -240,73 +263,58 @@ def summarize(
     )
 
 
-def _check_results(
-    ground_truth: Dataset, results: Sequence[CocoResult], iou_type: IouType
-) -> None:
-    field = "segmentation" if iou_type == "segm" else "bbox"
-    required = ("image_id", "category_id", "score", field)
-    image_ids = {row["id"] for row in ground_truth["images"]}
-    category_ids = {row["id"] for row in ground_truth["categories"]}
+def _checked(results: Sequence[CocoResult], truth: CocoData) -> Sequence[CocoResult]:
+    image_ids = {image.id for image in truth.images}
+    category_ids = {row.id for row in truth.categories}
     for index, row in enumerate(results):
-        missing = [key for key in required if key not in row]
-        if missing:
-            raise DataError(f"result {index} has no {missing[0]!r}, which {iou_type} AP needs")
-        if row["image_id"] not in image_ids:
+        if row["image_id"] not in image_ids or row["category_id"] not in category_ids:
             raise DataError(
-                f"result {index} is of image {row['image_id']!r}, which the ground truth does "
-                "not have; are the results of another data set?"
+                f"result {index} is of image {row['image_id']!r} and category "
+                f"{row['category_id']!r}, which the ground truth does not have; are the results "
+                "of another data set?"
             )
-        if row["category_id"] not in category_ids:
-            raise DataError(
-                f"result {index} is of category {row['category_id']!r}; the ground truth has "
-                f"{sorted(category_ids)}"
-            )
-        if not math.isfinite(row["score"]):
-            raise DataError(f"result {index} has the score {row['score']}")
+    return results
 
 
-def _selected(
-    rows: Sequence[Mapping[str, Any]], ids: Iterable[int] | None
-) -> list[Mapping[str, Any]]:
+def _selected(rows: tuple[Record, ...], ids: Iterable[Id] | None) -> tuple[Record, ...]:
     if ids is None:
-        return list(rows)
+        return rows
     chosen = set(ids)
-    unknown = chosen - {row["id"] for row in rows}
+    unknown = chosen - {row.id for row in rows}
     if unknown:
-        raise DataError(f"the ground truth has no id {sorted(unknown)}")
-    return [row for row in rows if row["id"] in chosen]
+        raise DataError(f"the ground truth has no id {sorted(unknown, key=str)}")
+    return tuple(row for row in rows if row.id in chosen)
 
 
-def _complete(ground_truth: Dataset) -> dict[str, Any]:
-    """The data set with the fields that COCOeval reads and some files leave out."""
-    coco_mask = require("pycocotools.mask", extra="evaluate")
-    sizes = {row["id"]: (row["height"], row["width"]) for row in ground_truth["images"]}
-    annotations = []
-    for row in ground_truth["annotations"]:
-        completed = {"iscrowd": 0, **row}
-        if "area" not in row:
-            shape = sizes[row["image_id"]]
-            completed["area"] = float(coco_mask.area(_to_rle(row["segmentation"], shape)))
-        annotations.append(completed)
-    return {**ground_truth, "annotations": annotations}
+def _field(iou_type: IouType) -> str:
+    return "segmentation" if iou_type == "segm" else "bbox"
 
 
-def _to_rle(segmentation: Any, shape: tuple[int, int]) -> Any:
-    coco_mask = require("pycocotools.mask", extra="evaluate")
-    if isinstance(segmentation, list):
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape))
-    if isinstance(segmentation["counts"], list):
-        return coco_mask.frPyObjects(segmentation, *shape)
-    return segmentation
+def _object(row: CocoAnnotation, image: CocoImage, iou_type: IouType) -> dict[str, Any]:
+    """What COCOeval reads of an annotation."""
+    is_crowd, area_px = row.is_crowd, row.area_px or 0.0
+    size = [image.height_px, image.width_px]
+    counts = row.counts
+    if not area_px > 0:
+        area_px = row.bbox_xywh[2] * row.bbox_xywh[3]
+        if counts is not None:
+            area_px = float(mask_area(counts, size[0] * size[1]))
+    values = {"area": area_px, "bbox": list(row.bbox_xywh)}
+    if iou_type == "segm":
+        if counts is None:
+            # Nobody knows its mask: what lies in a crowd is neither right nor wrong.
+            counts, is_crowd = encode_box(row.bbox_xywh, *size)["counts"], True
+        values["segmentation"] = {"size": size, "counts": counts}
+    return {**values, "iscrowd": int(is_crowd)}
 
 
-def _only(result: CocoResult, iou_type: IouType) -> CocoResult:
-    """``result`` with one geometry: pycocotools takes the box's area for a mask that has one.
-
-    The small, medium and large AP of masks would change by that.
-    """
-    other = "bbox" if iou_type == "segm" else "segmentation"
-    return {key: value for key, value in result.items() if key != other}
+def _detection(row: CocoResult, iou_type: IouType) -> dict[str, Any]:
+    """What COCOeval reads of a result; its area is that of what is compared."""
+    if iou_type == "bbox":
+        return {"bbox": row["bbox"], "area": row["bbox"][2] * row["bbox"][3]}
+    rle = row["segmentation"]
+    area_px = mask_area(rle["counts"], rle["size"][0] * rle["size"][1])
+    return {"segmentation": rle, "area": area_px}
 
 
 def _mean(values: NDArray[np.float64]) -> float:

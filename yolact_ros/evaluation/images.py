@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.coco_data import CocoData
+from yolact_ros.datasets.values import Id
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.coco import Dataset
-from yolact_ros.inference.sources import read_image
+from yolact_ros.inference.image_file import read_annotated_image
 
 __all__ = ["DatasetImages"]
 
 MOST_LISTED = 5
 
+_logger = logging.getLogger(__name__)
+
 
 class DatasetImages:
     """Image ids with their pixels, in the data set's order; iterate as often as needed.
 
-    Pixels are uint8 BGR [H, W, 3] with the rows and columns that the annotations are made for,
-    whatever the EXIF orientation says. Images are read when their turn comes.
+    Pixels are uint8 BGR [H, W, 3] as :func:`read_annotated_image` has them: turned as EXIF says,
+    or as stored where only that fits the annotated size. Images are read when their turn comes.
 
     Args:
-        dataset: COCO annotations.
-        folder: that ``file_name`` is relative to.
+        data: COCO annotations, read with the folder of their images.
+        folder: of the images, for messages.
         limit: the first so many images only; None takes all.
 
     Raises:
         DataError: there is no image, or files are missing; the message counts and names them.
     """
 
-    def __init__(self, dataset: Dataset, folder: Path, limit: int | None = None) -> None:
-        self._rows = list(dataset["images"])[:limit]
-        self._folder = folder
+    def __init__(self, data: CocoData, folder: Path, limit: int | None = None) -> None:
+        self._rows = data.images[:limit]
+        self._told_of_stored = False
         if not self._rows:
             raise DataError("the data set has no images to evaluate")
         missing = [
-            str(row["file_name"])
+            row.file_name or f"image {row.id} (no file_name)"
             for row in self._rows
-            if not (folder / str(row["file_name"])).is_file()
+            if row.path is None
         ]
         if missing:
             more = ", ..." if len(missing) > MOST_LISTED else ""
@@ -53,11 +57,11 @@ class DatasetImages:
         return len(self._rows)
 
     @property
-    def ids(self) -> tuple[int, ...]:
+    def ids(self) -> tuple[Id, ...]:
         """Ids of the images."""
-        return tuple(int(row["id"]) for row in self._rows)
+        return tuple(row.id for row in self._rows)
 
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def __iter__(self) -> Iterator[tuple[Id, NDArray[np.uint8]]]:
         """Yield id and pixels.
 
         Raises:
@@ -65,12 +69,13 @@ class DatasetImages:
             DataError: its size is not the one that the annotations were made for.
         """
         for row in self._rows:
-            path = self._folder / str(row["file_name"])
-            image_bgr = read_image(path, apply_orientation=False)
-            height_px, width_px = image_bgr.shape[:2]
-            if (height_px, width_px) != (row["height"], row["width"]):
-                raise DataError(
-                    f"{path}: is {width_px}x{height_px}, its annotations are for "
-                    f"{row['width']}x{row['height']}"
+            assert row.path is not None
+            image_bgr, as_stored = read_annotated_image(row.path, (row.height_px, row.width_px))
+            if as_stored and not self._told_of_stored:
+                self._told_of_stored = True
+                _logger.warning(
+                    "%s: its size fits the image before EXIF turns it; this and others like it "
+                    "are read as they are stored",
+                    row.path,
                 )
-            yield int(row["id"]), image_bgr
+            yield row.id, image_bgr

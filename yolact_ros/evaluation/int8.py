@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.evaluation.coco import Dataset, evaluate_results
-from yolact_ros.evaluation.results import collect_results, match_categories
+from yolact_ros.datasets.categories import match_categories
+from yolact_ros.datasets.coco_data import CocoData
+from yolact_ros.datasets.values import Id
+from yolact_ros.evaluation.coco import evaluate_results
+from yolact_ros.evaluation.results import collect_results
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
@@ -89,8 +92,8 @@ class Agreement:
 def measure_ap_change(
     exact: Predict,
     quantized: Predict,
-    truth: Dataset,
-    images: Iterable[tuple[int, NDArray[np.uint8]]],
+    truth: CocoData,
+    images: Iterable[tuple[Id, NDArray[np.uint8]]],
     class_names: tuple[str, ...],
 ) -> ApChange:
     """Score both networks on a COCO data set, on the categories that the model knows.
@@ -106,19 +109,28 @@ def measure_ap_change(
         DataError: model and data set share no class name.
         DependencyError: pycocotools is not installed.
     """
-    category_ids = match_categories(class_names, truth["categories"])
+    category_ids = match_categories(class_names, truth.categories)
     known = [category_id for category_id in category_ids if category_id is not None]
     values: list[float] = []
     count = 0
     for predict in (exact, quantized):
-        results = collect_results(predict, images, category_ids)
-        ids = [row["id"] for row in truth["images"]]
+        ids: list[Id] = []
+        results = collect_results(predict, _noted(images, ids), category_ids)
         for iou_type in ("segm", "bbox"):
             metrics = evaluate_results(truth, results, iou_type, category_ids=known, image_ids=ids)
             values.append(metrics.ap)
             count = metrics.num_images
     mask_ap, box_ap, int8_mask_ap, int8_box_ap = values
     return ApChange(count, mask_ap, int8_mask_ap, box_ap, int8_box_ap)
+
+
+def _noted(
+    images: Iterable[tuple[Id, NDArray[np.uint8]]], ids: list[Id]
+) -> Iterator[tuple[Id, NDArray[np.uint8]]]:
+    """The images; their ids are added to ``ids``, because those alone are scored."""
+    for image_id, image_bgr in images:
+        ids.append(image_id)
+        yield image_id, image_bgr
 
 
 def measure_agreement(

@@ -12,13 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.categories import default_category_ids
+from yolact_ros.datasets.coco_results import CocoResult
 from yolact_ros.errors import ImageError
 from yolact_ros.evaluation.recording import OverlayVideo
-from yolact_ros.evaluation.results import (
-    CocoResult,
-    default_category_ids,
-    prediction_to_results,
-)
+from yolact_ros.evaluation.results import prediction_to_results
 from yolact_ros.inference.sources import Frame, FrameSource
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
@@ -33,8 +31,8 @@ class PredictionFiles:
 
     Leaves ``<image>_overlay.jpg`` or ``<video>_overlay.mp4``, masks as
     ``masks/<image>_<number>_<class>.png`` (255 inside), ``results.json`` (COCO results) and
-    ``images.json`` (the images and categories that its ids stand for). An image whose name is a
-    number, as in COCO, keeps it as its id.
+    ``images.json`` (the images and categories that its ids stand for, with the names of the image
+    files). An image whose name is a number, as in COCO, keeps it as its id.
 
     Args:
         folder: made if it does not exist.
@@ -70,7 +68,7 @@ class PredictionFiles:
         self._prefix = f"{self._unique(source.name)}_" if source.is_video else ""
         if source.is_video and self._draw is not None:
             path = self.folder / f"{self._prefix}overlay.mp4"
-            self._video = OverlayVideo(path, source.rate_hz)
+            self._video = OverlayVideo(path, source.steady_rate_hz())
             self.written.append(path)
 
     def add(self, frame: Frame, prediction: Prediction) -> str:
@@ -83,7 +81,7 @@ class PredictionFiles:
         image_id = self._image_id(frame.name if not self._prefix else "")
         self._images[image_id] = {
             "id": image_id,
-            "file_name": name,
+            "file_name": frame.file_name or name,
             "height": prediction.image_height_px,
             "width": prediction.image_width_px,
         }

@@ -21,8 +21,8 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 class OverlayVideo:
     """Writes frames that come at any pace into a video of a steady rate.
 
-    A frame is repeated until the next one's time, so the video lasts as long as the run did,
-    however slow the results were.
+    A frame is repeated until the next one's time, but for ten seconds at most, so the video lasts
+    as long as the run did, however slow the results were.
 
     Args:
         path: of the ``.mp4`` file; its folder exists.
@@ -49,11 +49,13 @@ class OverlayVideo:
         if self._writer is None:
             self._open(image_bgr, time_s)
         if self._held is not None:
-            due = min(
-                round((time_s - self._first_s) * self.rate_hz),
-                self.frames_written + round(LONGEST_HOLD_S * self.rate_hz),
-            )
-            self._write(max(due - self.frames_written, 0))
+            held = round((time_s - self._first_s) * self.rate_hz) - self.frames_written
+            longest = round(LONGEST_HOLD_S * self.rate_hz)
+            if held > longest:
+                # The times after the silence count from where it is cut.
+                self._first_s += (held - longest) / self.rate_hz
+                held = longest
+            self._write(max(held, 0))
         self._held = image_bgr
 
     def close(self) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.errors import FrameFault
+from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import CompressedImageMessage, ImageMessage
 
-__all__ = ["SUPPORTED_ENCODINGS", "compressed_to_bgr", "image_to_bgr"]
+__all__ = ["SUPPORTED_ENCODINGS", "compressed_to_bgr", "image_to_bgr", "observe_depth"]
 
 Pixels = NDArray[np.uint8]
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_BITS_OFFSET = 24  # where its header says how many bits a channel has
 JPEG_START = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
 JPEG_TAIL_BYTES = 64  # some encoders pad after the end marker
@@ -26,7 +30,7 @@ class _Encoding:
 
     Attributes:
         bytes_per_pixel: 1 to 4, of the message's pixels.
-        channels: of the array that ``to_bgr`` takes; 16-bit pixels arrive as their high byte.
+        channels: of the array that ``to_bgr`` takes; 16-bit pixels arrive as 8 bits.
         to_bgr: from uint8[H, W] or uint8[H, W, channels] to uint8[H, W, 3].
         even_width: two neighbouring pixels share their colour.
     """
@@ -81,15 +85,66 @@ _ENCODINGS: Mapping[str, _Encoding] = {
 SUPPORTED_ENCODINGS = tuple(_ENCODINGS)
 
 
-def image_to_bgr(image: ImageMessage) -> Pixels:
+def image_to_bgr(image: ImageMessage, depth: BitDepth) -> Pixels:
     """The image as uint8[H, W, 3] in BGR; a read-only view of ``image.data`` where it is bgr8.
 
-    16-bit pixels keep their high byte. YUV is BT.601 in video range, Bayer bilinear, both as
+    YUV is BT.601 in video range, Bayer bilinear, both as
     OpenCV does them.
+
+    Args:
+        image: the message.
+        depth: of the topic: which 8 bits of 16-bit pixels are kept; others do not touch it.
 
     Raises:
         FrameFault: unknown encoding, a size of zero or one that the encoding cannot have, a step
             shorter than a row, or less data than step * height.
+    """
+    encoding, pixels = _stored_pixels(image)
+    if _is_16_bit(encoding):
+        pixels = depth.to_8_bits(_values(image, pixels))
+    if encoding.channels > 1:
+        pixels = pixels.reshape(image.height_px, image.width_px, encoding.channels)
+    return encoding.to_bgr(np.ascontiguousarray(pixels))
+
+
+def observe_depth(image: ImageMessage | CompressedImageMessage, depth: BitDepth) -> None:
+    """Take an image into account that is not decoded, as :func:`image_to_bgr` would.
+
+    Images of 8 bits are not touched, and those that cannot be used are passed over.
+    """
+    if depth.bits == FULL_BITS:
+        return
+    try:
+        if isinstance(image, ImageMessage):
+            encoding, pixels = _stored_pixels(image)
+            if _is_16_bit(encoding):
+                depth.observe(_values(image, pixels))
+        elif _is_16_bit_png(bytes(image.data[: PNG_BITS_OFFSET + 1])):
+            compressed_to_bgr(image, depth)
+    except FrameFault:
+        return
+
+
+def _is_16_bit_png(start: bytes) -> bool:
+    return start.startswith(PNG_START) and start[PNG_BITS_OFFSET:] == b"\x10"
+
+
+def _is_16_bit(encoding: _Encoding) -> bool:
+    return encoding.bytes_per_pixel == 2 and encoding.channels == 1
+
+
+def _values(image: ImageMessage, rows: Pixels) -> NDArray[np.uint16]:
+    """The 16-bit values of rows of bytes."""
+    order = np.dtype(np.uint16).newbyteorder(">" if image.is_bigendian else "<")
+    values: NDArray[np.uint16] = np.ascontiguousarray(rows).view(order)
+    return values
+
+
+def _stored_pixels(image: ImageMessage) -> tuple[_Encoding, Pixels]:
+    """The encoding, and the rows of bytes without their padding: uint8[H, W * bytes_per_pixel].
+
+    Raises:
+        FrameFault: as :func:`image_to_bgr`.
     """
     encoding = _ENCODINGS.get(image.encoding)
     if encoding is None:
@@ -100,19 +155,19 @@ def image_to_bgr(image: ImageMessage) -> Pixels:
         )
     _check_size(image, encoding)
     rows = image.data[: image.step_bytes * image.height_px].reshape(-1, image.step_bytes)
-    pixels = rows[:, : image.width_px * encoding.bytes_per_pixel]
-    if encoding.bytes_per_pixel == 2 and encoding.channels == 1:
-        pixels = pixels[:, 0 if image.is_bigendian else 1 :: 2]
-    if encoding.channels > 1:
-        pixels = pixels.reshape(image.height_px, image.width_px, encoding.channels)
-    return encoding.to_bgr(np.ascontiguousarray(pixels))
+    return encoding, rows[:, : image.width_px * encoding.bytes_per_pixel]
 
 
-def compressed_to_bgr(image: CompressedImageMessage) -> Pixels:
-    """Decode a JPEG or PNG image to uint8[H, W, 3] in BGR; 16-bit PNG keep their high byte.
+def compressed_to_bgr(image: CompressedImageMessage, depth: BitDepth) -> Pixels:
+    """Decode a JPEG or PNG image to uint8[H, W, 3] in BGR, as stored: EXIF turns nothing.
+
+    Args:
+        image: the message.
+        depth: of the topic: which 8 bits of 16-bit pixels are kept; others do not touch it.
 
     Raises:
-        FrameFault: no data, data that OpenCV cannot decode, or a JPEG file without its end.
+        FrameFault: no data, data that OpenCV cannot decode, such as video, or a JPEG file without
+            its end.
     """
     # libjpeg fills what is missing with grey and only prints a warning.
     start, tail = bytes(image.data[:2]), bytes(image.data[-JPEG_TAIL_BYTES:])
@@ -120,18 +175,23 @@ def compressed_to_bgr(image: CompressedImageMessage) -> Pixels:
         raise FrameFault(
             "truncated", f"JPEG image of {image.data.size} bytes does not reach its end marker"
         )
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        bgr = cv2.imdecode(image.data, flags) if image.data.size else None
+        bgr: NDArray[Any] | None = cv2.imdecode(image.data, flags) if image.data.size else None
     except cv2.error as error:
         raise FrameFault("decode", f"compressed image: {error.err}") from error
     if bgr is None:
         raise FrameFault(
             "decode",
-            f"compressed image of {image.data.size} bytes and format {image.format!r} is not a "
-            "JPEG or PNG file",
+            f"compressed image of {image.data.size} bytes and format {image.format!r} is no JPEG "
+            "or PNG file that OpenCV can decode; of video such as H.264 let the camera publish "
+            "JPEG, or have image_transport decode it into a topic of sensor_msgs/Image",
         )
-    return bgr  # type: ignore[return-value]
+    if bgr.dtype not in (np.uint8, np.uint16):
+        raise FrameFault(
+            "decode", f"compressed image has {bgr.dtype} pixels, expected 8 or 16 bits"
+        )
+    return depth.to_8_bits(bgr) if bgr.dtype == np.uint16 else bgr
 
 
 def _check_size(image: ImageMessage, encoding: _Encoding) -> None:

@@ -19,12 +19,12 @@ from yolact_ros.errors import ConfigError, ImageError, RuntimeUnavailableError, 
 from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
 from yolact_ros.inference.device_execution import CudaExecution, DirectExecution
 from yolact_ros.inference.device_pipeline import DevicePipeline
+from yolact_ros.inference.image_file import read_image
 from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
-from yolact_ros.inference.sources import read_image
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import BUNDLED, find_model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,20 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.errors import ImageError
+from yolact_ros.inference.image_file import IMAGE_SUFFIXES, read_image
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "Frame",
     "FrameSource",
     "ImageSource",
     "VideoSource",
     "open_source",
-    "read_image",
 ]
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DEFAULT_RATE_HZ = 30.0
 FOLDER_RATE_HZ = 10.0
+# Frames that come this much early still fall into a slot of their own at the nominal rate.
+JITTER = 0.9
+MOST_STEADY_RATE_HZ = 120.0
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,16 @@ class Frame:
         image_bgr (uint8[H, W, 3]): the picture.
         name: file stem of an image, six-digit index of a video's frame; unique in the source.
         index: position in the source, from 0.
-        time_s: since the first frame by the source's own rate; 0 for a single image.
+        time_s: since the first frame, never falling: of a video by its container, of a camera or
+            stream by the clock when it came, of a folder by its rate.
+        file_name: of an image file, without its folder; empty for a frame of a video.
     """
 
     image_bgr: NDArray[np.uint8]
     name: str
     index: int
     time_s: float
+    file_name: str = ""
 
 
 class FrameSource(ABC):
@@ -57,7 +62,7 @@ class FrameSource(ABC):
         num_frames: how many to expect; None where unknown or endless.
         is_live: frames come at the source's pace whether they are read or not.
         is_video: the frames follow each other in time.
-        unreadable: images that were passed over because they cannot be read.
+        unreadable: images that were passed over, each with the reason.
     """
 
     name: str
@@ -67,11 +72,15 @@ class FrameSource(ABC):
     is_video: bool = True
 
     def __init__(self) -> None:
-        self.unreadable: list[Path] = []
+        self.unreadable: list[ImageError] = []
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """The frames that are left."""
+
+    def steady_rate_hz(self) -> float:
+        """Frames a second of a video of steady rate that shows every frame; by default its own."""
+        return self.rate_hz
 
     @abstractmethod
     def close(self) -> None:
@@ -104,12 +113,12 @@ class ImageSource(FrameSource):
         for index, (path, name) in enumerate(zip(self._paths, names, strict=True)):
             try:
                 image_bgr = read_image(path)
-            except ImageError:
+            except ImageError as error:
                 if len(self._paths) == 1:
                     raise
-                self.unreadable.append(path)
+                self.unreadable.append(error)
                 continue
-            yield Frame(image_bgr, name, index, index / self.rate_hz)
+            yield Frame(image_bgr, name, index, index / self.rate_hz, path.name)
 
     def close(self) -> None:
         """Nothing: no file stays open between two images."""
@@ -117,6 +126,9 @@ class ImageSource(FrameSource):
 
 class VideoSource(FrameSource):
     """A video file, a camera (its index) or a stream (its address), decoded by OpenCV.
+
+    The rate of a video may vary, as that of telephones does: ``rate_hz`` is its average or nominal
+    rate, and the times of its frames are the container's.
 
     Raises:
         ImageError: it cannot be opened or its first frame cannot be decoded.
@@ -131,7 +143,9 @@ class VideoSource(FrameSource):
         if not opened or first is None:
             self._capture.release()
             raise ImageError(_not_a_video(source))
+        self._source = source
         self._first: NDArray[np.uint8] | None = _as_bgr(first)
+        self._first_s = self._now_s()
         rate_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
         # Cameras and some containers announce 0, NaN or their clock's ticks (90000).
         plausible = math.isfinite(rate_hz) and 0.1 <= rate_hz <= 1000.0
@@ -141,12 +155,46 @@ class VideoSource(FrameSource):
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
+        time_s = 0.0
         image_bgr, self._first = self._first, None
+        if self.is_live:
+            self._first_s = self._now_s()  # it may have waited since it was opened
         while image_bgr is not None:
-            yield Frame(image_bgr, f"{index:06d}", index, index / self.rate_hz)
+            yield Frame(image_bgr, f"{index:06d}", index, time_s)
             index += 1
             read, image = self._capture.read()
-            image_bgr = _as_bgr(image) if read else None
+            if not read:
+                return
+            image_bgr = _as_bgr(image)
+            time_s = self._later(time_s, self._now_s() - self._first_s)
+
+    def steady_rate_hz(self) -> float:
+        """As :class:`FrameSource`; a video file whose rate varies is decoded once more for it."""
+        if self.is_live:
+            return self.rate_hz
+        with VideoSource(self._source) as again:
+            gaps_s = np.diff(list(again._times_s()))
+        if gaps_s.size == 0 or gaps_s.min() >= JITTER / self.rate_hz:
+            return self.rate_hz
+        return float(min(1.0 / gaps_s.min(), MOST_STEADY_RATE_HZ))
+
+    def _times_s(self) -> Iterator[float]:
+        """The times of all frames, from the beginning, without their pixels."""
+        time_s = 0.0
+        yield time_s
+        while self._capture.grab():
+            time_s = self._later(time_s, self._now_s() - self._first_s)
+            yield time_s
+
+    def _now_s(self) -> float:
+        """The time of the frame that was read last, by the container or the clock."""
+        if self.is_live:
+            return time.monotonic()
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
+
+    def _later(self, before_s: float, time_s: float) -> float:
+        """``time_s``; where a container gives none, or one that is past, a period later."""
+        return time_s if before_s < time_s < math.inf else before_s + 1.0 / self.rate_hz
 
     def close(self) -> None:
         """Release the file or device."""
@@ -184,36 +232,15 @@ def open_source(source: str | Path | int) -> FrameSource:
             f"{path}: no such file; expected a video, an image, a folder of images, a camera "
             "index or a stream's address"
         )
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if _is_image(path):
         return ImageSource([path], path.stem)
     return VideoSource(path)
 
 
-def read_image(path: Path, *, apply_orientation: bool = True) -> NDArray[np.uint8]:
-    """Read an image file as uint8 BGR [H, W, 3]; 16 bits become 8, alpha is dropped.
-
-    Args:
-        path: of the file.
-        apply_orientation: turn it as its EXIF says; False keeps the stored rows and columns,
-            which annotations are made for.
-
-    Raises:
-        ImageError: missing, unreadable or not an image that OpenCV decodes.
-    """
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror}") from error
-    flags = cv2.IMREAD_COLOR
-    if not apply_orientation:
-        flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ImageError(f"{path}: not an image, or damaged ({data.size} bytes)")
-    return _as_bgr(image)
+def _is_image(path: Path) -> bool:
+    """By its name, or by its content where the name says nothing; a GIF plays as a video."""
+    suffix = path.suffix.lower()
+    return suffix in IMAGE_SUFFIXES or (suffix != ".gif" and cv2.haveImageReader(str(path)))
 
 
 def _as_bgr(image: Any) -> NDArray[np.uint8]:

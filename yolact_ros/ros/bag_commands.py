@@ -14,6 +14,7 @@ def play_command(
     start_offset_s: float = 0.0,
     loop: bool = False,
     clock_hz: float = 0.0,
+    paused: bool = False,
     renamed: Mapping[str, str] | None = None,
     qos_overrides: str = "",
 ) -> list[str]:
@@ -25,6 +26,7 @@ def play_command(
         start_offset_s: seconds of the bag to leave out at its beginning.
         loop: begin again at the end, for ever.
         clock_hz: how often /clock is published; 0 publishes none.
+        paused: wait for the service ``/rosbag2_player/resume``; /clock is published meanwhile.
         renamed: topics of the bag to publish under another name.
         qos_overrides: YAML file of ``--qos-profile-overrides-path``; empty offers what was
             offered at the recording.
@@ -36,6 +38,8 @@ def play_command(
         command += ["--start-offset", f"{start_offset_s:g}"]
     if loop:
         command.append("--loop")
+    if paused:
+        command.append("--start-paused")
     if clock_hz:
         command += ["--clock", f"{clock_hz:g}"]
     if qos_overrides:

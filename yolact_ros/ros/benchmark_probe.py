@@ -1,4 +1,4 @@
-"""``python -m yolact_ros.ros.benchmark_probe``: notes every result of a node with its latency.
+"""``python -m yolact_ros.ros benchmark_probe``: notes every result of a node with its latency.
 
 Writes a line of JSON for each result (:class:`~yolact_ros.evaluation.benchmark.live_record.
 ResultRecord`), and at the end the node's own counters from the diagnostics. Prints a line when it
@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +30,7 @@ from yolact_ros.evaluation.benchmark.live_record import (
 )
 from yolact_ros.msg import InstanceArray, InstanceMask
 from yolact_ros.ros.spinning import make_executor
+from yolact_ros.signals import StopSignal
 
 __all__ = ["Probe", "main"]
 
@@ -109,12 +107,10 @@ class Probe:
                 self.last_diagnostics_s = time.monotonic()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str], stop: StopSignal) -> int:
     """Note results until the camera has gone or SIGINT or SIGTERM comes; returns 0."""
     args = _parser().parse_args(argv)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop.ends_itself(within_s=None)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("benchmark_probe")
     executor = make_executor()
@@ -149,7 +145,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--records", type=Path, required=True, help="file for the results")
     parser.add_argument("--counters", type=Path, required=True, help="file for its diagnostics")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

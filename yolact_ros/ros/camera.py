@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from rclpy.lifecycle import LifecycleNode
 
+from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import (
     CompressedImageMessage,
     ImageMessage,
@@ -25,8 +27,9 @@ from yolact_ros.ros.conversions import to_instance_array
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.qos import result_qos
+from yolact_ros.ros.silence import why_no_result
 from yolact_ros.ros.stamps import StampMonitor
-from yolact_ros.ros.statistics import CameraStatistics
+from yolact_ros.ros.statistics import CameraStatistics, StatisticsSnapshot
 from yolact_ros.ros.subscription import ImageSubscription
 from yolact_ros.ros.views import VIEWS, ViewFrame, ViewPublishers
 
@@ -38,7 +41,6 @@ WARNING_PERIOD_S = 15.0
 STAMP_PROBLEMS = {
     "zero stamp": "its images have no age; let the camera's driver stamp them",
     "stamp ran backwards": "a bag that starts again? Ages count from here on",
-    "no clock": "use_sim_time is set and nobody publishes /clock; play the bag with --clock",
 }
 
 
@@ -90,16 +92,20 @@ class Camera:
         self.compressed = compressed = fixed.image_transport == "compressed"
         self.statistics = CameraStatistics()
         self.stamps = StampMonitor()
+        self.depth = BitDepth()
         logger = node.get_logger()
         # A line of its own for each: rclpy raises when one line logs at two severities.
         self.faults = FaultLog(lambda text: logger.error(text))
         self.warnings = FaultLog(lambda text: logger.warning(text), period_s=WARNING_PERIOD_S)
         self._dropped_since_message = 0
+        self._inform = lambda text: logger.info(text)
         self._node = node
         self._clock = node.get_clock()
         self._live = live
         self._class_names = class_names
         self._view_slots = views
+        self._without_clock = 0
+        self._last_clock_ns = 0
         self._put: FrameSink | None = None
         base = node.resolve_topic_name(f"{name}/image" if name else "image")
         prefix = f"~/{name}" if name else "~"
@@ -171,11 +177,14 @@ class Camera:
         if 0 < self._live().max_image_age_ms < age_ms:
             self.statistics.count_dropped("stale")
             return None
+        bits = self.depth.bits
         image_bgr = (
-            image_to_bgr(message)
+            image_to_bgr(message, self.depth)
             if isinstance(message, ImageMessage)
-            else compressed_to_bgr(message)
+            else compressed_to_bgr(message, self.depth)
         )
+        if self.depth.bits != bits:
+            self._tell_depth()
         return DecodedFrame(message.header, image_bgr, age_ms)
 
     def encode(self, decoded: DecodedFrame, prediction: Prediction) -> InstanceArray:
@@ -234,25 +243,65 @@ class Camera:
         """Something is wrong, and no frame is lost by it."""
         self.warnings.report(cause, f"{self.topic}: {text}")
 
+    def _tell_depth(self) -> None:
+        """Say that more bits of 16-bit pixels are in use than before."""
+        if self.depth.bits == FULL_BITS:
+            text = "all bits; the high byte of each pixel is kept"
+        else:
+            text = f"{self.depth.bits} bits so far; these are scaled to 8"
+        self._inform(f"{self.topic}: 16-bit pixels use {text}")
+
     def _age_ms(self, header: MessageHeader, frame: ReceivedFrame) -> float:
         """Reception minus stamp in milliseconds; a stamp that cannot be right is reported."""
         reading = self.stamps.read(
             header.stamp_ns, frame.received_clock_ns, simulated=self._clock.ros_time_is_active
         )
-        if reading.problem:
+        if reading.problem == "no clock":
+            self._without_clock += 1  # for the next tick: the first images may be before it
+        elif reading.problem:
             explanation = STAMP_PROBLEMS[reading.problem]
             self.warn(
                 reading.problem, f"{reading.problem}, {header.stamp_ns / 1e9:.3f} s; {explanation}"
             )
         return reading.age_ms
 
-    def tick(self) -> None:
-        """Look after the subscription once a second; executor thread only."""
+    def tick(self, snapshot: StatisticsSnapshot) -> None:
+        """Look after the subscription once a second; executor thread only.
+
+        Args:
+            snapshot: the counters of this moment.
+        """
         self.subscription.tick()
         self.views.tick()
-        quiet_s = self.statistics.quiet_s()
-        if self._put is None or quiet_s < SILENCE_WARNING_S:
+        if self._put is None:
             return
+        self._warn_of_clock()
+        if snapshot.quiet_s >= SILENCE_WARNING_S:
+            self._warn_of_silence(snapshot.quiet_s)
+        elif snapshot.unanswered_s >= SILENCE_WARNING_S:
+            self._warn_of_unanswered(snapshot)
+
+    def _warn_of_clock(self) -> None:
+        without, self._without_clock = self._without_clock, 0
+        now_ns, before_ns = self._clock.now().nanoseconds, self._last_clock_ns
+        self._last_clock_ns = now_ns
+        if without and now_ns == 0:
+            publishers = self._node.count_publishers("/clock")
+            self.warnings.report(
+                "no clock",
+                "use_sim_time is set and "
+                + (
+                    "no time has come on /clock yet; start the simulation or the bag"
+                    if publishers
+                    else "nobody publishes /clock; play the bag with --clock"
+                ),
+                count=without,
+            )
+        if 0 < now_ns == before_ns:
+            # Simulated time stands still: a paused bag or simulation is not silent.
+            self.statistics.await_images()
+
+    def _warn_of_silence(self, quiet_s: float) -> None:
         if self.subscription.publisher_count == 0:
             self.warnings.report(
                 "no publisher",
@@ -265,18 +314,44 @@ class Camera:
                 f"for {quiet_s:.0f} s",
             )
 
+    def _warn_of_unanswered(self, snapshot: StatisticsSnapshot) -> None:
+        """Images come and no result does: say why, unless each has an error of its own."""
+        reason = why_no_result(snapshot.unanswered)
+        if not reason:
+            reason = (
+                "images and no result, since the network is still at one; cure: a smaller "
+                "input_size, a faster runtime or a smaller model"
+            )
+        self.warnings.report(
+            "no result", f"{self.topic}: in {snapshot.unanswered_s:.0f} s {reason}"
+        )
+
     def _image_topics_hint(self) -> str:
-        kind = "CompressedImage" if self.compressed else "Image"
-        views = (self.topic, *(f"/{view.topic}" for view in VIEWS))
+        """The topics that the user may have meant, as the argument that names them."""
+        kind, suffix = ("CompressedImage", "/compressed") if self.compressed else ("Image", "")
+        views = tuple(f"/{view.topic}" for view in VIEWS)
         topics = [
-            name
+            name.removesuffix(suffix)
             for name, types in self._node.get_topic_names_and_types()
-            if f"sensor_msgs/msg/{kind}" in types and not name.endswith(views)
+            if f"sensor_msgs/msg/{kind}" in types
+            and name.endswith(suffix)
+            and name != self.topic
+            and not name.endswith(views)
+            and self._node.count_publishers(name)
         ]
-        remap = f"{self.name}/image" if self.name else "image"
         if not topics:
-            return f"there is no topic of sensor_msgs/msg/{kind} at all"
-        return f"remap with -r {remap}:={topics[0]} (found: {', '.join(topics)})"
+            return (
+                f"nobody publishes sensor_msgs/msg/{kind} at all; is the camera driver running, "
+                "with the same ROS_DOMAIN_ID?"
+            )
+        own = self.topic.removesuffix(suffix)
+        best = max(topics, key=lambda name: SequenceMatcher(None, own, name).ratio())
+        remap = f"{self.name}/image" if self.name else "image"
+        place = f" in the place of {self.name}" if self.name else ""
+        return (
+            f"launch with image:={best}{place}, or run with -r {remap}:={best} "
+            f"(published: {', '.join(topics)})"
+        )
 
     def _receive(self, data: bytes) -> None:
         received_ns = time.monotonic_ns()

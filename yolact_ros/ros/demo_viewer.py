@@ -1,4 +1,4 @@
-"""``python -m yolact_ros.ros.demo_viewer``: watches a node's results and keeps pictures.
+"""``python -m yolact_ros.ros demo_viewer``: watches a node's results and keeps pictures.
 
 Prints a live line, and leaves ``overlay.mp4``, ``contact_sheet.png`` and ``summary.json``. Ends
 when the duration is over, or when the camera has gone and the last result is in.
@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -33,6 +31,7 @@ from yolact_ros.evaluation.live import LiveStatistics, Result
 from yolact_ros.evaluation.recording import ContactSheet, OverlayVideo
 from yolact_ros.msg import InstanceArray
 from yolact_ros.ros.demo_graph import look_at_graph, why_no_results
+from yolact_ros.signals import StopSignal
 
 __all__ = ["NO_RESULTS_EXIT_CODE", "Viewer", "main"]
 
@@ -119,13 +118,10 @@ class Viewer:
         self.sheet.add(image_bgr, self._captions.pop(stamp_ns, ""))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Watch and record; returns 0, 130 after SIGINT, 1 or NO_RESULTS_EXIT_CODE on failure."""
+def main(argv: Sequence[str], stop: StopSignal) -> int:
+    """Watch and record; returns 0, 1 or NO_RESULTS_EXIT_CODE on failure."""
     args = _parser().parse_args(argv)
-    # A flag instead of an exception: nothing is cut off in the middle of a picture.
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop.ends_itself(within_s=None)  # no picture is cut off in the middle
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("demo_viewer")
     try:
@@ -141,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rclpy.try_shutdown()
 
 
-def _watch(node: Node, viewer: Viewer, args: argparse.Namespace, stop: threading.Event) -> int:
+def _watch(node: Node, viewer: Viewer, args: argparse.Namespace, stop: StopSignal) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     line = _LiveLine()
@@ -174,7 +170,7 @@ def _watch(node: Node, viewer: Viewer, args: argparse.Namespace, stop: threading
                 line.end()
                 _complain(viewer, f"for {args.timeout:g} s")
                 return NO_RESULTS_EXIT_CODE
-        return 130
+        return 0
     finally:
         line.end()
         executor.shutdown()
@@ -252,7 +248,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--timeout", type=float, default=60.0, help="longest silence, seconds")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

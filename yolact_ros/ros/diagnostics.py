@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from yolact_ros.ros.silence import why_no_result
 from yolact_ros.ros.statistics import StatisticsSnapshot
 
 __all__ = ["CameraReport", "NodeReport", "camera_status", "node_status"]
@@ -82,6 +83,7 @@ def camera_status(report: CameraReport, name: str) -> DiagnosticStatus:
     lost = now.lost - (before.lost if before else 0)
     misses = now.deadline_misses - (before.deadline_misses if before else 0)
     published = now.published - (before.published if before else 0)
+    no_result = "" if published else why_no_result(_since(now.dropped, before))
     if not report.delivery:
         level, text = DiagnosticStatus.OK, "not subscribed"
     elif report.publishers == 0:
@@ -90,6 +92,8 @@ def camera_status(report: CameraReport, name: str) -> DiagnosticStatus:
         level, text = DiagnosticStatus.ERROR, f"{failed} images could not be processed"
     elif now.quiet_s > QUIET_S:
         level, text = DiagnosticStatus.STALE, f"no image for {now.quiet_s:.0f} s"
+    elif no_result:
+        level, text = DiagnosticStatus.WARN, no_result
     elif lost:
         level, text = DiagnosticStatus.WARN, f"the transport lost {lost} images"
     elif misses > TOLERATED_SHARE * max(published, 1):
@@ -116,6 +120,12 @@ def camera_status(report: CameraReport, name: str) -> DiagnosticStatus:
     values += [(f"errors {cause}", count) for cause, count in sorted(report.errors.items())]
     values += [(f"warnings {cause}", count) for cause, count in sorted(report.warnings.items())]
     return _status(level, f"{name}: {report.label}", text, report.topic, values)
+
+
+def _since(dropped: Mapping[str, int], before: StatisticsSnapshot | None) -> dict[str, int]:
+    return {
+        cause: count - (before.dropped[cause] if before else 0) for cause, count in dropped.items()
+    }
 
 
 def _status(

@@ -17,6 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from yolact_ros.cli.doctor_checks import Finding, Verdict
 from yolact_ros.errors import ImageError
+from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import read_compressed_image, read_image
 from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
 from yolact_ros.ros.doctor_node import UNKNOWN_NODE, examine_node, running_nodes
@@ -234,18 +235,25 @@ def _judge_rate(topic: str, heard: _Heard, listen_s: float, *, reliable: bool) -
 
 def _judge_image(topic: str, heard: _Heard, *, compressed: bool) -> Finding:
     subject = f"{topic} image"
+    depth = BitDepth()
     try:
         if compressed:
             small = read_compressed_image(heard.images[0])
-            image, header, encoding = compressed_to_bgr(small), small.header, small.format
+            image, header, encoding = compressed_to_bgr(small, depth), small.header, small.format
         else:
             message = read_image(heard.images[0])
-            image, header, encoding = image_to_bgr(message), message.header, message.encoding
+            image, header, encoding = (
+                image_to_bgr(message, depth),
+                message.header,
+                message.encoding,
+            )
     except ImageError as error:
         return Finding(
             Verdict.WRONG, subject, f"{error}", "choose another encoding in the camera driver"
         )
     detail = f"{image.shape[1]} x {image.shape[0]} {encoding}"
+    if 0 < depth.bits < FULL_BITS:
+        detail += f", {depth.bits} of its 16 bits in use"
     if header.stamp_ns == 0:
         return Finding(
             Verdict.NOTICE,

@@ -190,8 +190,6 @@ class FrameThreads:
             )
 
     def _report(self, error: Exception) -> None:
-        if not self._node.context.ok():
-            return  # a signal ended ROS while this thread was publishing
         name = threading.current_thread().name
         self._faults.report("internal", f"{name}: {type(error).__name__}: {error}")
 

@@ -1,45 +1,69 @@
-"""What the launch files share: arguments, the node, its transport and rviz.
+"""What the launch files share: the node, its transport, rviz, and how they end together.
 
-``ros2 launch`` runs on the system's Python, which need not have torch: nothing here imports it.
+Each file makes all its actions before launch executes the first, so that a value which cannot be
+is refused before anything starts: launch forgets the processes of a list in which a later action
+raises, and they would go on without it.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import yaml
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import matches_action
+from launch.events.process import ShutdownProcess
 from launch.launch_context import LaunchContext
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from yolact_ros.errors import ConfigError
 from yolact_ros.resources import find_resource
+from yolact_ros.ros.launch_arguments import (
+    Argument,
+    argument,
+    declare,
+    existing_path,
+    is_true,
+    name_part,
+    parameters_file,
+    program_prefix,
+    read_bool,
+    read_list,
+    read_yaml,
+    topic_name,
+)
 from yolact_ros.ros.parameter_spec import check_value
 from yolact_ros.ros.parameters import PARAMETERS, spec_of
 from yolact_ros.ros.rviz_config import for_cameras, for_one_camera
 
 __all__ = [
     "RESULT_TOPICS",
-    "Argument",
-    "argument",
     "camera_topics",
-    "declare",
-    "is_true",
-    "node_arguments",
+    "declared",
+    "end_with",
+    "image_topics",
+    "namespace",
     "node_name",
-    "parameter_arguments",
-    "read_list",
-    "set_transport",
+    "require_executable",
+    "require_package",
+    "resolve",
     "start_node",
-    "start_rviz",
 ]
-
-Argument = tuple[str, str | None, str]
-"""Name, default and description of a launch argument; None where one must be given."""
 
 DEFAULT_IMAGE = "image"
 RESULT_TOPICS = (
@@ -53,6 +77,9 @@ RESULT_TOPICS = (
 )
 # Fast DDS 2 (Jazzy) reads the first, Fast DDS 3 (Kilted and newer) the second.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+RESPAWN_DELAY_S = 1.0
+# What launch and ros2 launch themselves read.
+LAUNCH_ARGUMENTS = ("launch-prefix", "launch-prefix-filter", "emulate_tty")
 
 
 def share_file(relative: str) -> str:
@@ -67,84 +94,97 @@ def share_file(relative: str) -> str:
     return str(path)
 
 
-def declare(arguments: Sequence[Argument]) -> list[DeclareLaunchArgument]:
-    """The launch arguments; without a default one must be given."""
+def declared(
+    file: str, own: Sequence[Argument] = (), **defaults: str
+) -> list[DeclareLaunchArgument | OpaqueFunction]:
+    """The arguments of a launch file that starts the node; others are refused.
+
+    Args:
+        file: the launch file.
+        own: arguments that only this file has.
+        defaults: other defaults of the common ones.
+    """
+    every = [*own, *_node_arguments(), *_parameter_arguments()]
+    names = [name for name, _, _ in every]
+
+    def refuse_others(context: LaunchContext) -> list[Any]:
+        # A file that includes this one may have arguments of its own.
+        if Path(file).name in {Path(word).name for word in sys.argv}:
+            _refuse_others(context, Path(file).name, names)
+        return []
+
     return [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in arguments
+        OpaqueFunction(function=refuse_others),
+        *declare([(name, defaults.get(name, default), text) for name, default, text in every]),
     ]
 
 
-def node_arguments() -> list[DeclareLaunchArgument]:
-    """Arguments of the node that are not its parameters."""
-    return declare(
+def _refuse_others(context: LaunchContext, file: str, names: Sequence[str]) -> None:
+    """launch itself passes over arguments that nobody declares.
+
+    Raises:
+        ConfigError: the command line has one.
+    """
+    given = [word.partition(":=")[0] for word in context.argv if ":=" in word]
+    for name in given:
+        if name in names or name in LAUNCH_ARGUMENTS:
+            continue
+        alike = get_close_matches(name, names, n=1)
+        cure = f"did you mean {alike[0]}?" if alike else "--show-args lists them all"
+        raise ConfigError(f"{file} has no argument {name}; {cure}")
+
+
+def _node_arguments() -> tuple[Argument, ...]:
+    """Those of the node that are not its parameters."""
+    return (
         (
-            (
-                "image",
-                DEFAULT_IMAGE,
-                "Topic to subscribe to; with cameras one for each (empty: /<name>/image_raw).",
-            ),
-            ("name", "yolact", "Name of the node; its topics are below /<namespace>/<name>/."),
-            ("namespace", "", "Namespace of the node."),
-            (
-                "params_file",
-                share_file("config/yolact.yaml"),
-                "YAML file of parameters; the arguments below override it.",
-            ),
-            ("rviz", "false", "Start rviz with the cameras and what was found in them."),
-            ("rviz_config", "", "rviz's file; empty shows this node's topics and cameras."),
-            (
-                "rviz_frame",
-                "",
-                "Fixed frame of rviz, to which tf must lead; empty leaves that of the file.",
-            ),
-            (
-                "prefix",
-                "",
-                "Put before the node's command, such as 'chrt --rr 1' (docs/budget.md).",
-            ),
-            ("respawn", "false", "Start the node again when it dies."),
-            ("use_sim_time", "false", "Compare stamps with /clock, for bags and simulators."),
-            (
-                "fastdds_profile",
-                share_file("config/fastdds.xml"),
-                "Fast DDS profile of all that is started here; empty leaves Fast DDS as it is.",
-            ),
-        )
+            "image",
+            DEFAULT_IMAGE,
+            "Topic to subscribe to; with cameras one for each (empty: /<name>/image_raw).",
+        ),
+        ("name", "yolact", "Name of the node; its topics are below /<namespace>/<name>/."),
+        ("namespace", "", "Namespace of the node."),
+        (
+            "params_file",
+            share_file("config/yolact.yaml"),
+            "YAML file of parameters; the arguments below override it.",
+        ),
+        ("rviz", "false", "Start rviz with the cameras and what was found in them."),
+        ("rviz_config", "", "rviz's file; empty shows this node's topics and cameras."),
+        (
+            "rviz_frame",
+            "",
+            "Fixed frame of rviz, to which tf must lead; empty leaves that of the file.",
+        ),
+        ("prefix", "", "Put before the node's command, such as 'chrt --rr 1' (docs/budget.md)."),
+        ("respawn", "false", "Start the node again when it dies."),
+        ("use_sim_time", "false", "Compare stamps with /clock, for bags and simulators."),
+        (
+            "fastdds_profile",
+            share_file("config/fastdds.xml"),
+            "Fast DDS profile of all that is started here; empty leaves Fast DDS as it is.",
+        ),
     )
 
 
-def parameter_arguments() -> list[DeclareLaunchArgument]:
+def _parameter_arguments() -> list[Argument]:
     """One argument for every parameter of the node; empty leaves it to params_file."""
-    return declare(
-        [
-            (spec.name, "", f"{spec.description} {spec.constraints} (empty: as in params_file)")
-            for spec in PARAMETERS
-        ]
-    )
+    return [
+        (spec.name, "", f"{spec.description} {spec.constraints} (empty: as in params_file)")
+        for spec in PARAMETERS
+    ]
 
 
-def argument(context: LaunchContext, name: str) -> str:
-    """Value of a launch argument."""
-    return str(LaunchConfiguration(name).perform(context))
-
-
-def is_true(context: LaunchContext, name: str) -> bool:
-    """Value of a launch argument that is true or false."""
-    return argument(context, name).lower() == "true"
-
-
-def read_list(text: str) -> list[str]:
-    """The names in "[front, rear]" or "front,rear"."""
-    # The base loader leaves words such as no and 007 as they are.
-    is_list = text.lstrip().startswith("[")
-    items = yaml.load(text, Loader=yaml.BaseLoader) if is_list else text.split(",")
-    return [str(item).strip() for item in items if str(item).strip()]
+def namespace(context: LaunchContext) -> str:
+    """The node's namespace, below that of a group that includes the launch file."""
+    pushed = context.launch_configurations.get("ros_namespace", "")
+    given = argument(context, "namespace")
+    return given if given.startswith("/") else f"{pushed}/{given}"
 
 
 def node_name(context: LaunchContext) -> str:
     """The node's fully qualified name, for example /robot/yolact."""
-    return resolve(argument(context, "name"), argument(context, "namespace"))
+    return resolve(name_part("name", argument(context, "name")), namespace(context))
 
 
 def resolve(topic: str, namespace: str) -> str:
@@ -161,10 +201,10 @@ def camera_topics(context: LaunchContext) -> dict[str, str]:
     """
     spec = spec_of("cameras")
     assert spec is not None
-    checked = check_value(spec, read_list(argument(context, "cameras")))
+    checked = check_value(spec, read_list("cameras", argument(context, "cameras")))
     assert isinstance(checked, tuple)
     names = [str(name) for name in checked]
-    topics = read_list(argument(context, "image"))
+    topics = [topic_name("image", t) for t in read_list("image", argument(context, "image"))]
     if names and topics == [DEFAULT_IMAGE]:
         return {name: f"{name}/image" for name in names}
     if names and not topics:
@@ -177,57 +217,164 @@ def camera_topics(context: LaunchContext) -> dict[str, str]:
     return dict(zip(names or [""], topics, strict=True))
 
 
-def set_transport(context: LaunchContext) -> list[SetEnvironmentVariable]:
-    """The Fast DDS profile, unless the user's environment has one."""
-    profile = argument(context, "fastdds_profile")
+def image_topics(context: LaunchContext) -> dict[str, str]:
+    """Resolved name of each camera's topic by the camera's name."""
+    return {
+        name: resolve(topic, namespace(context)) for name, topic in camera_topics(context).items()
+    }
+
+
+def _transport(context: LaunchContext) -> list[SetEnvironmentVariable]:
+    """The Fast DDS profile, unless the user's environment has one.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    profile = existing_path(context, "fastdds_profile", "a Fast DDS profile, or nothing")
     if not profile or any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
         return []
     return [SetEnvironmentVariable(variable, profile) for variable in PROFILE_VARIABLES]
 
 
-def start_node(context: LaunchContext) -> list[Node]:
-    """The node with the parameters that were given as arguments.
+def start_node(
+    context: LaunchContext,
+    *beside: ExecuteProcess,
+    parameters: Mapping[str, object] = MappingProxyType({}),
+) -> list[Any]:
+    """The transport's environment, the node, rviz if asked for, and what is started beside them.
+
+    What is beside the node, and rviz, end with it: when it dies and is not started again, and
+    when its lifecycle has shut it down.
+
+    Args:
+        context: with the arguments.
+        beside: to start after the node.
+        parameters: further ones of the node.
 
     Raises:
-        ConfigError: an argument that the node would refuse.
+        ConfigError: an argument that the node would refuse, or rviz that is not installed.
     """
+    respawn = is_true(context, "respawn")
+    node = Node(
+        package="yolact_ros",
+        executable="yolact_node",
+        name=name_part("name", argument(context, "name")),
+        namespace=_checked_namespace(context),
+        parameters=[
+            parameters_file(context, "params_file"),
+            _parameters(context) | dict(parameters),
+        ],
+        remappings=[
+            (f"{name}/image" if name else "image", topic)
+            for name, topic in camera_topics(context).items()
+        ],
+        # None leaves it to launch's own --launch-prefix.
+        prefix=program_prefix(context, "prefix"),
+        respawn=respawn,
+        respawn_delay=RESPAWN_DELAY_S,
+        output="screen",
+        emulate_tty=True,
+    )
+    others = [*beside, *_rviz(context)]
+    ended = [node, *others] if respawn else others
+    return [
+        *_transport(context),
+        end_with(node, ended, respawn=respawn),
+        node,
+        *others,
+    ]
+
+
+def end_with(
+    process: ExecuteProcess, others: Sequence[ExecuteProcess], *, respawn: bool = False
+) -> RegisterEventHandler:
+    """Has other processes end when one has ended.
+
+    Args:
+        process: the one.
+        others: to end; those that have ended are left alone. With ``respawn`` the process itself
+            among them keeps launch from starting it again.
+        respawn: launch starts the process again unless it ended with exit code 0.
+    """
+
+    def end_others(event: Any, context: LaunchContext) -> list[EmitEvent]:
+        if context.is_shutdown or (respawn and event.returncode != 0):
+            return []
+        return [
+            EmitEvent(event=ShutdownProcess(process_matcher=matches_action(other)))
+            for other in others
+        ]
+
+    return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=end_others))
+
+
+def require_package(package: str, wanted_for: str) -> Path:
+    """Where a package is installed.
+
+    Args:
+        package: its name.
+        wanted_for: what needs it, for people.
+
+    Raises:
+        ConfigError: it is not installed, or not sourced.
+    """
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+    try:
+        return Path(get_package_prefix(package))
+    except (PackageNotFoundError, LookupError) as error:
+        distro = os.environ.get("ROS_DISTRO", "$ROS_DISTRO")
+        raise ConfigError(
+            f"{wanted_for} needs the package {package}, which is not installed here: "
+            f"sudo apt install ros-{distro}-{package.replace('_', '-')}"
+        ) from error
+
+
+def require_executable(package: str, executable: str, wanted_for: str) -> None:
+    """Make sure that a package and its executable are installed.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    folder = require_package(package, wanted_for) / "lib" / package
+    if not os.access(folder / executable, os.X_OK):
+        raise ConfigError(
+            f"{wanted_for} needs the program {executable} of {package}, and {folder} has none; "
+            "install the package again"
+        )
+
+
+def _checked_namespace(context: LaunchContext) -> str:
+    given = argument(context, "namespace")
+    for part in given.strip("/").split("/") if given.strip("/") else []:
+        name_part("namespace", part)
+    return given
+
+
+def _parameters(context: LaunchContext) -> dict[str, object]:
     parameters: dict[str, object] = {"use_sim_time": is_true(context, "use_sim_time")}
     for spec in PARAMETERS:
         text = argument(context, spec.name)
         if not text:
             continue
-        if isinstance(spec.default, str):
-            value: object = text
-        else:
-            value = read_list(text) if spec.default == () else yaml.safe_load(text)
+        value: object = text
+        if isinstance(spec.default, bool):
+            value = read_bool(spec.name, text)
+        elif spec.default == ():
+            value = read_list(spec.name, text)
+        elif not isinstance(spec.default, str):
+            value = read_yaml(spec.name, text)
         checked = check_value(spec, value)
         # launch cannot pass an empty list; the node takes [""] for one.
         parameters[spec.name] = list(checked) or [""] if isinstance(checked, tuple) else checked
-    return [
-        Node(
-            package="yolact_ros",
-            executable="yolact_node",
-            name=argument(context, "name"),
-            namespace=argument(context, "namespace"),
-            parameters=[argument(context, "params_file"), parameters],
-            remappings=[
-                (f"{name}/image" if name else "image", topic)
-                for name, topic in camera_topics(context).items()
-            ],
-            # None leaves it to launch's own --launch-prefix.
-            prefix=argument(context, "prefix") or None,
-            respawn=is_true(context, "respawn"),
-            respawn_delay=1.0,
-            output="screen",
-            emulate_tty=True,
-        )
-    ]
+    return parameters
 
 
-def start_rviz(context: LaunchContext) -> list[Node]:
+def _rviz(context: LaunchContext) -> list[Node]:
     """rviz on the topics of this node and its cameras, if it was asked for."""
     if not is_true(context, "rviz"):
         return []
+    require_executable("rviz2", "rviz2", "rviz:=true (rviz:=false starts without it)")
     frame = argument(context, "rviz_frame")
     return [
         Node(
@@ -240,11 +387,10 @@ def start_rviz(context: LaunchContext) -> list[Node]:
 
 
 def _rviz_file(context: LaunchContext) -> str:
-    given = argument(context, "rviz_config")
+    given = existing_path(context, "rviz_config", "a file of rviz, or nothing")
     if given:
         return given
-    node, namespace = node_name(context), argument(context, "namespace")
-    topics = {name: resolve(topic, namespace) for name, topic in camera_topics(context).items()}
+    node, topics = node_name(context), image_topics(context)
     if "" in topics:
         config = for_one_camera(_load("config/yolact.rviz"), node, topics[""])
     else:

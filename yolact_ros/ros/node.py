@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -10,8 +9,11 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool
 
 from yolact_ros.errors import YolactError
@@ -30,9 +32,10 @@ from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.priority import describe_scheduling, run_in_real_time
 from yolact_ros.ros.qos import result_qos, shared_memory_segment_bytes
 from yolact_ros.ros.segment import SegmentService
-from yolact_ros.ros.spinning import spin, until_shutdown
+from yolact_ros.ros.spinning import spin
 from yolact_ros.ros.statistics import StatisticsSnapshot
 from yolact_ros.ros.views import VISION_MSGS_INSTALLED
+from yolact_ros.signals import StopSignal
 
 __all__ = ["YolactNode", "main"]
 
@@ -81,6 +84,16 @@ class YolactNode(LifecycleNode):
         """The parameters that are read at start and at configure."""
         return FixedParameters.from_values(self._parameter_server.values())
 
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """Set parameters; those that have the value already are accepted, fixed ones too.
+
+        So the node's own dump can be loaded (``ros2 param load``).
+        """
+        changed = [p for p in parameter_list if not self._parameter_server.has_value(p)]
+        if parameter_list and not changed:
+            return SetParametersResult(successful=True)
+        return super().set_parameters_atomically(changed)
+
     def start_up(self) -> None:
         """Configure and activate, if the parameter autostart says so."""
         if not self.fixed_parameters.autostart:
@@ -99,8 +112,6 @@ class YolactNode(LifecycleNode):
         except YolactError as error:
             return self._fail(f"cannot configure: {error}")
         except Exception as error:  # rclpy would swallow it and say nothing
-            if not self.context.ok():
-                return TransitionCallbackReturn.FAILURE  # a signal has shut ROS down meanwhile
             return self._fail(f"cannot configure: {type(error).__name__}: {error}")
         self._problem = ""
         self.state = "inactive"
@@ -211,9 +222,9 @@ class YolactNode(LifecycleNode):
         array.header.stamp = self.get_clock().now().to_msg()
         array.status = [node_status(self._node_report(), name)]
         for camera in cameras:
-            if self.state == "active" and self._enabled:
-                camera.tick()
             snapshot = camera.statistics.snapshot()
+            if self.state == "active" and self._enabled:
+                camera.tick(snapshot)
             report = CameraReport(
                 label=camera.label,
                 topic=camera.topic,
@@ -268,37 +279,39 @@ class YolactNode(LifecycleNode):
         )
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None, stop: StopSignal | None = None) -> int:
     """Run the node until it is shut down, by a signal or by its lifecycle.
+
+    Args:
+        args: of the command line, without the program's name; None takes the process's.
+        stop: hears the signals, where the program did so before its imports.
 
     Returns:
         the process's exit code: 0.
     """
+    stop = stop or StopSignal()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     share_one_arena()  # before ROS starts its threads
-    node = None
-    try:
-        rclpy.init(args=None if args is None else list(args))
-        with until_shutdown():
-            node = YolactNode()
-            fixed = node.fixed_parameters
-            if fixed.tune_malloc:
-                tune_malloc()
-            refusal = run_in_real_time(fixed.realtime_priority)
-            if refusal:
-                node.get_logger().warning(refusal)
-            node.start_up()
-            spin(node, lambda: node.state != "finalized", node.report_callback_error)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        # Ctrl-C under ros2 launch arrives twice: from the terminal and from launch.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
+    rclpy.init(
+        args=None if args is None else ["yolact_node", *args],
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
+    stop.ends_itself()
+    node = YolactNode()
+    fixed = node.fixed_parameters
+    if fixed.tune_malloc:
+        tune_malloc()
+    refusal = run_in_real_time(fixed.realtime_priority)
+    if refusal:
+        node.get_logger().warning(refusal)
+    if not stop.is_set():
+        node.start_up()
+    spin(
+        node,
+        lambda: not stop.is_set() and node.state != "finalized",
+        node.report_callback_error,
+    )
+    # In this order: a thread that publishes after the shutdown would find its publishers dead.
+    node.destroy_node()
+    rclpy.try_shutdown()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

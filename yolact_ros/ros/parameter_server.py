@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.ros.parameter_spec import ParameterSpec, check_value
+from yolact_ros.ros.parameter_spec import ParameterSpec, check_value, in_words
 from yolact_ros.ros.parameters import PARAMETERS, spec_of
 
 __all__ = ["ParameterServer", "declare_parameter"]
@@ -76,6 +76,19 @@ class ParameterServer:
             spec.name: check_value(spec, self._node.get_parameter(spec.name).value)
             for spec in PARAMETERS
         }
+
+    def has_value(self, parameter: Parameter) -> bool:
+        """Whether a parameter, also one of rclpy's own, has this value already."""
+        if not self._node.has_parameter(parameter.name):
+            return False
+        spec = spec_of(parameter.name)
+        current = self._node.get_parameter(parameter.name).value
+        if spec is None:
+            return bool(parameter.value == current) and type(parameter.value) is type(current)
+        try:
+            return check_value(spec, parameter.value) == check_value(spec, current)
+        except ConfigError:
+            return False
 
     def _normalize(self, parameters: list[Parameter]) -> list[Parameter]:
         normalized = []
@@ -139,7 +152,7 @@ def declare_parameter(node: Node, spec: ParameterSpec, refused: Callable[[str], 
         if given is not None:
             parameter = _parameter(spec, check_value(spec, given))
     except ConfigError as error:
-        refused(f"{error}; the default {default.value!r} stays")
+        refused(f"{error}; the default {in_words(default.value)} stays")
     node.set_parameters([parameter])
     node.set_descriptor(spec.name, _descriptor(spec))
 

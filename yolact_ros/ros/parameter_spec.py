@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from yolact_ros.errors import ConfigError
 
-__all__ = ["ParameterSpec", "ParameterValue", "check_value"]
+__all__ = ["ParameterSpec", "ParameterValue", "check_value", "in_words"]
 
 ParameterValue = bool | int | float | str | tuple[str, ...] | tuple[int, ...]
 
@@ -61,9 +61,11 @@ def check_value(spec: ParameterSpec, value: object) -> ParameterValue:
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not type(default):
-        raise ConfigError(f"{spec.name} is {value!r}, expected {_TYPE_NAMES[type(default)]}")
+        raise ConfigError(
+            f"{spec.name} is {in_words(value)}, expected {_TYPE_NAMES[type(default)]}"
+        )
     if spec.choices and value not in spec.choices:
-        raise ConfigError(f"{spec.name} is {value!r}, expected {spec.constraints}")
+        raise ConfigError(f"{spec.name} is {in_words(value)}, expected {spec.constraints}")
     if (
         isinstance(value, (int, float))
         and spec.low is not None
@@ -71,8 +73,17 @@ def check_value(spec: ParameterSpec, value: object) -> ParameterValue:
         # NaN must fail.
         and not spec.low <= value <= spec.high
     ):
-        raise ConfigError(f"{spec.name} is {value!r}, expected {spec.constraints}")
+        raise ConfigError(f"{spec.name} is {in_words(value)}, expected {spec.constraints}")
     return value
+
+
+def in_words(value: object) -> str:
+    """A value as YAML and ``ros2 param set`` write it."""
+    if isinstance(value, (list, tuple, array)):
+        return f"[{', '.join(map(str, value))}]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "empty"}[value]
+    return repr(value)
 
 
 _TYPE_NAMES = {
@@ -86,7 +97,7 @@ _TYPE_NAMES = {
 def _check_numbers(spec: ParameterSpec, value: object) -> tuple[int, ...]:
     numbers = tuple(value) if isinstance(value, (list, tuple, array)) else ()
     if not numbers or any(type(number) is not int for number in numbers):
-        raise ConfigError(f"{spec.name} is {value!r}, expected a list of whole numbers")
+        raise ConfigError(f"{spec.name} is {in_words(value)}, expected a list of whole numbers")
     if spec.low is not None and spec.high is not None:
         for number in numbers:
             if number != 0 and not spec.low <= number <= spec.high:
@@ -97,11 +108,11 @@ def _check_numbers(spec: ParameterSpec, value: object) -> tuple[int, ...]:
 def _check_names(spec: ParameterSpec, value: object) -> tuple[str, ...]:
     values = [] if value is None else value
     if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
-        raise ConfigError(f"{spec.name} is {value!r}, expected a list of strings")
+        raise ConfigError(f"{spec.name} is {in_words(value)}, expected a list of strings")
     # YAML on ROS 2 before Jazzy cannot say "empty list of strings"; [''] is the usual way round.
     names = tuple(name for name in values if name)
     if len(set(names)) != len(names):
-        raise ConfigError(f"{spec.name} is {list(names)}, expected every name once")
+        raise ConfigError(f"{spec.name} is {in_words(names)}, expected every name once")
     if spec.name == "cameras":
         for name in names:
             if not set(name) <= CAMERA_NAME_CHARACTERS or name[0].isdigit():

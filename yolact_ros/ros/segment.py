@@ -27,6 +27,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from yolact_ros.errors import FrameFault, ImageError
+from yolact_ros.inference.bit_depth import BitDepth
 from yolact_ros.inference.encodings import image_to_bgr
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.msg import FrameReport, InstanceArray
@@ -82,7 +83,6 @@ class SegmentService:
 
     def __init__(self, node: Node, refusal: Callable[[], str], faults: FaultLog) -> None:
         self._clock = node.get_clock()
-        self._context = node.context
         self._refusal = refusal
         self._faults = faults
         self._lock = threading.Lock()
@@ -171,8 +171,6 @@ class SegmentService:
         try:
             respond(response)
         except Exception as error:
-            if not self._context.ok():
-                return  # a signal ended ROS while this thread worked
             self._faults.report("segment answer", f"~/segment: cannot answer: {error}")
 
 
@@ -185,7 +183,7 @@ def _segment(request: SegmentRequest, model: ModelRunner, live: LiveParameters) 
     """
     begun_ns = time.monotonic_ns()
     message = from_image_message(request.image)
-    image_bgr = image_to_bgr(message)
+    image_bgr = image_to_bgr(message, BitDepth())
     decoded_ns = time.monotonic_ns()
     prediction, times, size_px = model.predict_at_best(image_bgr, live)
     predicted_ns = time.monotonic_ns()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import rclpy
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
-__all__ = ["make_executor", "spin", "until_shutdown"]
+__all__ = ["make_executor", "spin"]
 
-SPIN_TIMEOUT_S = 0.5
+SPIN_TIMEOUT_S = 0.2
 
 
 def make_executor() -> Executor:
@@ -32,7 +31,7 @@ def spin(node: Node, keep_on: Callable[[], bool], failed: Callable[[Exception], 
 
     Args:
         node: whose callbacks to run.
-        keep_on: asked at least twice a second.
+        keep_on: asked at least five times a second.
         failed: called with what a callback raised, such as rclpy's own for a lifecycle transition
             that the state does not have; spinning goes on.
     """
@@ -51,16 +50,3 @@ def spin(node: Node, keep_on: Callable[[], bool], failed: Callable[[Exception], 
     finally:
         executor.remove_node(node)
         executor.shutdown()
-
-
-@contextmanager
-def until_shutdown() -> Iterator[None]:
-    """Let what a signal interrupts end quietly: once ROS is shut down, publishing raises.
-
-    What is raised while ROS runs is raised on. Use it after ``rclpy.init``.
-    """
-    try:
-        yield
-    except Exception:
-        if rclpy.ok():
-            raise

@@ -35,6 +35,8 @@ class StatisticsSnapshot:
         latency_p50_ms, latency_p95_ms, latency_p99_ms: from reception to publication over the
             last frames; 0 before the first.
         quiet_s: seconds since the last image arrived, or since the camera was subscribed to.
+        unanswered: as ``dropped``, since the last message.
+        unanswered_s: seconds since the first image after the last message; 0 without one.
     """
 
     received: int
@@ -50,6 +52,8 @@ class StatisticsSnapshot:
     latency_p95_ms: float
     latency_p99_ms: float
     quiet_s: float
+    unanswered: Mapping[str, int]
+    unanswered_s: float
 
 
 class CameraStatistics:
@@ -70,6 +74,8 @@ class CameraStatistics:
         self._latencies_ms: deque[float] = deque(maxlen=RECENT_FRAMES)
         self._last_received_s = self._last_snapshot_s = clock()
         self._received_before = self._published_before = 0
+        self._unanswered: Counter[str] = Counter()
+        self._unanswered_since_s: float | None = None
 
     def count_received(self) -> None:
         """An image arrived."""
@@ -77,21 +83,19 @@ class CameraStatistics:
         with self._lock:
             self._received += 1
             self._last_received_s = now_s
+            if self._unanswered_since_s is None:
+                self._unanswered_since_s = now_s
 
     def count_lost(self, frames: int) -> None:
         """The transport lost images."""
         with self._lock:
             self._lost += frames
 
-    def quiet_s(self) -> float:
-        """Seconds since the last image arrived, or since :meth:`await_images`."""
-        with self._lock:
-            return self._clock() - self._last_received_s
-
     def await_images(self) -> None:
         """Images can arrive from now on; that none did before is no silence."""
         with self._lock:
             self._last_received_s = self._clock()
+            self._answered()
 
     def count_dropped(self, cause: str, frames: int = 1) -> None:
         """Received images will not become messages; ``cause`` is one of :data:`DROP_CAUSES`."""
@@ -99,6 +103,7 @@ class CameraStatistics:
             raise ValueError(f"drop cause {cause!r} is none of {DROP_CAUSES}")
         with self._lock:
             self._dropped[cause] += frames
+            self._unanswered[cause] += frames
 
     def count_finished(
         self,
@@ -117,8 +122,14 @@ class CameraStatistics:
             if published:
                 self._published += 1
                 self._degraded += degraded
+                self._answered()
             else:
                 self._dropped["late"] += 1
+                self._unanswered["late"] += 1
+
+    def _answered(self) -> None:
+        self._unanswered.clear()
+        self._unanswered_since_s = None
 
     def snapshot(self) -> StatisticsSnapshot:
         """Everything counted so far; starts a new interval for the rates."""
@@ -141,6 +152,8 @@ class CameraStatistics:
                 latency_p95_ms=float(percentiles[1]),
                 latency_p99_ms=float(percentiles[2]),
                 quiet_s=now_s - self._last_received_s,
+                unanswered=dict(self._unanswered),
+                unanswered_s=now_s - (self._unanswered_since_s or now_s),
             )
             self._last_snapshot_s = now_s
             self._received_before = self._received

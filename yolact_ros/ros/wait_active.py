@@ -1,25 +1,23 @@
-"""``python -m yolact_ros.ros.wait_active NODE``: returns when the lifecycle node is ready.
+"""Waiting for a lifecycle node that is active and has the runtime that it keeps.
 
-That is active, and its runtime chosen. Exit code 0; 1 with the reason on standard error where the
-node says that it cannot be configured, or is not ready in time. ``replay.launch.py`` starts the
-bag after it, so that no frame is played to a node that is still loading its model, and none is
-worked on by a runtime that will be replaced.
+No frame is then played to a node that is still loading its model, and none is worked on by a
+runtime that will be replaced.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
-from collections.abc import Sequence
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
-__all__ = ["main", "runtime_is_chosen", "wait_until_active"]
+from yolact_ros.signals import StopSignal
+
+__all__ = ["POLL_S", "runtime_is_chosen", "wait_until_active"]
 
 # Choosing a runtime by measurement takes minutes at the first start.
 DEFAULT_TIMEOUT_S = 600.0
@@ -41,11 +39,14 @@ def runtime_is_chosen(message: DiagnosticArray, node_name: str) -> bool:
     )
 
 
-def wait_until_active(node_name: str, timeout_s: float) -> str:
+def wait_until_active(
+    node_name: str, stop: StopSignal | None = None, timeout_s: float = DEFAULT_TIMEOUT_S
+) -> str:
     """Wait for a lifecycle node.
 
     Args:
         node_name: fully qualified.
+        stop: ends the wait.
         timeout_s: longest wait in seconds.
 
     Returns:
@@ -65,7 +66,7 @@ def wait_until_active(node_name: str, timeout_s: float) -> str:
         )
 
     context = rclpy.Context()
-    rclpy.init(context=context)
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("yolact_wait_active", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
@@ -74,7 +75,7 @@ def wait_until_active(node_name: str, timeout_s: float) -> str:
         client = node.create_client(GetState, f"{node_name}/get_state")
         deadline_s = time.monotonic() + timeout_s
         state = "not there"
-        while time.monotonic() < deadline_s:
+        while time.monotonic() < deadline_s and not (stop is not None and stop.is_set()):
             if problems:
                 return problems[0]
             if client.service_is_ready():
@@ -92,22 +93,3 @@ def wait_until_active(node_name: str, timeout_s: float) -> str:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
-
-
-def main(args: Sequence[str] | None = None) -> int:
-    """Wait for the node that the command line names."""
-    parser = argparse.ArgumentParser(prog="wait_active", description=__doc__)
-    parser.add_argument("node", help="fully qualified, for example /yolact")
-    parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT_S, metavar="S")
-    given = parser.parse_args(args)
-    try:
-        problem = wait_until_active(given.node, given.timeout)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 1
-    if problem:
-        print(problem, file=sys.stderr)
-    return int(bool(problem))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,17 +6,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-import cv2
-
-from yolact_ros.errors import DataError
+from yolact_ros.datasets.defects import Defects
+from yolact_ros.errors import DataError, ImageError
+from yolact_ros.inference.image_file import read_annotated_image
+from yolact_ros.ops.coco_rle import mask_area
 from yolact_ros.training.annotations import (
     DataSource,
-    Defects,
     ImageRecord,
     is_held_out,
     read_source,
 )
-from yolact_ros.training.sample import decode_segmentation
 
 __all__ = ["CheckedData", "read_and_check"]
 
@@ -115,27 +114,29 @@ def _open(record: ImageRecord) -> tuple[ImageRecord | None, Defects]:
     """The record without what cannot be decoded, or None without its image."""
     defects = Defects()
     label = f"{record.source} {record.path.name}"
-    image = cv2.imread(str(record.path), cv2.IMREAD_COLOR)
-    if image is None:
-        defects.add("unreadable image file", label)
-        return None, defects
-    height, width = image.shape[:2]
-    if (height, width) != (record.height_px, record.width_px):
-        listed = f"{record.width_px}x{record.height_px}"
-        defects.add(
-            "image of another size than listed", f"{label}: {width}x{height}, not {listed}"
-        )
-        return None, defects
+    height, width = record.height_px, record.width_px
+    try:
+        _, as_stored = read_annotated_image(record.path, (height, width))
+    except ImageError as error:
+        defects.add("unreadable image file", f"{record.source} {error}")
+        return None, _with_objects(defects, record)
+    except DataError as error:
+        defects.add("image of another size than listed", f"{record.source} {error}")
+        return None, _with_objects(defects, record)
+    if as_stored:
+        defects.mend("annotated as stored, not as EXIF turns it; read so", label)
     objects = []
     for item in record.objects:
-        name = f"{record.source} annotation {item.annotation_id}"
-        try:
-            mask = decode_segmentation(item.segmentation, height, width)
-        except DataError as error:
-            defects.add("mask that cannot be decoded", f"{name}: {error}")
-            continue
-        if not mask.any():
-            defects.add("empty mask", name)
+        if not mask_area(item.counts, height * width):
+            defects.add("empty mask", item.label)
             continue
         objects.append(item)
     return replace(record, objects=tuple(objects)), defects
+
+
+def _with_objects(defects: Defects, record: ImageRecord) -> Defects:
+    """The defects of an image that is left out, and the objects that go with it."""
+    if record.objects:
+        kind = "object of an image that was left out"
+        defects.add(kind, record.objects[0].label, len(record.objects))
+    return defects

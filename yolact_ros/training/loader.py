@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -114,13 +115,15 @@ def step_parts(
             # A forked worker hangs in OpenCV when its thread pool already ran in the parent.
             multiprocessing_context="spawn",
         )
-        with started.starting():
-            prepared = iter(loader)
+        prepared: Any = None
         try:
+            with started.starting():
+                prepared = iter(loader)
             yield _steps((_checked(part) for part in prepared), accumulate)
         finally:
             # torch itself ends them when the last reference goes, such as that of a traceback.
-            prepared._shutdown_workers()  # type: ignore[attr-defined]
+            if prepared is not None:
+                prepared._shutdown_workers()
 
 
 def _steps(parts: Iterator[Batch], accumulate: int) -> Iterator[list[Batch]]:

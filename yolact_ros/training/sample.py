@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.errors import DataError
+from yolact_ros.inference.image_file import read_annotated_image
+from yolact_ros.ops.coco_rle import decode_mask
 from yolact_ros.training.annotations import ImageRecord
 
-__all__ = ["MaskPatch", "Sample", "decode_segmentation", "load_sample"]
+__all__ = ["MaskPatch", "Sample", "load_sample"]
 
 
 @dataclass(frozen=True)
@@ -50,32 +51,6 @@ class Sample:
     labelled: NDArray[np.bool_]
 
 
-def decode_segmentation(segmentation: Any, height_px: int, width_px: int) -> NDArray[np.uint8]:
-    """Mask uint8[height, width] of 0/1 from polygons or a COCO RLE, as pycocotools draws it.
-
-    Raises:
-        DataError: neither polygons nor an RLE of this image's size.
-    """
-    from pycocotools import mask as coco_mask
-
-    try:
-        if isinstance(segmentation, list):
-            rings = [ring for ring in segmentation if len(ring) >= 6]
-            encoded = coco_mask.merge(coco_mask.frPyObjects(rings, height_px, width_px))
-        elif isinstance(segmentation["counts"], list):
-            encoded = coco_mask.frPyObjects(segmentation, height_px, width_px)
-        else:
-            encoded = segmentation
-        mask: NDArray[np.uint8] = coco_mask.decode(encoded)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(f"segmentation is neither polygons nor a COCO RLE: {error}") from error
-    if mask.shape != (height_px, width_px):
-        raise DataError(
-            f"segmentation is {mask.shape[1]}x{mask.shape[0]} px, its image {width_px}x{height_px}"
-        )
-    return mask
-
-
 def load_sample(record: ImageRecord, max_side_px: int = 0) -> Sample:
     """Decode an image and its masks.
 
@@ -85,16 +60,11 @@ def load_sample(record: ImageRecord, max_side_px: int = 0) -> Sample:
             image makes the cache and every later step cheaper.
 
     Raises:
-        DataError: the file is no image, or a mask cannot be decoded.
+        ImageError: the file cannot be read as an image.
+        DataError: it is of another size than annotated.
     """
-    image = cv2.imread(str(record.path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{record.path} is not a readable image")
-    if image.shape[:2] != (record.height_px, record.width_px):
-        raise DataError(
-            f"{record.path} is {image.shape[1]}x{image.shape[0]} px, its annotation file says "
-            f"{record.width_px}x{record.height_px}"
-        )
+    image: NDArray[Any]
+    image, _ = read_annotated_image(record.path, (record.height_px, record.width_px))
     scale = min(1.0, max_side_px / max(image.shape[:2])) if max_side_px else 1.0
     width = max(1, round(record.width_px * scale))
     height = max(1, round(record.height_px * scale))
@@ -104,7 +74,7 @@ def load_sample(record: ImageRecord, max_side_px: int = 0) -> Sample:
     ordered = sorted(record.objects, key=lambda item: item.is_crowd)
     masks, boxes, class_ids = [], [], []
     for item in ordered:
-        mask = decode_segmentation(item.segmentation, record.height_px, record.width_px)
+        mask = decode_mask(item.counts, record.height_px, record.width_px)
         if scale < 1.0:
             shrunk = cv2.resize(mask * 255, (width, height), interpolation=cv2.INTER_AREA)
             mask = (shrunk > 127).astype(np.uint8)

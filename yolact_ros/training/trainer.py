@@ -202,14 +202,20 @@ class Trainer:
             else:
                 self._average.update(self.network)
                 recent.add(result.losses)
-            if self.step % settings.log_every == 0 and recent.count:
+            # At the end too: a run shorter than the intervals leaves the same files.
+            last = self.step == settings.steps
+            if (last or self.step % settings.log_every == 0) and recent.count:
                 row = recent.take(settings.batch_size)
                 if journal is not None:
                     journal.write(self.step, {"learning_rate": rate, **row})
                     self._say(_line(self.step, settings.steps, row))
-            if scores is not None and self._validate and _due(self.step, settings.validate_every):
+            if (
+                scores is not None
+                and self._validate
+                and (last or _due(self.step, settings.validate_every))
+            ):
                 self._score(scores)
-            if main and self._draw and _due(self.step, settings.pictures_every):
+            if main and self._draw and (last or _due(self.step, settings.pictures_every)):
                 self._draw(self.averaged_network(), self.step)
             if _due(self.step, settings.checkpoint_every):
                 self._save()
@@ -217,7 +223,8 @@ class Trainer:
             tensorboard.close()
 
     def _score(self, scores: Journal) -> None:
-        assert self._validate is not None
+        if self._validate is None:
+            return
         network = self.averaged_network()
         values = self._validate(network, self.step)
         scores.write(self.step, values)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from yolact_ros.datasets.coco_results import CocoResult
 from yolact_ros.evaluation.coco import evaluate_results
-from yolact_ros.evaluation.results import CocoResult, prediction_to_results
+from yolact_ros.evaluation.results import prediction_to_results
 from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.models import Yolact

@@ -23,21 +23,30 @@ from bag_samples import (
     image_message,
     image_messages,
     instance_message,
+    mono16_message,
     rectangle,
     stamp_ns,
     truth_json,
     truth_messages,
     write_bag,
 )
+from rosbags.rosbag2 import StoragePlugin, Writer
 
+from yolact_ros.datasets.coco_file import read_coco_file
 from yolact_ros.errors import DataError, DependencyError, WorkerError
-from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
+from yolact_ros.evaluation.bag.definitions import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    INSTANCE_ARRAY,
+    default_typestore,
+)
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.journal import Journal
 from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
 from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
+from yolact_ros.evaluation.bag.summary import summary_text
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.evaluation.results import prediction_to_results
 
@@ -107,10 +116,10 @@ def test_a_shifted_segmenter_has_the_iou_of_its_shift(bag: Path, tmp_path: Path)
 
 def test_ap_is_that_of_the_evaluator_on_the_same_images(tmp_path: Path) -> None:
     source = ShapeSource(shift_px=2, miss_every=3)
-    truth = truth_json(NUM_FRAMES, 3)
-    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth_json(NUM_FRAMES, 3)))
     bag = write_bag(tmp_path / "drive", image_messages(NUM_FRAMES, 3))
-    settings = options(bag, tmp_path / "out", source=source, truth=(str(tmp_path / "truth.json"),))
+    settings = options(bag, tmp_path / "out", source=source, truth=(str(path),))
     metrics = evaluate(settings)
     segmenter = source.open()
     results = []
@@ -118,7 +127,7 @@ def test_ap_is_that_of_the_evaluator_on_the_same_images(tmp_path: Path) -> None:
         prediction, _ = segmenter.segment(frame_bgr(index, 3))
         results += prediction_to_results(prediction, index + 1, [1, None])
     for iou_type in ("segm", "bbox"):
-        expected = evaluate_results(truth, results, iou_type).to_dict()
+        expected = evaluate_results(read_coco_file(path), results, iou_type).to_dict()
         ours = metrics["accuracy"][iou_type]
         assert 0.1 < ours["ap"] < 0.9
         assert {key: ours[key] for key in expected} == expected
@@ -234,6 +243,43 @@ def test_frames_that_cannot_be_read_are_listed_and_the_rest_is_scored(tmp_path: 
         f"{IMAGE_TOPIC} frame {index}" for index in (1, 2, 3, 4)
     ]
     assert "hsv8" in unreadable[0]["reason"]
+    assert f"4  unreadable frame; e.g. {IMAGE_TOPIC} frame 1, stamp" in summary_text(metrics)
+    assert "'hsv8' is not supported" in summary_text(metrics)
+
+
+@pytest.mark.parametrize("num_frames", [1, 3])
+def test_a_bag_of_video_packets_is_an_error_that_names_the_format(
+    tmp_path: Path, num_frames: int
+) -> None:
+    packet = np.frombuffer(b"\0\0\0\1\x67" + b"\x11" * 200, np.uint8)
+    messages = []
+    for index in range(num_frames):
+        data = compressed_message(packet, stamp_ns(index), "h264")
+        messages.append((IMAGE_TOPIC, COMPRESSED_IMAGE, stamp_ns(index), data))
+    settings = options(write_bag(tmp_path / "b", messages), tmp_path / "out", truth=())
+    words = rf"not one of the {num_frames} images of {IMAGE_TOPIC} can be decoded; .*'h264'"
+    with pytest.raises(DataError, match=words):
+        evaluate(settings)
+    assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+def test_a_topic_without_messages_is_an_error(tmp_path: Path) -> None:
+    store = default_typestore()
+    with Writer(tmp_path / "b", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.add_connection(IMAGE_TOPIC, IMAGE, typestore=store)
+    with pytest.raises(DataError, match=f"b: {IMAGE_TOPIC} has no message"):
+        evaluate(options(tmp_path / "b", tmp_path / "out", truth=()))
+
+
+def test_ten_bits_in_sixteen_are_scaled_and_told(tmp_path: Path) -> None:
+    messages = []
+    for index, value in enumerate((90, 800, 90)):
+        image = np.full((64, 96), value, np.uint16)
+        data = mono16_message(image, stamp_ns(index))
+        messages.append((IMAGE_TOPIC, IMAGE, stamp_ns(index), data))
+    metrics = evaluate(options(write_bag(tmp_path / "b", messages), tmp_path / "out", truth=()))
+    assert metrics["bits_in_use"] == 10
+    assert "pixels: 10 of 16 bits in use, scaled to 8 as the node does" in summary_text(metrics)
 
 
 def test_jpeg_and_raw_messages_on_one_topic_are_both_read(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.coco_data import CocoCategory
+from yolact_ros.datasets.coco_file import parse_coco
 from yolact_ros.evaluation.bag import matches as matches_module
 from yolact_ros.evaluation.bag.bootstrap import WeightedAp
 from yolact_ros.evaluation.bag.frame import FoundInstance
@@ -17,7 +19,7 @@ from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.structures import MaskCrop
 
 SHAPE = (120, 160)
-CATEGORIES = [{"id": 3, "name": "cup"}, {"id": 1, "name": "person"}, {"id": 7, "name": "dog"}]
+CATEGORIES = [CocoCategory(3, "cup"), CocoCategory(1, "person"), CocoCategory(7, "dog")]
 NUM_FRAMES = 37
 
 
@@ -42,7 +44,7 @@ def random_frames(
             width, height = (int(v) for v in random.integers(6, 60, 2))
             annotations.append(
                 {
-                    "category_id": category["id"],
+                    "category_id": category.id,
                     "bbox": [x, y, width, height],
                     "area": float(width * height * 0.78),
                     "iscrowd": int(random.random() < 0.1),
@@ -55,10 +57,10 @@ def random_frames(
             if random.random() < 0.8:
                 dx, dy = (int(v) for v in random.integers(0, 6, 2))
                 box = (x + dx, y + dy, width, height)
-                name = category["name"] if random.random() < 0.9 else "dog"
+                name = category.name if random.random() < 0.9 else "dog"
                 score = round(float(random.random()), 2)  # ties happen
                 corner = (float(box[0]), float(box[1]), float(width), float(height))
-                found.append(FoundInstance(0, str(name), score, corner, ellipse(box)))
+                found.append(FoundInstance(0, name, score, corner, ellipse(box)))
         for name in ("person", "unicorn"):
             box = (70, 30, 40, 40)
             score = round(float(random.random()), 2)
@@ -68,7 +70,7 @@ def random_frames(
 
 
 def at_once(frames: list[tuple[list[dict[str, Any]], list[FoundInstance]]], iou_type: Any) -> Any:
-    ids = {row["name"]: row["id"] for row in CATEGORIES}
+    ids = {row.name: row.id for row in CATEGORIES}
     images = [{"id": i + 1, "height": SHAPE[0], "width": SHAPE[1]} for i in range(len(frames))]
     annotations, results = [], []
     for image_id, (known, found) in enumerate(frames, start=1):
@@ -85,8 +87,12 @@ def at_once(frames: list[tuple[list[dict[str, Any]], list[FoundInstance]]], iou_
                         "segmentation": {"size": list(SHAPE), "counts": instance.counts},
                     }
                 )
-    dataset = {"images": images, "annotations": annotations, "categories": CATEGORIES}
-    return evaluate_results(dataset, results, iou_type)
+    dataset = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": row.id, "name": row.name} for row in CATEGORIES],
+    }
+    return evaluate_results(parse_coco(dataset), results, iou_type)
 
 
 def collect(

@@ -21,6 +21,7 @@ from bag_samples import (
     write_bag,
 )
 
+from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.definitions import INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.storage import Bag
@@ -113,7 +114,7 @@ def test_only_chosen_classes_are_kept(tmp_path: Path) -> None:
     dataset["annotations"][1]["category_id"] = 5
     truth, _ = read_truth_file(write(tmp_path, dataset))
     truth.keep_classes(["dog"])
-    assert [row["name"] for row in truth.categories] == ["dog"]
+    assert [row.name for row in truth.categories] == ["dog"]
     assert boxes(truth, 0) == [list(rectangle(0, 1))]
     assert boxes(truth, 1) == []
 
@@ -135,14 +136,6 @@ def spoil_twice(dataset: dict[str, Any]) -> None:
     dataset["images"][1]["stamp_ns"] = dataset["images"][0]["stamp_ns"]
 
 
-def spoil_size(dataset: dict[str, Any]) -> None:
-    del dataset["images"][1]["height"]
-
-
-def spoil_mask(dataset: dict[str, Any]) -> None:
-    dataset["annotations"][1]["segmentation"] = {"size": [3, 3], "counts": [9]}
-
-
 def spoil_images(dataset: dict[str, Any]) -> None:
     dataset["images"] = []
 
@@ -155,8 +148,6 @@ def spoil_categories(dataset: dict[str, Any]) -> None:
     ("spoil", "expected"),
     [
         (spoil_twice, "have the stamp of another"),
-        (spoil_size, "image 2 is malformed"),
-        (spoil_mask, "belongs to an image of"),
         (spoil_images, "no frame"),
         (spoil_categories, "no category"),
     ],
@@ -167,6 +158,53 @@ def test_wrong_files_are_one_clear_error(tmp_path: Path, spoil: Any, expected: s
     with pytest.raises(DataError, match=expected) as error:
         read_truth_file(write(tmp_path, dataset))
     assert "truth.json" in str(error.value)
+
+
+def test_what_cannot_be_used_is_counted_and_the_rest_is_the_truth(tmp_path: Path) -> None:
+    dataset = truth_json(3)
+    del dataset["images"][1]["height"]
+    dataset["annotations"][2]["segmentation"] = {"size": [3, 3], "counts": [9]}
+    truth, _ = read_truth_file(write(tmp_path, dataset))
+    assert boxes(truth, 1) is None
+    assert boxes(truth, 2) == [list(rectangle(2))]
+    assert truth.defects.to_dict()["left_out"] == {
+        "image of unknown size: neither it, nor its file, nor an RLE tells it": {
+            "count": 1, "examples": ["image 2 1.png"],
+        },
+        "annotation of an image that is not listed or was left out": {
+            "count": 1, "examples": ["annotation 2: image 2"],
+        },
+    }  # fmt: skip
+    assert "[3, 3] belongs to an image of" in truth.defects.report()
+
+
+def test_an_image_that_is_left_out_moves_no_other_to_its_frame(tmp_path: Path) -> None:
+    dataset = with_keys([{}, {}, {}])
+    del dataset["images"][1]["height"]
+    truth, key = read_truth_file(write(tmp_path, dataset))
+    assert key == "order"
+    assert boxes(truth, 1) is None
+    assert boxes(truth, 2) == [list(rectangle(2))]
+
+
+@pytest.mark.parametrize(
+    "stamp", [float("nan"), float("inf"), 1e300, {"sec": "soon"}, {"sec": None}, [1], "never"]
+)
+def test_a_stamp_that_is_none_leaves_the_order_of_the_file(tmp_path: Path, stamp: Any) -> None:
+    keys = [{"stamp": stamp}, {"stamp": stamp}]
+    truth, key = read_truth_file(write(tmp_path, with_keys(keys)))
+    assert key == "order"
+    assert boxes(truth, 1) == [list(rectangle(1))]
+
+
+def test_boxes_alone_are_a_truth_without_masks(tmp_path: Path) -> None:
+    dataset = truth_json(2)
+    for row in dataset["annotations"]:
+        row["segmentation"] = []
+        del row["area"]
+    truth, _ = read_truth_file(write(tmp_path, dataset))
+    assert not truth.has_masks
+    assert boxes(truth, 1) == [list(rectangle(1))]
 
 
 def test_a_demanded_key_that_is_missing_names_the_image(tmp_path: Path) -> None:
@@ -180,7 +218,7 @@ def test_truth_from_a_topic_is_that_of_the_file(tmp_path: Path) -> None:
     from_file, _ = read_truth_file(write(tmp_path, truth_json(3, 2)))
     with Bag(bag_path) as bag:
         from_topic = read_truth_topic(bag, TRUTH_TOPIC)
-    assert from_topic.categories == [{"id": 1, "name": "person"}]
+    assert from_topic.categories == [CocoCategory(1, "person")]
     for index in range(3):
         ours = from_topic.of_frame(index, stamp_ns(index))
         theirs = from_file.of_frame(index, stamp_ns(index))
@@ -220,6 +258,6 @@ def test_a_topic_that_is_no_truth_lists_those_that_are(tmp_path: Path) -> None:
 
 def test_stamps_as_floating_point_seconds_are_found_within_a_microsecond() -> None:
     frame = {"height": 2, "width": 2, "annotations": []}
-    truth = Truth("stamp", [{"id": 1, "name": "a"}], [(1_700_000_000_123_456_512, frame)])
+    truth = Truth("stamp", [CocoCategory(1, "a")], [(1_700_000_000_123_456_512, frame)])
     assert truth.of_frame(0, 1_700_000_000_123_456_789) is not None
     assert truth.of_frame(0, 1_700_000_000_123_467_000) is None

@@ -299,5 +299,5 @@ def test_settings_without_masks_leave_no_level_that_has_some(
 
 def test_input_sizes_that_do_not_fall_are_refused(predictors: dict[int, Predictor]) -> None:
     rising = dict(reversed(predictors.items()))
-    with pytest.raises(ConfigError, match="list input_size in falling order"):
+    with pytest.raises(ConfigError, match="expected the largest first"):
         BudgetRunner(rising, SETTINGS, budget_ms=33.3)

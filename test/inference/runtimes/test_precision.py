@@ -87,6 +87,33 @@ def test_gpus_differ_by_generation(
 def test_int8_sums_saturate_on_x86_without_the_units_for_them(
     monkeypatch: pytest.MonkeyPatch, machine: str, unit: str, saturate: bool
 ) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {unit: True}, raising=False)
+    assert int8_sums_saturate() is saturate
+
+
+@pytest.mark.parametrize(
+    ("limit", "has_bf16", "saturate"),
+    [
+        ("", True, False),
+        ("DEFAULT", True, False),
+        ("AVX512_CORE_AMX", True, False),
+        ("AVX512_CORE_BF16", True, False),
+        ("AVX512_CORE_VNNI", False, False),
+        ("AVX512_CORE", False, True),
+        ("avx2", False, True),
+        ("SSE41", False, True),
+    ],
+)
+def test_units_that_onednn_may_not_use_are_not_counted_on(
+    monkeypatch: pytest.MonkeyPatch, limit: str, has_bf16: bool, saturate: bool
+) -> None:
+    """With bf16 by emulation alone a network runs slower than in fp32."""
+    units = {"avx512_bf16": True, "avx512_vnni": True}
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units, raising=False)
+    monkeypatch.setattr(precision, "_cpu_has_bf16", precision._cpu_has_bf16.__wrapped__)
+    assert ("bf16" in native_floats(CPU)) is has_bf16
     assert int8_sums_saturate() is saturate

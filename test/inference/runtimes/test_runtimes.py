@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 from yolact_ros.errors import ImageError, RuntimeUnavailableError
+from yolact_ros.inference.runtimes import openvino as openvino_module
 from yolact_ros.inference.runtimes.base import DeviceMemoryError, Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.engine_cache import EngineCache
@@ -78,19 +81,35 @@ def test_onnxruntime_equals_eager(light: Yolact, images: Tensor) -> None:
     assert_close(runtime.run(images), reference(light, images), FP32_ERROR)
 
 
-@pytest.mark.parametrize("open_runtime", [OpenVinoRuntime, NcnnRuntime, OnnxRuntime])
+@pytest.fixture(scope="module", params=[OpenVinoRuntime, NcnnRuntime, OnnxRuntime])
+def open_cached(
+    request: pytest.FixtureRequest, tiny: Yolact, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], Runtime]:
+    """Opens a runtime in fp32 with a cache folder, which already has its engine at first."""
+    for package in ("openvino", "ncnn", "pnnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    built = tmp_path_factory.mktemp("built")
+    request.param(tiny, device=CPU, precision="fp32", cache_folder=built).close()
+
+    def open_cached(folder: Path) -> Runtime:
+        if not folder.exists():
+            shutil.copytree(built, folder)
+        return request.param(tiny, device=CPU, precision="fp32", cache_folder=folder)
+
+    return open_cached
+
+
 @pytest.mark.parametrize("damage", ["cut short", "whole but unreadable", "no manifest"])
 def test_a_damaged_engine_is_built_again(
     tiny: Yolact,
     images: Tensor,
     tmp_path: Path,
-    open_runtime: Callable[..., Runtime],
+    open_cached: Callable[[Path], Runtime],
     damage: str,
 ) -> None:
-    for package in ("openvino", "ncnn", "pnnx", "onnxruntime", "onnxscript"):
-        pytest.importorskip(package)
-    open_runtime(tiny, device=CPU, cache_folder=tmp_path).close()
-    (engine,) = tmp_path.iterdir()
+    cache = tmp_path / "cache"
+    open_cached(cache).close()
+    (engine,) = cache.iterdir()
     network = next(engine.glob("network.[nox]*"))
     if damage == "no manifest":
         (engine / "manifest.json").unlink()
@@ -100,9 +119,8 @@ def test_a_damaged_engine_is_built_again(
         manifest = json.loads((engine / "manifest.json").read_text())
         manifest[network.name] = hashlib.blake2b(network.read_bytes()).hexdigest()
         (engine / "manifest.json").write_text(json.dumps(manifest))
-    output = open_runtime(tiny, device=CPU, cache_folder=tmp_path).run(images)
-    assert_close(output, reference(tiny, images), FP32_ERROR)
-    assert EngineCache(tmp_path).contains(engine.name)
+    assert_close(open_cached(cache).run(images), reference(tiny, images), FP32_ERROR)
+    assert EngineCache(cache).contains(engine.name)
     assert len(network.read_bytes()) > 100
 
 
@@ -195,6 +213,24 @@ def test_a_runtime_for_cpus_refuses_another_device(
 ) -> None:
     with pytest.raises(RuntimeUnavailableError, match="runs on the CPU, the device is cuda"):
         open_runtime(tiny, device=torch.device("cuda"))
+
+
+def test_a_cpu_that_openvino_cannot_compile_for_is_a_reason(
+    tiny: Yolact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So said OpenVINO with ONEDNN_MAX_CPU_ISA=SSE41 on a CPU with AVX-512."""
+    pytest.importorskip("openvino")
+    core = openvino_module._core()
+
+    def compile_model(*_: object) -> None:
+        raise RuntimeError("Exception from src/dev/plugin.cpp:54:\nbad combination\n\n")
+
+    unable = SimpleNamespace(read_model=core.read_model, compile_model=compile_model)
+    monkeypatch.setattr(openvino_module, "_core", lambda: unable)
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"on this CPU \(bad combination\); set runtime to compiled"
+    ):
+        OpenVinoRuntime(tiny, device=CPU)
 
 
 def test_onnxruntime_without_a_provider_for_the_device_says_what_it_has(tiny: Yolact) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from yolact_ros.datasets.coco_data import CocoAnnotation, CocoCategory, CocoData
+from yolact_ros.datasets.coco_file import parse_coco
+from yolact_ros.datasets.coco_results import parse_results
+from yolact_ros.datasets.json_file import read_json
 from yolact_ros.errors import ConfigError, DataError, FrameFault
 from yolact_ros.evaluation.bag.export import truth_instances
 from yolact_ros.evaluation.bag.frame import PROCESSED
@@ -16,9 +20,9 @@ from yolact_ros.evaluation.bag.journal import PATTERN, Journal
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
-from yolact_ros.evaluation.bag.truth_json import read_truth_file, truth_from_dataset
+from yolact_ros.evaluation.bag.truth_json import truth_from_data
 from yolact_ros.evaluation.bag.writer import BagWriter
-from yolact_ros.evaluation.results import read_json
+from yolact_ros.ops.coco_rle import mask_box_xywh
 
 __all__ = ["AnnotateOptions", "annotate_bag", "read_annotations"]
 
@@ -63,32 +67,46 @@ def read_annotations(
     """
     if path.is_dir():
         return _from_evaluation(path, score_threshold)
-    data = read_json(path)
-    if isinstance(data, dict):
-        return read_truth_file(path, key)[0]
+    found = read_json(path)
     described = images or path.with_name("images.json")
-    if not described.is_file():
+    if isinstance(found, list) and not described.is_file():
         raise DataError(
             f"{path}: a list of results alone does not say which image an id is; name the JSON "
             f"with images and categories by --images ({described} is not there)"
         )
-    listing = read_json(described)
     try:
-        dataset = {
-            "images": listing["images"],
-            "categories": listing["categories"],
-            "annotations": [
-                {name: value for name, value in row.items() if name != "score"}
-                for row in data
-                if row.get("score", 1.0) >= score_threshold
-            ],
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} with {described}: not COCO results: {error!r}") from error
-    try:
-        return truth_from_dataset(dataset, key)[0]
+        if not isinstance(found, list):
+            return truth_from_data(parse_coco(found), key)[0]
+        listing = read_json(described)
+        if isinstance(listing, dict):
+            listing["annotations"] = []
+        data = parse_coco(listing)
+        return truth_from_data(_as_truth(data, found, score_threshold), key)[0]
     except DataError as error:
-        raise DataError(f"{path} with {described}: {error}") from error
+        with_images = f" with {described}" if isinstance(found, list) else ""
+        raise DataError(f"{path}{with_images}: {error}") from error
+
+
+def _as_truth(data: CocoData, rows: list[Any], score_threshold: float) -> CocoData:
+    """The results of at least ``score_threshold`` as annotations of the images."""
+    results, defects = parse_results(rows, data)
+    annotations: list[CocoAnnotation] = []
+    for row in results:
+        mask, box = row.get("segmentation"), row.get("bbox")
+        box = box or (mask and mask_box_xywh(mask["counts"], *mask["size"]))
+        if box is not None and row["score"] >= score_threshold:
+            annotations.append(
+                CocoAnnotation(
+                    id=len(annotations) + 1,
+                    own_id=None,
+                    image_id=row["image_id"],
+                    category_id=row["category_id"],
+                    bbox_xywh=tuple(box),
+                    counts=mask["counts"] if mask else None,
+                )
+            )
+    data.defects.merge(defects)
+    return replace(data, annotations=tuple(annotations))
 
 
 def _from_evaluation(folder: Path, score_threshold: float) -> Truth:
@@ -116,8 +134,8 @@ def _from_evaluation(folder: Path, score_threshold: float) -> Truth:
                     rows.append(row)
                 yield record.stamp_ns, {"height": size[0], "width": size[1], "annotations": rows}
 
-        truth = Truth("stamp", [{"id": 0, "name": ""}], frames())
-    truth.categories = [{"id": number, "name": name} for name, number in names.items()]
+        truth = Truth("stamp", [CocoCategory(0, "")], frames())
+    truth.categories = [CocoCategory(number, name) for name, number in names.items()]
     if not names:
         raise DataError(f"{folder}: no detection of score {score_threshold:g} or more")
     return truth
@@ -146,6 +164,7 @@ def annotate_bag(
         DataError: the new bag exists or cannot be written, or no frame was annotated.
     """
     problems = ProblemLog()
+    problems.add_defects(truth.defects, "the annotations")
     count = 0
     with BagWriter(options.path, overwrite=options.overwrite) as writer:
         for frame in image_frames(bag, topic):
@@ -157,7 +176,7 @@ def annotate_bag(
                 continue
             place = f"{topic} frame {frame.index}"
             try:
-                image = decode_image(frame.message)
+                image = decode_image(frame)
             except FrameFault as fault:
                 problems.add("unreadable frame", place, str(fault))
                 continue

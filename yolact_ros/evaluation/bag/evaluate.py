@@ -17,7 +17,7 @@ from yolact_ros.evaluation.bag.available_results import (
 )
 from yolact_ros.evaluation.bag.environment import describe_environment
 from yolact_ros.evaluation.bag.export import truth_instances
-from yolact_ros.evaluation.bag.frame import FoundInstance, FrameRecord
+from yolact_ros.evaluation.bag.frame import UNREADABLE, FoundInstance, FrameRecord
 from yolact_ros.evaluation.bag.join import join_scores
 from yolact_ros.evaluation.bag.journal import PATTERN, Journal, JournalWriter
 from yolact_ros.evaluation.bag.metrics import measure
@@ -188,6 +188,7 @@ def _evaluate_bag(
                 report_unused=len(options.bags) == 1 and not task.stop,
                 separate_processed=_is_timed(options),
             )
+            _require_frames(score, task.topic)
             worst = worst_frames(score.frames, options.num_worst)
             pictures = _pictures(options, plan, journal, score, truth, worst)
         finally:
@@ -203,6 +204,18 @@ def _evaluate_bag(
     report = render_report(metrics, score.frames, worst, pictures)
     ResultFolder.write(task.folder, metrics, score.frames, score.matches, report)
     return EvaluatedBag(plan, metrics, score)
+
+
+def _require_frames(score: BagScore, topic: str) -> None:
+    """Numbers about no frame at all would look like a model that finds nothing."""
+    if not score.statuses:
+        raise DataError(f"{topic} has no message")
+    if set(score.statuses) == {UNREADABLE}:
+        first = next(p for p in score.problems.examples if p.kind == f"{UNREADABLE} frame")
+        raise DataError(
+            f"not one of the {score.statuses[UNREADABLE]} images of {topic} can be decoded; the "
+            f"first: {first.reason}"
+        )
 
 
 def _open_truth(

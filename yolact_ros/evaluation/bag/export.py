@@ -74,7 +74,7 @@ def export_results(
             if record.status != PROCESSED and known is None:
                 continue
             try:
-                image = decode_image(frame.message)
+                image = decode_image(frame)
             except FrameFault:
                 continue
             frame_id = image.header.frame_id
@@ -122,7 +122,7 @@ def export_results(
 
 def truth_instances(annotations: object, truth: Truth | None) -> tuple[FoundInstance, ...]:
     """Annotations as instances: objects of score 1, crowds of score 0."""
-    names = {int(row["id"]): str(row["name"]) for row in truth.categories} if truth else {}
+    names = {row.id: row.name for row in truth.categories} if truth else {}
     order = {category_id: index for index, category_id in enumerate(names)}
     return tuple(
         FoundInstance(

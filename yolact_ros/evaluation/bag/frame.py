@@ -79,6 +79,7 @@ class FrameRecord:
         height_px, width_px: of the image; 0 where it could not be decoded.
         status: ``processed``, ``unreadable`` (image), ``failed`` (network) or ``dropped``.
         reason: why it was not processed.
+        bits: in use by the topic's 16-bit pixels up to here; 0 where they have 8.
         instances: detections, highest score first.
         times_ms: milliseconds by stage: decode, preprocess, inference, postprocess.
         timing: in real-time mode and of recorded predictions.
@@ -91,6 +92,7 @@ class FrameRecord:
     width_px: int = 0
     status: str = PROCESSED
     reason: str = ""
+    bits: int = 0
     instances: tuple[FoundInstance, ...] = ()
     times_ms: Mapping[str, float] = field(default_factory=dict)
     timing: FrameTiming | None = None

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.errors import ConfigError, DataError
+from yolact_ros.datasets.coco_file import read_coco_file
+from yolact_ros.datasets.defects import Defects
+from yolact_ros.errors import ConfigError, DataError, ImageError
 from yolact_ros.evaluation.bag.export import truth_instances
 from yolact_ros.evaluation.bag.instances import InstanceMessage
 from yolact_ros.evaluation.bag.truth import Truth
-from yolact_ros.evaluation.bag.truth_json import truth_from_dataset
+from yolact_ros.evaluation.bag.truth_json import truth_from_data
 from yolact_ros.evaluation.bag.writer import BagWriter
-from yolact_ros.evaluation.coco import load_ground_truth
 from yolact_ros.evaluation.images import DatasetImages
 from yolact_ros.inference.sources import open_source
 
@@ -34,7 +35,7 @@ class VideoBagOptions:
         path: of the new bag.
         topic: of the images.
         encoding: ``raw`` (bgr8 Image) or ``jpeg`` (CompressedImage).
-        rate_hz: frames a second; 0 takes the source's own.
+        rate_hz: frames a second; 0 takes the times of the source.
         limit: most frames; 0 takes all.
         frame_id: of the headers.
         truth_topic: of the annotations of photographs.
@@ -64,18 +65,24 @@ def write_video_bag(
     source: str,
     options: VideoBagOptions,
     progress: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Write the frames of a video, camera or folder of images; returns how many.
+) -> tuple[int, list[ImageError]]:
+    """Write the frames of a video, camera or folder of images at their own times.
+
+    Returns:
+        how many, and why images of the folder were passed over.
 
     Raises:
         ImageError: the source cannot be opened.
         DataError: the new bag exists or cannot be written.
     """
     with open_source(source) as frames:
-        rate_hz = options.rate_hz or frames.rate_hz
-        images = (frame.image_bgr for frame in islice(frames, options.limit or None))
+        images = (
+            (frame.image_bgr, count / options.rate_hz if options.rate_hz else frame.time_s)
+            for count, frame in enumerate(islice(frames, options.limit or None))
+        )
         with BagWriter(options.path, overwrite=options.overwrite) as writer:
-            return _write(writer, images, rate_hz, options, None, progress)
+            count = _write(writer, images, options, None, progress)
+        return count, frames.unreadable
 
 
 def write_photo_bag(
@@ -83,8 +90,8 @@ def write_photo_bag(
     folder: Path,
     options: VideoBagOptions,
     progress: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Write annotated photographs as a slide show with a truth topic; returns how many.
+) -> tuple[int, Defects]:
+    """Write annotated photographs as a slide show with a truth topic.
 
     The frames come in the file's order and their pixels are those that ``yolact evaluate``
     sees, so that both give the same AP.
@@ -95,29 +102,36 @@ def write_photo_bag(
         options: of the new bag; 1 Hz unless a rate is given.
         progress: told of frames done.
 
+    Returns:
+        how many there are, and what was left out or mended of their annotations.
+
     Raises:
         DataError: annotations or images cannot be read, or the bag cannot be written.
     """
-    dataset = load_ground_truth(annotations)
-    images = DatasetImages(dataset, folder, options.limit or None)
-    truth, _ = truth_from_dataset(dataset, "order")
+    data = read_coco_file(annotations, folder)
+    images = DatasetImages(data, folder, options.limit or None)
+    # The frames are the images that can be used: those that were left out have none.
+    frames = tuple(replace(image, position=index) for index, image in enumerate(data.images))
+    truth, _ = truth_from_data(replace(data, images=frames), "order")
     with truth, BagWriter(options.path, overwrite=options.overwrite) as writer:
-        pixels = (image_bgr for _, image_bgr in images)
-        return _write(writer, pixels, options.rate_hz or 1.0, options, truth, progress)
+        rate_hz = options.rate_hz or 1.0
+        timed = ((image_bgr, index / rate_hz) for index, (_, image_bgr) in enumerate(images))
+        count = _write(writer, timed, options, truth, progress)
+    return count, data.defects
 
 
 def _write(
     writer: BagWriter,
-    images: Iterator[NDArray[np.uint8]],
-    rate_hz: float,
+    images: Iterator[tuple[NDArray[np.uint8], float]],
     options: VideoBagOptions,
     truth: Truth | None,
     progress: Callable[[int], None],
 ) -> int:
+    """Write images with their times in seconds; returns how many."""
     write = writer.write_image if options.encoding == "raw" else writer.write_jpeg
     count = 0
-    for index, image_bgr in enumerate(images):
-        stamp_ns = START_NS + round(index * 1e9 / rate_hz)
+    for index, (image_bgr, time_s) in enumerate(images):
+        stamp_ns = START_NS + round(time_s * 1e9)
         write(options.topic, image_bgr, stamp_ns, stamp_ns, options.frame_id)
         known = truth.of_frame(index, stamp_ns) if truth is not None else None
         if known is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,15 @@ from yolact_ros.errors import DataError, FrameFault
 from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE
 from yolact_ros.evaluation.bag.messages import BagTopic, RawMessage
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.inference.cdr import MessageHeader, read_compressed_image, read_image
-from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
+from yolact_ros.inference.cdr import (
+    CompressedImageMessage,
+    ImageMessage,
+    MessageHeader,
+    read_compressed_image,
+    read_image,
+)
+from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr, observe_depth
 
 __all__ = ["BagFrame", "DecodedImage", "choose_image_topic", "decode_image", "image_frames"]
 
@@ -42,11 +50,14 @@ class BagFrame:
         index: position on the topic, from 0.
         stamp_ns: header.stamp; 0 where the message is too short to have one.
         message: as stored.
+        bits: in use by 16-bit pixels of the topic up to this frame, :class:`BitDepth`; 0 where
+            all have 8 bits.
     """
 
     index: int
     stamp_ns: int
     message: RawMessage
+    bits: int = 0
 
 
 def choose_image_topic(bag: Bag, name: str = "") -> BagTopic:
@@ -81,23 +92,35 @@ def choose_image_topic(bag: Bag, name: str = "") -> BagTopic:
 
 def image_frames(bag: Bag, topic: str) -> Iterator[BagFrame]:
     """Messages of an image topic in the order of recording, numbered."""
+    depth = BitDepth()
     for index, message in enumerate(bag.messages({topic})):
-        yield BagFrame(index, _stamp_ns(message.data), message)
+        # Here, where every frame passes, so that frames look alike in whatever process decodes
+        # them, and as on the robot, which saw those before.
+        if depth.bits != FULL_BITS:
+            with suppress(FrameFault):
+                observe_depth(_read(message), depth)
+        yield BagFrame(index, _stamp_ns(message.data), message, depth.bits)
 
 
-def decode_image(message: RawMessage) -> DecodedImage:
+def decode_image(frame: BagFrame) -> DecodedImage:
     """The pixels of an image message.
 
     Raises:
         FrameFault: as the node finds it: unknown encoding, wrong size or step, cut off.
     """
+    image = _read(frame.message)
+    depth = BitDepth(frame.bits)
+    if isinstance(image, ImageMessage):
+        return DecodedImage(image.header, image_to_bgr(image, depth))
+    return DecodedImage(image.header, compressed_to_bgr(image, depth))
+
+
+def _read(message: RawMessage) -> ImageMessage | CompressedImageMessage:
     if message.topic.message_type == COMPRESSED_IMAGE:
-        compressed = read_compressed_image(message.data)
-        return DecodedImage(compressed.header, compressed_to_bgr(compressed))
+        return read_compressed_image(message.data)
     if message.topic.message_type != IMAGE:
         raise FrameFault("malformed", f"a message of {message.topic.message_type}, not an image")
-    image = read_image(message.data)
-    return DecodedImage(image.header, image_to_bgr(image))
+    return read_image(message.data)
 
 
 def _stamp_ns(data: bytes) -> int:

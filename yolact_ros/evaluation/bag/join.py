@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.evaluation.bag.frame_table import COLUMNS, FrameTable
 from yolact_ros.evaluation.bag.matches import MatchTable
 from yolact_ros.evaluation.bag.problems import ProblemLog
@@ -26,15 +26,16 @@ def join_scores(scores: Sequence[BagScore]) -> BagScore:
     ids: dict[str, int] = {}
     for score in scores:
         for row in score.categories:
-            ids.setdefault(str(row["name"]), len(ids) + 1)
+            ids.setdefault(row.name, len(ids) + 1)
     offsets = np.cumsum([0] + [_span(score) for score in scores[:-1]]).tolist()
     joined = BagScore(FrameTable(), problems=ProblemLog())
-    joined.categories = [{"id": number, "name": name} for name, number in ids.items()]
+    joined.categories = [CocoCategory(number, name) for name, number in ids.items()]
     for score, offset in zip(scores, offsets, strict=True):
         _append(joined.frames, score.frames, offset)
         joined.statuses.update(score.statuses)
         joined.class_counts.update(score.class_counts)
         joined.num_scored += score.num_scored
+        joined.bits = max(joined.bits, score.bits)
         joined.truth_steadiness += score.truth_steadiness
         joined.problems.extend(score.problems)
     joined.unknown_classes = tuple(sorted({n for s in scores for n in s.unknown_classes}))
@@ -82,9 +83,9 @@ def _join(
 
 
 def _renumbered(
-    table: MatchTable, categories: Sequence[dict[str, Any]], ids: dict[str, int]
+    table: MatchTable, categories: Sequence[CocoCategory], ids: dict[str, int]
 ) -> MatchTable:
-    new_ids = {int(row["id"]): ids[str(row["name"])] for row in categories}
+    new_ids = {row.id: ids[row.name] for row in categories}
 
     def renumber(column: NDArray[np.int32]) -> NDArray[np.int32]:
         return np.array([new_ids[int(value)] for value in column], np.int32)

@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.categories import find_category
+from yolact_ros.datasets.coco_data import CocoAnnotation, CocoCategory, CocoData, CocoImage
+from yolact_ros.datasets.coco_results import CocoResult
+from yolact_ros.datasets.values import Id
 from yolact_ros.dependencies import require
-from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.truth import TruthFrame
 from yolact_ros.evaluation.coco import (
@@ -25,7 +28,6 @@ from yolact_ros.evaluation.coco import (
     match_results,
     summarize,
 )
-from yolact_ros.evaluation.results import match_categories
 
 __all__ = [
     "AREAS",
@@ -39,8 +41,6 @@ __all__ = [
 AREAS = ("all", "small", "medium", "large")
 BLOCK_FRAMES = 128
 ALL_DETECTIONS = 1 << 30
-
-Category = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ class MatchCollector:
         num_frames: frames added.
     """
 
-    def __init__(self, categories: Sequence[Category], iou_types: Sequence[IouType]) -> None:
+    def __init__(self, categories: Sequence[CocoCategory], iou_types: Sequence[IouType]) -> None:
         self._categories = list(categories)
         self._iou_types = tuple(iou_types)
-        self._ids: dict[str, int | None] = {}
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
-        self._results: list[dict[str, Any]] = []
+        self._ids: dict[str, Id | None] = {}
+        self._images: list[CocoImage] = []
+        self._annotations: list[CocoAnnotation] = []
+        self._results: list[CocoResult] = []
         self._parts: dict[tuple[IouType, str], list[MatchTable]] = {
             (iou_type, area): [] for iou_type in iou_types for area in AREAS
         }
@@ -145,18 +145,27 @@ class MatchCollector:
             truth: its annotations.
             found: its detections, masks of the same image size.
         """
-        image_id = index + 1  # COCOeval takes the id 0 for "no image"
         size = [truth["height"], truth["width"]]
-        self._images.append({"id": image_id, "height": size[0], "width": size[1]})
+        self._images.append(CocoImage(index, *size))
         for row in truth["annotations"]:
-            number = len(self._annotations) + 1
-            self._annotations.append({**row, "id": number, "image_id": image_id})
+            mask = row.get("segmentation")
+            annotation = CocoAnnotation(
+                id=len(self._annotations) + 1,
+                own_id=None,
+                image_id=index,
+                category_id=row["category_id"],
+                bbox_xywh=tuple(row["bbox"]),
+                counts=mask["counts"] if mask else None,
+                area_px=row.get("area"),
+                is_crowd=bool(row["iscrowd"]),
+            )
+            self._annotations.append(annotation)
         for instance in found:
             category_id = self._category_id(instance.class_name)
             if category_id is None:
                 continue
-            result = {
-                "image_id": image_id,
+            result: CocoResult = {
+                "image_id": index,
                 "category_id": category_id,
                 "bbox": list(instance.bbox_xywh),
                 "score": instance.score,
@@ -168,29 +177,20 @@ class MatchCollector:
         if len(self._images) >= BLOCK_FRAMES:
             self._match_block()
 
-    def _category_id(self, class_name: str) -> int | None:
+    def _category_id(self, class_name: str) -> Id | None:
         if class_name not in self._ids:
-            try:
-                self._ids[class_name] = match_categories([class_name], self._categories)[0]
-            except DataError:
-                self._ids[class_name] = None
+            self._ids[class_name] = find_category(class_name, self._categories)
+            if self._ids[class_name] is None:
                 self.unknown_classes.add(class_name)
         return self._ids[class_name]
 
     def _match_block(self) -> None:
         if not self._images:
             return
-        dataset = {
-            "images": self._images,
-            "annotations": self._annotations,
-            "categories": self._categories,
-        }
+        dataset = CocoData(tuple(self._images), tuple(self._annotations), tuple(self._categories))
         for iou_type in self._iou_types:
-            results = self._results
-            if iou_type == "segm":
-                results = [row for row in results if "segmentation" in row]
-            evaluator = match_results(dataset, results, iou_type)
-            for area, table in zip(AREAS, _tables(evaluator), strict=True):
+            evaluator = match_results(dataset, self._results, iou_type)
+            for area, table in zip(AREAS, _tables(evaluator, dataset), strict=True):
                 self._parts[iou_type, area].append(table)
         self._images, self._annotations, self._results = [], [], []
 
@@ -205,18 +205,19 @@ class MatchCollector:
         return joined
 
 
-def _tables(evaluator: Any) -> list[MatchTable]:
-    """Verdicts of an evaluated COCOeval, one table an area range."""
+def _tables(evaluator: Any, dataset: CocoData) -> list[MatchTable]:
+    """Verdicts of an evaluated COCOeval on ``dataset``, one table an area range."""
     params = evaluator.params
     num_images = len(params.imgIds)
     tables = []
     for area in range(len(params.areaRng)):
         rows: dict[str, list[NDArray[Any]]] = {field.name: [] for field in fields(MatchTable)}
-        for column, category_id in enumerate(params.catIds):
+        for column, category in enumerate(dataset.categories):
             start = (column * len(params.areaRng) + area) * num_images
             for verdict in evaluator.evalImgs[start : start + num_images]:
                 if verdict is not None:
-                    _add_rows(rows, evaluator, verdict, int(category_id))
+                    frame = dataset.images[verdict["image_id"] - 1].id
+                    _add_rows(rows, evaluator, verdict, frame, category.id)
         columns = {
             name: np.concatenate(parts).astype(_DTYPES.get(name, np.int32))
             if parts
@@ -228,9 +229,8 @@ def _tables(evaluator: Any) -> list[MatchTable]:
 
 
 def _add_rows(
-    rows: dict[str, list[NDArray[Any]]], evaluator: Any, verdict: Any, category_id: int
+    rows: dict[str, list[NDArray[Any]]], evaluator: Any, verdict: Any, frame: Id, category_id: Id
 ) -> None:
-    frame = int(verdict["image_id"]) - 1
     scores = np.asarray(verdict["dtScores"], np.float64)
     matches = np.asarray(verdict["dtMatches"])
     bits = (1 << np.arange(matches.shape[0]))[:, None]
@@ -239,7 +239,7 @@ def _add_rows(
     rows["score"].append(scores)
     rows["matched"].append(((matches > 0) * bits).sum(axis=0))
     rows["ignored"].append(((np.asarray(verdict["dtIgnore"]) > 0) * bits).sum(axis=0))
-    rows["iou"].append(_matched_iou(evaluator, verdict, matches, category_id))
+    rows["iou"].append(_matched_iou(evaluator, verdict, matches))
     count = int(np.count_nonzero(np.asarray(verdict["gtIgnore"]) == 0))
     if count:
         rows["object_frame"].append(np.array([frame]))
@@ -247,14 +247,12 @@ def _add_rows(
         rows["object_count"].append(np.array([count]))
 
 
-def _matched_iou(
-    evaluator: Any, verdict: Any, matches: NDArray[Any], category_id: int
-) -> NDArray[np.float64]:
+def _matched_iou(evaluator: Any, verdict: Any, matches: NDArray[Any]) -> NDArray[np.float64]:
     """IoU of each detection with the object that it matched at the first threshold, 0.5."""
     found = np.zeros(matches.shape[1])
     if not (matches[0] > 0).any():
         return found
-    key = (verdict["image_id"], category_id)
+    key = (verdict["image_id"], verdict["category_id"])
     ious = np.asarray(evaluator.ious[key])  # by score, and by the annotations' order
     columns = {row["id"]: column for column, row in enumerate(evaluator._gts[key])}
     for row, annotation_id in enumerate(matches[0]):
@@ -265,7 +263,7 @@ def _matched_iou(
 
 def coco_metrics(
     tables: Mapping[str, MatchTable],
-    categories: Sequence[Category],
+    categories: Sequence[CocoCategory],
     iou_type: IouType,
     num_frames: int,
 ) -> CocoMetrics:
@@ -284,41 +282,36 @@ def coco_metrics(
 def summarized(
     evaluator: Any,
     tables: Mapping[str, MatchTable],
-    categories: Sequence[Category],
+    categories: Sequence[CocoCategory],
     num_frames: int,
 ) -> CocoMetrics:
     """The metrics of what :func:`accumulated` returned."""
     whole = tables["all"]
-    counts = {
-        int(row["id"]): int(whole.object_count[whole.object_category == row["id"]].sum())
-        for row in categories
-    }
+    counts = [int(whole.object_count[whole.object_category == row.id].sum()) for row in categories]
     return summarize(evaluator, categories, counts, num_frames)
 
 
 def accumulated(
-    tables: Mapping[str, MatchTable], categories: Sequence[Category], iou_type: IouType
+    tables: Mapping[str, MatchTable], categories: Sequence[CocoCategory], iou_type: IouType
 ) -> Any:
     """A COCOeval that has accumulated the verdicts; all frames count as one image."""
     cocoeval = require("pycocotools.cocoeval", extra="evaluate")
     evaluator = cocoeval.COCOeval(iouType=iou_type)
     params = evaluator.params
     params.imgIds = [1]
-    params.catIds = sorted(int(row["id"]) for row in categories)
+    params.catIds = list(range(1, len(categories) + 1))
     # Matching has already kept the 100 best of every image.
     params.maxDets = [ALL_DETECTIONS]
     bits = (1 << np.arange(len(params.iouThrs), dtype=np.uint16))[:, None].astype(np.uint16)
     evaluator.evalImgs = [
-        _verdict(tables[area], category_id, bits)
-        for category_id in params.catIds
-        for area in AREAS
+        _verdict(tables[area], row.id, bits) for row in categories for area in AREAS
     ]
     evaluator._paramsEval = params
     accumulate(evaluator)
     return evaluator
 
 
-def _verdict(table: MatchTable, category_id: int, bits: NDArray[Any]) -> dict[str, Any] | None:
+def _verdict(table: MatchTable, category_id: Id, bits: NDArray[Any]) -> dict[str, Any] | None:
     rows = table.category == category_id
     count = int(table.object_count[table.object_category == category_id].sum())
     if not rows.any() and not count:

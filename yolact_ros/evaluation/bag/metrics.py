@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.evaluation.bag.frame import DROPPED
 from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.matches import AREAS, MatchTable, accumulated, summarized
@@ -35,6 +36,8 @@ def measure(score: BagScore, operating_threshold: float) -> dict[str, Any]:
         "stability": _stability(score),
         "latency_ms": _latencies(frames),
     }
+    if score.bits:
+        metrics["bits_in_use"] = score.bits
     deadline = _deadline(frames, score.statuses[DROPPED])
     if deadline:
         metrics["deadline"] = deadline
@@ -54,7 +57,7 @@ def measure(score: BagScore, operating_threshold: float) -> dict[str, Any]:
 
 def accuracy(
     matches: Mapping[IouType, Mapping[str, MatchTable]],
-    categories: Sequence[Mapping[str, Any]],
+    categories: Sequence[CocoCategory],
     num_frames: int,
     operating_threshold: float,
 ) -> dict[str, Any]:
@@ -87,18 +90,18 @@ def precision_curve(evaluator: Any) -> dict[str, list[float]]:
 
 
 def _operating_point(
-    table: MatchTable, categories: Sequence[Mapping[str, Any]], threshold: float
+    table: MatchTable, categories: Sequence[CocoCategory], threshold: float
 ) -> dict[str, Any]:
     counted = (table.score >= threshold) & (table.ignored & 1 == 0)
     right = counted & (table.matched & 1 == 1)
     rows = [
         {
-            "name": str(row["name"]),
+            "name": row.name,
             **_judged(
-                int(right[table.category == row["id"]].sum()),
-                int(counted[table.category == row["id"]].sum()),
-                int(table.object_count[table.object_category == row["id"]].sum()),
-                table.iou[right & (table.category == row["id"])],
+                int(right[table.category == row.id].sum()),
+                int(counted[table.category == row.id].sum()),
+                int(table.object_count[table.object_category == row.id].sum()),
+                table.iou[right & (table.category == row.id)],
             ),
         }
         for row in categories

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Problem", "ProblemLog"]
+from yolact_ros.datasets.defects import Defects
+
+__all__ = ["Problem", "ProblemLog", "problem_lines"]
 
 MAX_EXAMPLES_PER_KIND = 20
 
@@ -49,6 +53,13 @@ class ProblemLog:
         for kind, count in other.counts.items():
             self.counts[kind] = self.counts.get(kind, 0) + count
 
+    def add_defects(self, defects: Defects, place: str) -> None:
+        """Add what was left out or mended of a file, ``place``."""
+        for kind, count in defects.counts.items():
+            for example in defects.examples[kind]:
+                self.add(kind, place, example)
+            self.counts[kind] += count - len(defects.examples[kind])
+
     def to_dict(self) -> dict[str, object]:
         """Plain JSON types: ``counts`` by kind and the list of ``examples``."""
         return {
@@ -62,3 +73,12 @@ class ProblemLog:
 
     def __len__(self) -> int:
         return sum(self.counts.values())
+
+
+def problem_lines(problems: Mapping[str, Any]) -> list[str]:
+    """One line for each kind in :meth:`ProblemLog.to_dict`, with its number and an example."""
+    lines = []
+    for kind, count in problems["counts"].items():
+        first = next(row for row in problems["examples"] if row["kind"] == kind)
+        lines.append(f"{count:6d}  {kind}; e.g. {first['place']}: {first['reason']}")
+    return lines

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolact_ros.datasets.json_file import read_json
 from yolact_ros.errors import DataError, FrameFault, YolactError
 from yolact_ros.evaluation.bag.frame import FAILED, UNREADABLE, FrameRecord
 from yolact_ros.evaluation.bag.images import BagFrame, decode_image, image_frames
@@ -17,7 +18,6 @@ from yolact_ros.evaluation.bag.journal import Journal, JournalWriter
 from yolact_ros.evaluation.bag.problems import Problem, ProblemLog
 from yolact_ros.evaluation.bag.segmenter import Segmenter, SegmenterSource, found_instances
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.results import read_json
 from yolact_ros.workers import Workers, end_with_parent
 
 __all__ = ["PROBLEMS_FILE", "BagTask", "process_bags", "read_problems", "segment_frame"]
@@ -189,7 +189,7 @@ def segment_frame(frame: BagFrame, segmenter: Segmenter) -> FrameRecord:
     """Decode one frame and find its instances; what goes wrong is in the record."""
     begun_s = time.perf_counter()
     try:
-        image_bgr = decode_image(frame.message).image_bgr
+        image_bgr = decode_image(frame).image_bgr
     except FrameFault as fault:
         return _without_result(frame, UNREADABLE, str(fault))
     decode_ms = (time.perf_counter() - begun_s) * 1e3
@@ -206,6 +206,7 @@ def segment_frame(frame: BagFrame, segmenter: Segmenter) -> FrameRecord:
         log_time_ns=frame.message.log_time_ns,
         height_px=height_px,
         width_px=width_px,
+        bits=frame.bits,
         instances=found_instances(prediction, segmenter.class_names),
         times_ms={"decode": decode_ms, **times_ms},
     )

@@ -172,7 +172,7 @@ class _Replay:
         """The pixels, as the node has them; None for an image that cannot be read."""
         message = received.frame.message
         try:
-            decoded = decode_image(message)
+            decoded = decode_image(received.frame)
         except FrameFault as fault:
             self._record(received, UNREADABLE, str(fault))
             return None
@@ -195,6 +195,7 @@ class _Replay:
             height_px=result.decoded.image_bgr.shape[0],
             width_px=result.decoded.image_bgr.shape[1],
             status=PROCESSED,
+            bits=received.frame.bits,
             times_ms={
                 "decode": result.decode_ms,
                 "preprocess": result.times.preprocess_ms - result.decode_ms,
@@ -301,7 +302,7 @@ def _first_image(task: BagTask) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8
     with Bag(task.bag) as bag:
         for frame in _frames(bag, task):
             try:
-                return decode_image(frame.message).image_bgr
+                return decode_image(frame).image_bgr
             except FrameFault as fault:
                 reason = str(fault)
     raise DataError(f"{task.bag}: no frame of {task.topic} can be decoded: {reason}")

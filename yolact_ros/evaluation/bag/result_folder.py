@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from yolact_ros.datasets.json_file import read_json
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.matches import MatchTable
 from yolact_ros.evaluation.coco import IouType
-from yolact_ros.evaluation.results import read_json
 
 __all__ = ["METRICS_FILE", "ResultFolder", "write_text"]
 

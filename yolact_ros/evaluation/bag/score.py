@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from yolact_ros.datasets.coco_data import CocoCategory
+from yolact_ros.datasets.values import Id
 from yolact_ros.evaluation.bag.available_results import AvailableResult
 from yolact_ros.evaluation.bag.frame import (
     DROPPED,
@@ -45,12 +46,13 @@ class BagScore:
         truth_steadiness: of the annotations themselves, as far as they follow each other.
         unknown_classes: detected classes that the truth does not have.
         problems: what could not be used.
+        bits: in use by 16-bit pixels of the topic; 0 where they have 8.
     """
 
     frames: FrameTable
     matches: dict[IouType, AreaTables] = field(default_factory=dict)
     processed_matches: dict[IouType, AreaTables] = field(default_factory=dict)
-    categories: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[CocoCategory] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     class_counts: Counter[str] = field(default_factory=Counter)
     num_scored: int = 0
@@ -58,6 +60,7 @@ class BagScore:
     truth_steadiness: list[float] = field(default_factory=list)
     unknown_classes: tuple[str, ...] = ()
     problems: ProblemLog = field(default_factory=ProblemLog)
+    bits: int = 0
 
 
 def score_frames(
@@ -105,14 +108,14 @@ class _Scorer:
         self._score = BagScore(FrameTable(), problems=problems)
         self._meter = StabilityMeter()
         self._truth_meter = StabilityMeter()
-        self._names: dict[int, str] = {}
+        self._names: dict[Id, str] = {}
         self._collector: MatchCollector | None = None
         self._own_collector: MatchCollector | None = None
         self._start_ns: int | None = None
         self._last_stamp_ns: int | None = None
         if truth is not None:
             iou_types: tuple[IouType, ...] = ("bbox", "segm") if truth.has_masks else ("bbox",)
-            self._names = {int(row["id"]): str(row["name"]) for row in truth.categories}
+            self._names = {row.id: row.name for row in truth.categories}
             self._collector = MatchCollector(truth.categories, iou_types)
             if separate_processed:
                 self._own_collector = MatchCollector(truth.categories, iou_types)
@@ -143,6 +146,7 @@ class _Scorer:
         frame, available = result.frame, result.available
         score = self._score
         score.statuses[frame.status] += 1
+        score.bits = max(score.bits, frame.bits)
         if frame.status not in (PROCESSED, DROPPED):
             self._problem(f"{frame.status} frame", frame, frame.reason)
         self._check_stamp(frame)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from yolact_ros.evaluation.bag.compare import Comparison, verdict
+from yolact_ros.evaluation.bag.problems import problem_lines
 from yolact_ros.evaluation.bag.run_statistics import STATISTICS
 from yolact_ros.evaluation.text import aligned_table, number, percent
+from yolact_ros.inference.bit_depth import FULL_BITS
 
 __all__ = ["comparison_text", "summary_text"]
 
@@ -49,10 +51,12 @@ def summary_text(metrics: Mapping[str, Any]) -> str:
         )
     counts = ", ".join(f"{name} {count}" for name, count in metrics["frames"].items())
     lines.append(f"frames: {counts}")
-    problems = metrics["problems"]["counts"]
+    bits = metrics.get("bits_in_use", FULL_BITS)
+    if bits < FULL_BITS:
+        lines.append(f"pixels: {bits} of 16 bits in use, scaled to 8 as the node does")
+    problems = problem_lines(metrics["problems"])
     if problems:
-        listed = ", ".join(f"{kind} {count}" for kind, count in problems.items())
-        lines.append(f"could not be used: {listed} (places are in the report)")
+        lines += ["left out or mended (more places are in the report):", *problems]
     return "\n".join(lines)
 
 

@@ -6,9 +6,11 @@ import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
+from yolact_ros.datasets.categories import match_categories
+from yolact_ros.datasets.coco_data import CocoCategory
+from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.spool import Spool
-from yolact_ros.evaluation.results import match_categories
 
 __all__ = ["Truth", "TruthFrame"]
 
@@ -23,13 +25,14 @@ class Truth:
 
     Args:
         key: frames are found by ``stamp`` (nanoseconds) or by ``index`` (position on the topic).
-        categories: COCO categories, ``id`` and ``name``.
+        categories: numbered by whole numbers.
         frames: key and annotations of each frame; consumed at once, to disk.
 
     Attributes:
         key: as given.
         categories: as given.
-        has_masks: every annotation has a mask.
+        has_masks: an annotation has a mask, or there is none.
+        defects: what was left out or mended while reading.
         duplicates: keys that came more than once; the first counts.
 
     Raises:
@@ -39,22 +42,27 @@ class Truth:
     def __init__(
         self,
         key: str,
-        categories: Sequence[Mapping[str, Any]],
+        categories: Sequence[CocoCategory],
         frames: Iterable[tuple[int, TruthFrame]],
+        defects: Defects | None = None,
     ) -> None:
         self.key = key
-        self.has_masks = True
+        self.defects = defects or Defects()
+        with_mask = without_mask = 0
         self.duplicates: list[int] = []
         self._frames = Spool()
         self._used: set[int] = set()
         for frame_key, frame in frames:
             if not self._frames.put(frame_key, frame):
                 self.duplicates.append(frame_key)
-            elif any("segmentation" not in row for row in frame["annotations"]):
-                self.has_masks = False
+                continue
+            for row in frame["annotations"]:
+                with_mask += "segmentation" in row
+                without_mask += "segmentation" not in row
+        self.has_masks = with_mask > 0 or without_mask == 0
         self._sorted = sorted(self._frames)
         # A topic's categories are known only after its last message.
-        self.categories = [dict(category) for category in categories]
+        self.categories = list(categories)
         if not self._frames:
             raise DataError("the truth has no frame")
         if not self.categories:
@@ -67,7 +75,7 @@ class Truth:
             return None
         self._used.add(key)
         frame = self._frames.get(key)
-        kept = {row["id"] for row in self.categories}
+        kept = {row.id for row in self.categories}
         rows = [row for row in frame["annotations"] if row["category_id"] in kept]
         return {**frame, "annotations": rows}
 
@@ -77,13 +85,11 @@ class Truth:
         Raises:
             DataError: a name that the truth does not have.
         """
-        by_name = {str(row["name"]): row for row in self.categories}
-        unknown = [name for name in class_names if name not in by_name]
+        there = sorted({row.name for row in self.categories})
+        unknown = [name for name in class_names if name not in there]
         if unknown:
-            raise DataError(
-                f"the truth has no class {unknown[0]!r}; it has {', '.join(sorted(by_name))}"
-            )
-        self.categories = [by_name[name] for name in class_names]
+            raise DataError(f"the truth has no class {unknown[0]!r}; it has {', '.join(there)}")
+        self.categories = [row for row in self.categories if row.name in class_names]
 
     def keep_known_classes(self, model_class_names: Sequence[str]) -> list[str]:
         """Forget the categories that a model does not know, and return their names.
@@ -92,8 +98,8 @@ class Truth:
             DataError: the model knows none of them.
         """
         known = set(match_categories(model_class_names, self.categories))
-        forgotten = [str(row["name"]) for row in self.categories if row["id"] not in known]
-        self.categories = [row for row in self.categories if row["id"] in known]
+        forgotten = [row.name for row in self.categories if row.id not in known]
+        self.categories = [row for row in self.categories if row.id in known]
         return forgotten
 
     def _nearest_stamp(self, stamp_ns: int) -> int | None:

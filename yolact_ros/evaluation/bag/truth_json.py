@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path, PurePath
 from typing import Any
 
+from yolact_ros.datasets.coco_data import CocoAnnotation, CocoCategory, CocoData, CocoImage
+from yolact_ros.datasets.coco_file import read_coco_file
+from yolact_ros.datasets.values import Id, number, whole_number
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.rle import segmentation_to_rle
 from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
-from yolact_ros.evaluation.coco import Dataset, load_ground_truth
 
-__all__ = ["read_truth_file", "truth_from_dataset"]
+__all__ = ["read_truth_file", "truth_from_data"]
 
 KEYS = ("auto", "stamp", "index", "order")
 STAMP_NAME = re.compile(r"(\d{8,10})[._](\d{9})|(\d{16,19})")
@@ -22,8 +23,8 @@ _HELP = {
     "stamp": '"stamp_ns" (integer), "stamp" (seconds) or a file name that is the stamp',
     "index": '"frame_index" or "index" (integer)',
 }
-
-Image = Mapping[str, Any]
+# Stamps and positions fit the whole numbers of messages.
+MAX_INT64 = (1 << 63) - 1
 
 
 def read_truth_file(path: Path, key: str = "auto") -> tuple[Truth, str]:
@@ -43,32 +44,33 @@ def read_truth_file(path: Path, key: str = "auto") -> tuple[Truth, str]:
     Raises:
         DataError: not such a file, no key for some image, or a key twice.
     """
+    data = read_coco_file(path)
     try:
-        return truth_from_dataset(load_ground_truth(path), key)
+        return truth_from_data(data, key)
     except DataError as error:
-        text = str(error)
-        raise DataError(text if str(path) in text else f"{path}: {text}") from error
+        raise DataError(f"{path}: {error}") from error
 
 
-def truth_from_dataset(dataset: Dataset, key: str = "auto") -> tuple[Truth, str]:
-    """The truth in COCO annotations; see :func:`read_truth_file`.
+def truth_from_data(data: CocoData, key: str = "auto") -> tuple[Truth, str]:
+    """The truth in COCO annotations, its categories numbered from 1; see :func:`read_truth_file`.
 
     Raises:
-        DataError: no key for some image, a key twice, or a malformed image.
+        DataError: no key for some image, or a key twice.
     """
-    images: list[Image] = list(dataset["images"])
-    used, keys = _keys(images, key)
+    used, keys = _keys(data.images, key)
     twice = len(keys) - len(set(keys))
     if twice:
         raise DataError(f"{twice} images have the {used} of another one")
-    frames = _frames(dataset, keys)
-    return Truth("stamp" if used == "stamp" else "index", dataset["categories"], frames), used
+    categories = [CocoCategory(id_, row.name) for id_, row in enumerate(data.categories, 1)]
+    frames = _frames(data, keys)
+    kind = "stamp" if used == "stamp" else "index"
+    return Truth(kind, categories, frames, data.defects), used
 
 
-def _keys(images: Sequence[Image], key: str) -> tuple[str, list[int]]:
+def _keys(images: Sequence[CocoImage], key: str) -> tuple[str, list[int]]:
     if key not in KEYS:
         raise DataError(f"truth key {key!r} is unknown, expected one of {', '.join(KEYS)}")
-    finders: dict[str, Callable[[Image], int | None]] = {"stamp": _stamp_ns, "index": _index}
+    finders: dict[str, Callable[[CocoImage], int | None]] = {"stamp": _stamp_ns, "index": _index}
     for name in finders if key == "auto" else [key]:
         if name == "order":
             break
@@ -76,61 +78,64 @@ def _keys(images: Sequence[Image], key: str) -> tuple[str, list[int]]:
         complete = [value for value in found if value is not None]
         if images and len(complete) == len(images):
             return name, complete
-        if key == name:
-            missing = images[found.index(None)] if images else {}
+        if key == name and images:
+            missing = images[found.index(None)]
             raise DataError(
-                f"image {missing.get('file_name', missing.get('id'))!r} has no {name}; "
+                f"image {missing.file_name or missing.id!r} has no {name}; "
                 f"expected {_HELP[name]} in every image"
             )
-    return "order", list(range(len(images)))
+    return "order", [image.position for image in images]
 
 
-def _stamp_ns(image: Image) -> int | None:
-    if isinstance(image.get("stamp_ns"), int):
-        return int(image["stamp_ns"])
-    stamp = image.get("stamp")
+def _stamp_ns(image: CocoImage) -> int | None:
+    given_ns = _int64(image.frame.get("stamp_ns"))
+    if given_ns is not None:
+        return given_ns
+    stamp = image.frame.get("stamp")
     if isinstance(stamp, Mapping):
-        nanosec = stamp.get("nanosec", stamp.get("nsec", 0))
-        return int(stamp["sec"]) * 1_000_000_000 + int(nanosec) if "sec" in stamp else None
-    if isinstance(stamp, str | int | float):
-        try:
-            return int((Decimal(str(stamp)) * 1_000_000_000).to_integral_value())
-        except InvalidOperation:
+        seconds = whole_number(stamp.get("sec"))
+        nanoseconds = whole_number(stamp.get("nanosec", stamp.get("nsec", 0)))
+        if seconds is None or nanoseconds is None:
             return None
-    matched = STAMP_NAME.fullmatch(PurePath(str(image.get("file_name", ""))).stem)
+        return _int64(seconds * 1_000_000_000 + nanoseconds)
+    if number(stamp) is not None:
+        # Not by way of a float, which is too coarse for nanoseconds.
+        return _int64(int((Decimal(str(stamp)) * 1_000_000_000).to_integral_value()))
+    matched = STAMP_NAME.fullmatch(PurePath(image.file_name).stem)
     if matched is None:
         return None
     if matched[3]:
-        return int(matched[3])
-    return int(matched[1]) * 1_000_000_000 + int(matched[2])
+        return _int64(int(matched[3]))
+    return _int64(int(matched[1]) * 1_000_000_000 + int(matched[2]))
 
 
-def _index(image: Image) -> int | None:
-    value = image.get("frame_index", image.get("index"))
-    return int(value) if isinstance(value, int) and value >= 0 else None
+def _index(image: CocoImage) -> int | None:
+    value = _int64(image.frame.get("frame_index", image.frame.get("index")))
+    return value if value is not None and value >= 0 else None
 
 
-def _frames(dataset: Mapping[str, Any], keys: Sequence[int]) -> Iterator[tuple[int, TruthFrame]]:
-    by_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in dataset["annotations"]:
-        by_image[row["image_id"]].append(row)
-    for key, image in zip(keys, dataset["images"], strict=True):
-        try:
-            shape = (int(image["height"]), int(image["width"]))
-            rows = [_annotation(row, shape) for row in by_image[image["id"]]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"image {image.get('id')!r} is malformed: {error!r}") from error
-        yield key, {"height": shape[0], "width": shape[1], "annotations": rows}
+def _int64(value: Any) -> int | None:
+    found = whole_number(value)
+    return found if found is not None and abs(found) <= MAX_INT64 else None
 
 
-def _annotation(row: Mapping[str, Any], shape: tuple[int, int]) -> dict[str, Any]:
-    annotation = {
-        "category_id": row["category_id"],
-        "bbox": row["bbox"],
-        "iscrowd": int(row.get("iscrowd", 0)),
-    }
-    if row.get("segmentation"):
-        annotation["segmentation"] = segmentation_to_rle(row["segmentation"], shape)
-    if "area" in row:
-        annotation["area"] = row["area"]
-    return annotation
+def _frames(data: CocoData, keys: Sequence[int]) -> Iterator[tuple[int, TruthFrame]]:
+    numbers = {row.id: number for number, row in enumerate(data.categories, 1)}
+    by_image: dict[Id, list[CocoAnnotation]] = defaultdict(list)
+    for annotation in data.annotations:
+        by_image[annotation.image_id].append(annotation)
+    for key, image in zip(keys, data.images, strict=True):
+        size = [image.height_px, image.width_px]
+        rows = []
+        for annotation in by_image[image.id]:
+            row: dict[str, Any] = {
+                "category_id": numbers[annotation.category_id],
+                "bbox": list(annotation.bbox_xywh),
+                "iscrowd": int(annotation.is_crowd),
+            }
+            if annotation.counts is not None:
+                row["segmentation"] = {"size": size, "counts": annotation.counts}
+            if annotation.area_px is not None:
+                row["area"] = annotation.area_px
+            rows.append(row)
+        yield key, {"height": size[0], "width": size[1], "annotations": rows}

@@ -47,6 +47,7 @@ def open_truth(
                 problems.extend(_only(bag.problems, kind))
     else:
         truth, _ = read_truth_file(Path(text), key)
+        problems.add_defects(truth.defects, text)
     if classes:
         truth.keep_classes(classes)
     elif model_classes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.definitions import INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.instances import InstanceMessage, InstanceReader
@@ -51,10 +52,10 @@ def read_truth_topic(bag: Bag, topic: str) -> Truth:
 
     try:
         # The classes are known after the last message.
-        truth = Truth("stamp", [{"id": 0, "name": ""}], frames())
+        truth = Truth("stamp", [CocoCategory(0, "")], frames())
     except DataError as error:
         raise DataError(f"{bag.path}: {topic}: {error}") from error
-    truth.categories = [{"id": number, "name": name} for name, number in ids.items()]
+    truth.categories = [CocoCategory(number, name) for name, number in ids.items()]
     if not ids:
         truth.close()
         raise DataError(f"{bag.path}: {topic} names no class")

@@ -128,7 +128,7 @@ def worst_pictures(
         if frame.index not in wanted:
             continue
         try:
-            image_bgr = decode_image(frame.message).image_bgr
+            image_bgr = decode_image(frame).image_bgr
         except FrameFault:
             continue
         available, truth = wanted[frame.index]

@@ -65,6 +65,12 @@ def quality_levels(
     Raises:
         ConfigError: no size, a size below 1, sizes not falling, or ``top_k`` below 1.
     """
+    if list(input_sizes_px) != sorted(set(input_sizes_px), reverse=True):
+        falling = ", ".join(map(str, sorted(set(input_sizes_px), reverse=True)))
+        raise ConfigError(
+            f"input_size is [{', '.join(map(str, input_sizes_px))}], expected the largest "
+            f"first and none twice: [{falling}]"
+        )
     finest = MaskDetail.FULL if masks else MaskDetail.NONE
     levels = [QualityLevel(size_px, top_k, finest) for size_px in input_sizes_px]
     if levels and masks:

@@ -8,14 +8,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.config import YolactConfig
-from yolact_ros.errors import DataError
+from yolact_ros.errors import DataError, ImageError
+from yolact_ros.inference.image_file import IMAGE_SUFFIXES, read_image
 from yolact_ros.inference.preprocess import Preprocessor
-from yolact_ros.inference.sources import IMAGE_SUFFIXES
 
 __all__ = ["calibration_images", "folder_images", "images_digest", "network_inputs", "spread"]
 
@@ -76,11 +75,12 @@ def network_inputs(images: Sequence[Path], config: YolactConfig) -> Iterator[NDA
     preprocess = Preprocessor(config)
     read = 0
     for path in images:
-        image_bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image_bgr is None:
-            _logger.warning("the calibration image %s cannot be read and is left out", path)
+        try:
+            image_bgr = read_image(path)
+        except ImageError as error:
+            _logger.warning("a calibration image is left out: %s", error)
             continue
         read += 1
-        yield preprocess(image_bgr.astype(np.uint8, copy=False)).numpy().copy()
+        yield preprocess(image_bgr).numpy().copy()
     if read == 0:
         raise DataError(f"none of the {len(images)} calibration images can be read")

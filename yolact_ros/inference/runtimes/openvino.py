@@ -57,7 +57,7 @@ class OpenVinoRuntime(Runtime):
     Raises:
         DependencyError: openvino, or to make an int8 network nncf, is not installed.
         RuntimeUnavailableError: not a CPU, no such precision here, int8 without images and not
-            made before, or OpenVINO cannot convert the network.
+            made before, or OpenVINO cannot convert the network or run it on this CPU.
     """
 
     name = "openvino"
@@ -105,7 +105,13 @@ class OpenVinoRuntime(Runtime):
             if precision == "int8"
             else self._converted(core, openvino, model)
         )
-        compiled = core.compile_model(converted, "CPU", options)
+        try:
+            compiled = core.compile_model(converted, "CPU", options)
+        except RuntimeError as error:
+            raise RuntimeUnavailableError(
+                f"OpenVINO cannot run {model.config.name} on this CPU "
+                f"({str(error).strip().splitlines()[-1]}); set runtime to compiled or eager"
+            ) from error
         self._request: Any = compiled.create_infer_request()
 
     def _converted(self, core: Any, openvino: Any, model: Yolact) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 from collections.abc import Collection
 
@@ -24,6 +25,11 @@ _FLOAT_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.flo
 # Half precision pays from NVIDIA's Volta on, bfloat16 from Ampere on.
 _FP16_CUDA_CAPABILITY = (7, 0)
 _BF16_CUDA_CAPABILITY = (8, 0)
+_BF16_UNITS = ("avx512_bf16", "amx_bf16")
+_VNNI_UNITS = ("avx512_vnni", "avx_vnni", "amx_int8")
+# Values of oneDNN's ONEDNN_MAX_CPU_ISA that rule those units out.
+_LIMITS_WITHOUT_VNNI = ("SSE41", "AVX", "AVX2", "AVX512_CORE")
+_LIMITS_WITHOUT_BF16 = (*_LIMITS_WITHOUT_VNNI, "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE_VNNI")
 
 
 def float_type(precision: str) -> torch.dtype:
@@ -31,13 +37,26 @@ def float_type(precision: str) -> torch.dtype:
     return _FLOAT_TYPES[precision]
 
 
+def _cpu_has_any(units: Collection[str]) -> bool:
+    """Whether an x86 CPU has one of these units, as torch calls them."""
+    try:
+        here = torch.cpu.get_capabilities()
+    except (AttributeError, RuntimeError):  # torch before 2.9
+        here = {
+            "avx512_bf16": torch.cpu._is_avx512_bf16_supported(),
+            "avx512_vnni": torch.cpu._is_vnni_supported(),
+        }
+    return any(here.get(unit) for unit in units)
+
+
+def _onednn_limit() -> str:
+    """The instruction set that the user keeps oneDNN to, with it torch; empty for none."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+
+
 @functools.cache
 def _cpu_has_bf16() -> bool:
-    try:
-        capabilities = torch.cpu.get_capabilities()
-    except (AttributeError, RuntimeError):  # torch before 2.9
-        return bool(torch.cpu._is_avx512_bf16_supported())
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return _onednn_limit() not in _LIMITS_WITHOUT_BF16 and _cpu_has_any(_BF16_UNITS)
 
 
 def int8_sums_saturate() -> bool:
@@ -47,11 +66,7 @@ def int8_sums_saturate() -> bool:
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
-    try:
-        capabilities = torch.cpu.get_capabilities()
-    except (AttributeError, RuntimeError):  # torch before 2.9
-        return not torch.cpu._is_vnni_supported()
-    return not any(capabilities.get(unit) for unit in ("avx512_vnni", "avx_vnni", "amx_int8"))
+    return _onednn_limit() in _LIMITS_WITHOUT_VNNI or not _cpu_has_any(_VNNI_UNITS)
 
 
 def native_floats(device: torch.device) -> tuple[str, ...]:
