@@ -163,7 +163,7 @@ CHAPTERS = (
                     "runs/parts/best.safetensors",
                     "runs/parts/training.csv",
                     "runs/parts/validation.csv",
-                    "runs/parts/pictures/*",
+                    "runs/parts/pictures/*/*",
                 ),
                 prints=("exported .*runs/parts/best",),
             ),

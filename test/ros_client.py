@@ -19,6 +19,13 @@ from rclpy.subscription import Subscription
 from rclpy.time import Time
 
 TIMEOUT_S = 60.0
+STATE_AFTER = {
+    "configure": "inactive",
+    "activate": "active",
+    "deactivate": "inactive",
+    "cleanup": "unconfigured",
+    "shutdown": "finalized",
+}
 ASK_AGAIN_S = 3.0
 Value = TypeVar("Value")
 
@@ -137,8 +144,24 @@ class RosClient:
         return str(answer.current_state.label)
 
     def change_state(self, node: str, transition: str) -> bool:
+        """Whether the transition succeeded; asked once, since a second one would be refused.
+
+        The answer can be lost, see :meth:`ask`; then the state tells.
+        """
         request = ChangeState.Request(transition=Transition(label=transition))
-        return bool(self.call(ChangeState, f"/{node}/change_state", request).success)
+        service = f"/{node}/change_state"
+        future = self._ready(ChangeState, service).call_async(request)
+
+        def succeeded() -> bool | None:
+            self.spin_briefly(future.done, at_most_s=ASK_AGAIN_S)
+            if future.done():
+                return bool(future.result().success)
+            return True if self.state(node) == STATE_AFTER.get(transition) else None
+
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while (answer := succeeded()) is None:
+            assert time.monotonic() < deadline_s, f"no answer of {service}"
+        return answer
 
     def wait_for_state(self, node: str, state: str) -> None:
         self.spin_until(lambda: self.state(node) == state, f"{node} to be {state}")

@@ -16,7 +16,8 @@ from yolact_ros.ros.statistics import DROP_CAUSES
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "yolact_ros"
-FAULT_CALLS = {"report", "fail", "FrameFault"}
+# Calls that count a fault, and which of their arguments is its cause.
+FAULT_CALLS = {"report": 0, "warn": 0, "FrameFault": 0, "failed": 1}
 
 
 def explained() -> set[str]:
@@ -44,14 +45,14 @@ def values_in(path: Path) -> set[str]:
 
 
 def faults_in(folder: Path) -> set[str]:
-    """First arguments of the calls that count a fault by its cause."""
+    """The causes that calls count a fault by."""
     found = set()
     for path in folder.rglob("*.py"):
         for node in nodes_of(path):
             if isinstance(node, ast.Call) and node.args:
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
                 if name in FAULT_CALLS:
-                    found.add(text_of(node.args[0]))
+                    found.add(text_of(node.args[FAULT_CALLS[name]]))
     return found - {""}
 
 

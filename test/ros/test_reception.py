@@ -15,6 +15,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from yolact_ros.inference.slots import FrameSlots
 from yolact_ros.ros.camera import Camera, ReceivedFrame
+from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 
 PAUSE_S = 0.05
 
@@ -46,7 +47,9 @@ def node(domain_id: int) -> Iterator[LifecycleNode]:
 def test_a_pause_between_its_two_clocks_is_not_taken_for_the_images_age(
     node: LifecycleNode,
 ) -> None:
-    camera = Camera(node, "", compressed=False, reliability="auto", budget_ns=lambda: 0)
+    camera = Camera(
+        node, "", fixed=FixedParameters(), live=LiveParameters, class_names=(), views=FrameSlots()
+    )
     slots: FrameSlots[Camera, ReceivedFrame] = FrameSlots()
     camera.open(slots.put)
     camera._clock = InterruptedClock(node.get_clock())
