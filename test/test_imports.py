@@ -26,7 +26,7 @@ ROS_MODULES = {
 }
 # A module may import from its own layer and from those before it.
 LAYERS = (
-    {"errors", "classes", "dependencies", "openmp", "resources", "signals"},
+    {"errors", "classes", "dependencies", "openmp", "resources", "signals", "transport_profile"},
     {"config", "structures"},
     {"ops"},
     {"models"},

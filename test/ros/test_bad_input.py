@@ -31,7 +31,7 @@ from yolact_ros.ros.parameters import PARAMETERS
         ("classes", ["persn"], "no class 'persn'; did you mean 'person'?"),
         ("frame_budget_ms", -1.0, "out of range"),
         ("input_size", [32], "input_size has 32, expected 0 or 64..2048 px"),
-        ("input_size", [64, 128], "every other one cheaper"),
+        ("input_size", [64, 128], "expected the largest first and none twice"),
         ("model", "other.pth", "fixed while the node is configured; deactivate and clean up"),
         ("autostart", False, "read-only"),
     ],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.spool import Spool
 from yolact_ros.evaluation.results import match_categories
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["Truth", "TruthFrame"]
 
