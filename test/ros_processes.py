@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any
 
 from yolact_ros.cli.demo_processes import PORTS_A_DOMAIN, PORTS_OF_DOMAIN_0, free_domain_id
+from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 
 REPOSITORY = Path(__file__).parents[1]
 PROFILE = REPOSITORY / "config" / "fastdds.xml"
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 10.0
@@ -56,8 +56,8 @@ def ros_environment(domain_id: int, *, profile: bool = True) -> dict[str, str]:
     environment = dict(os.environ)
     for variable in PROFILE_VARIABLES:
         environment.pop(variable, None)
-        if profile:
-            environment[variable] = str(PROFILE)
+    if profile:
+        environment[profile_variable()] = str(PROFILE)
     environment.update(
         ROS_DOMAIN_ID=str(domain_id),
         ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",

@@ -34,6 +34,7 @@ LAYERS = (
         "openmp",
         "resources",
         "signals",
+        "transport_profile",
         "workers",
     },
     {"config", "structures"},

@@ -41,6 +41,7 @@ def test_a_signal_before_the_program_is_ready_ends_it_at_once(number: int) -> No
 def test_a_program_that_looks_at_the_signal_ends_itself(number: int, count: int) -> None:
     program = (
         "stop.ends_itself()\nprint('running')\nwhile not stop.wait(10): pass\nprint('put away')\n"
+        "stop.exit(0)\n"
     )
     code, output, _ = end(program, number, count)
     assert (code, output) == (0, "running\nput away\n")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import tomllib
+from devtool.ros import WHEELS
 
 import yolact_ros
 
@@ -67,9 +68,9 @@ def test_package_xml_names_every_ros_package_that_the_node_imports() -> None:
 
 def locked_versions() -> dict[str, str]:
     found: dict[str, str] = {}
-    # Each environment has the wheels of one distribution of ROS.
-    paths = set((ROOT / "requirements").glob("*.txt")) - {ROOT / "requirements/ros-kilted.txt"}
-    for path in sorted(paths):
+    # An environment has the wheels of one ROS; another's lock repeats what it needs.
+    others = {ROOT / "requirements" / f"ros-{distro}.txt" for distro in WHEELS[1:]}
+    for path in sorted({*(ROOT / "requirements").glob("*.txt")} - others):
         for line in path.read_text().splitlines():
             if line and not line.startswith("#"):
                 name, version = line.split("==")
@@ -84,8 +85,9 @@ def test_every_dependency_that_pip_is_told_of_is_locked_for_the_checkout() -> No
     for extra in project()["optional-dependencies"].values():
         wanted += extra
     names = {re.split(r"[<>=!~ ]", entry)[0].lower() for entry in wanted}
-    # nncf brings scikit-learn and scipy for one optional conversion.
-    assert names - {"nncf"} <= set(locked_versions())
+    # nncf brings scikit-learn and scipy for one optional conversion, supervision an OpenCV with
+    # windows in the place of ours.
+    assert names - {"nncf", "supervision"} <= set(locked_versions())
 
 
 def test_every_file_beside_the_modules_is_installed_by_pip_as_well() -> None:

@@ -14,6 +14,7 @@ import pytest
 from yolact_ros.cli import demo, demo_plan
 from yolact_ros.cli.main import main
 from yolact_ros.errors import CheckpointError, ConfigError, DependencyError, ImageError
+from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 
 
 @pytest.fixture
@@ -94,12 +95,12 @@ def test_a_clip_gets_a_domain_of_its_own_unless_one_is_set(tmp_path, folder):
 
 
 def test_the_large_shared_memory_is_set_unless_the_user_has_a_profile(tmp_path, folder):
-    name = "FASTRTPS_DEFAULT_PROFILES_FILE"
+    name = profile_variable()
     made = plan(tmp_path, "--source", str(folder))
     assert made.environment[name].endswith("config/fastdds.xml")
     own = plan(tmp_path, "--source", str(folder), environment={name: "/my.xml"})
     assert own.environment == {**own.environment, name: "/my.xml"}
-    assert "FASTDDS_DEFAULT_PROFILES_FILE" not in own.environment
+    assert sum(variable in own.environment for variable in PROFILE_VARIABLES) == 1
 
 
 @pytest.mark.parametrize(

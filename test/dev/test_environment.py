@@ -90,7 +90,10 @@ def test_the_transport_profile_is_set_unless_the_user_has_one(tmp_path: Path) ->
     ours = ready_environment(here, WHEELS, {"PATH": ""})
     profile = str(tmp_path / "config" / "fastdds.xml")
     assert ours["FASTRTPS_DEFAULT_PROFILES_FILE"] == profile
-    assert ours["FASTDDS_DEFAULT_PROFILES_FILE"] == profile
+    assert "FASTDDS_DEFAULT_PROFILES_FILE" not in ours
+    newer = ready_environment(layout(tmp_path, KILTED), KILTED, {"PATH": ""})
+    assert newer["FASTDDS_DEFAULT_PROFILES_FILE"] == profile
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in newer
     theirs = {"PATH": "", "FASTRTPS_DEFAULT_PROFILES_FILE": "/etc/mine.xml"}
     env = ready_environment(here, WHEELS, theirs)
     assert env["FASTRTPS_DEFAULT_PROFILES_FILE"] == "/etc/mine.xml"

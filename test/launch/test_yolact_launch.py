@@ -22,10 +22,10 @@ from launch_stand_in import (
 
 from yolact_ros.errors import ConfigError
 from yolact_ros.ros.parameters import PARAMETERS
+from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 
 REPOSITORY = Path(__file__).parents[2]
 FILE = "yolact.launch.py"
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 @pytest.fixture(autouse=True)
@@ -182,13 +182,15 @@ def test_another_number_of_topics_than_of_cameras_is_refused(cameras: str, image
         launched(FILE, cameras=cameras, image=image)
 
 
-def test_the_transport_profile_is_set_before_anything_starts() -> None:
+def test_the_transport_profile_is_set_before_anything_starts(tmp_path: Path) -> None:
     profile = declared(FILE)["fastdds_profile"].kwargs["default_value"]
     assert Path(profile).is_file()
     actions, _ = launched(FILE)
-    assert [action.args for action in actions[:2]] == [
-        (variable, profile) for variable in PROFILE_VARIABLES
-    ]
+    assert actions[0].args == (profile_variable(), profile)
+    assert profile_variable() == PROFILE_VARIABLES[0]
+    (tmp_path / "prefix" / "share" / "fastdds").mkdir(parents=True)  # as Kilted has it
+    actions, _ = launched(FILE)
+    assert actions[0].args == (PROFILE_VARIABLES[1], profile)
 
 
 def test_a_profile_of_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

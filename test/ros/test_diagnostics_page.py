@@ -51,7 +51,7 @@ def faults_in(folder: Path) -> set[str]:
         for node in nodes_of(path):
             if isinstance(node, ast.Call) and node.args:
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                if name in FAULT_CALLS:
+                if len(node.args) > FAULT_CALLS.get(name, len(node.args)):
                     found.add(text_of(node.args[FAULT_CALLS[name]]))
     return found - {""}
 

@@ -69,5 +69,6 @@ def ready_environment(
     names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
     if not any(environ.get(name) for name in names):
         profile = str(layout.root / "config" / "fastdds.xml")
-        env.update(dict.fromkeys(names, profile))
+        # Newer ones warn of the variable that Jazzy reads.
+        env[names[ros.distro != "jazzy"]] = profile
     return env

@@ -20,11 +20,11 @@ from yolact_ros.evaluation.benchmark.live_record import (
     read_records,
 )
 from yolact_ros.resources import find_resource
+from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 from yolact_ros.workers import how_it_ended
 
 __all__ = ["LiveRun", "LiveSettings", "run_live"]
 
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 # Images that the camera keeps in memory and plays over and over.
 KEPT_IMAGES = 16
 POLL_S = 0.05
@@ -208,7 +208,7 @@ def _environment(settings: LiveSettings, environment: Mapping[str, str]) -> dict
         profile = find_resource("config/fastdds.xml")
         if profile is None:
             raise DataError("config/fastdds.xml is not installed with the package")
-        result.update(dict.fromkeys(PROFILE_VARIABLES, str(profile)))
+        result[profile_variable(environment)] = str(profile)
     # Topics of a robot in the same network would disturb the measurement, and it them.
     result["ROS_DOMAIN_ID"] = str(free_domain_id())
     result["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"

@@ -18,6 +18,7 @@ from yolact_ros.evaluation.output_folder import make_output_folder
 from yolact_ros.inference.sources import open_source
 from yolact_ros.models.zoo import BUNDLED, find_model
 from yolact_ros.resources import find_resource
+from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 
 __all__ = ["IMAGE_TOPIC", "NODE_NAME", "DemoPlan", "default_clip", "make_plan"]
 
@@ -31,7 +32,6 @@ NODE_NAME = "yolact_node"
 TOPIC_RATE_HZ = 15.0
 RUNTIME_WAIT_SHARE = 0.7
 _TOPIC = re.compile(r"(topic:)?(/[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*)")
-_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,8 @@ def _program(name: str) -> tuple[str, ...]:
 def _environment(environment: Mapping[str, str], *, isolated: bool) -> dict[str, str]:
     result = dict(environment)
     profile = find_resource("config/fastdds.xml")
-    if profile is not None and not any(name in result for name in _PROFILE_VARIABLES):
-        result.update(dict.fromkeys(_PROFILE_VARIABLES, str(profile)))
+    if profile is not None and not any(name in result for name in PROFILE_VARIABLES):
+        result[profile_variable(environment)] = str(profile)
     if isolated:
         # Its own topics must not meet those of a robot in the same network.
         result.setdefault("ROS_DOMAIN_ID", str(free_domain_id()))

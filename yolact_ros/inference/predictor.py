@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import BUNDLED, find_model
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import NetworkOutput
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["DetectedFrame", "Predictor", "StageTimes", "choose_device"]
 

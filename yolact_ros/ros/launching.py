@@ -50,6 +50,7 @@ from yolact_ros.ros.launch_arguments import (
 from yolact_ros.ros.parameter_spec import check_value
 from yolact_ros.ros.parameters import PARAMETERS, spec_of
 from yolact_ros.ros.rviz_config import for_cameras, for_one_camera
+from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 
 __all__ = [
     "RESULT_TOPICS",
@@ -75,8 +76,6 @@ RESULT_TOPICS = (
     "detections",
     "label_info",
 )
-# Fast DDS 2 (Jazzy) reads the first, Fast DDS 3 (Kilted and newer) the second.
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 RESPAWN_DELAY_S = 1.0
 # What launch and ros2 launch themselves read.
 LAUNCH_ARGUMENTS = ("launch-prefix", "launch-prefix-filter", "emulate_tty")
@@ -233,7 +232,7 @@ def _transport(context: LaunchContext) -> list[SetEnvironmentVariable]:
     profile = existing_path(context, "fastdds_profile", "a Fast DDS profile, or nothing")
     if not profile or any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
         return []
-    return [SetEnvironmentVariable(variable, profile) for variable in PROFILE_VARIABLES]
+    return [SetEnvironmentVariable(profile_variable(), profile)]
 
 
 def start_node(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from yolact_ros.transport_profile import PROFILE_VARIABLES
+
 __all__ = [
     "ReliabilityChoice",
     "choose_reliability",
@@ -19,7 +21,6 @@ __all__ = [
 
 # Fast DDS's default segment of 512 KiB cannot hold one 640x480 colour image.
 LARGE_SEGMENT_BYTES = 4 * 1024 * 1024
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def describe_environment(device: str = "") -> Mapping[str, str]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": f"{_processor()}, {os.cpu_count()} logical cores",
         "device": _device(device),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
 

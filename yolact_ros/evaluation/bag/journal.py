@@ -6,10 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame import FrameRecord
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["Journal", "JournalWriter"]
 

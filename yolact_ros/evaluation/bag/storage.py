@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError, YolactError
@@ -16,6 +16,9 @@ from yolact_ros.evaluation.bag.messages import BagTopic, RawMessage
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.salvage_mcap import McapSalvage
 from yolact_ros.evaluation.bag.salvage_sqlite import SqliteSalvage
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["Bag"]
 

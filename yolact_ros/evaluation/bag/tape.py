@@ -11,11 +11,14 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import TYPE_CHECKING
 
 from yolact_ros.evaluation.bag.frame import FrameRecord
 from yolact_ros.evaluation.bag.segmenter import found_instances
 from yolact_ros.prediction import Prediction
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["Tape"]
 

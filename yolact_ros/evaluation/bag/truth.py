@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from yolact_ros.datasets.categories import match_categories
 from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.spool import Spool
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["Truth", "TruthFrame"]
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -22,6 +22,9 @@ from yolact_ros.evaluation.bag.definitions import (
 )
 from yolact_ros.evaluation.bag.instances import InstanceMessage, serialize_instances
 from yolact_ros.evaluation.bag.messages import RawMessage
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["BagWriter"]
 

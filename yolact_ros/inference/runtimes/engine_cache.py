@@ -115,5 +115,4 @@ class EngineCache:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
+    return hashlib.blake2b(path.read_bytes()).hexdigest()
