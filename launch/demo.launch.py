@@ -14,8 +14,8 @@ from launch.actions import ExecuteProcess, OpaqueFunction, Shutdown
 
 from launch import LaunchContext, LaunchDescription
 from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.ros.launch_arguments import Argument, argument, number
-from yolact_ros.ros.launching import declared, image_topics, start_node
+from yolact_ros.ros.launching.actions import declared, image_topics, start_node
+from yolact_ros.ros.launching.arguments import Argument, argument, number
 
 ARGUMENTS: tuple[Argument, ...] = (
     ("source", None, "A video, an image, a folder of images, a camera index or a stream."),

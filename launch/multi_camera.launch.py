@@ -14,8 +14,8 @@ from launch.actions import OpaqueFunction
 
 from launch import LaunchContext, LaunchDescription
 from yolact_ros.errors import ConfigError
-from yolact_ros.ros.launch_arguments import Argument, argument, read_list
-from yolact_ros.ros.launching import declared, start_node
+from yolact_ros.ros.launching.actions import declared, start_node
+from yolact_ros.ros.launching.arguments import Argument, argument, read_list
 
 ARGUMENTS: tuple[Argument, ...] = (
     (

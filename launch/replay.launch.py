@@ -16,17 +16,7 @@ from launch.actions import ExecuteProcess, OpaqueFunction, Shutdown
 
 from launch import LaunchContext, LaunchDescription
 from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.ros.bag_commands import play_command, record_command
-from yolact_ros.ros.launch_arguments import (
-    Argument,
-    argument,
-    existing_path,
-    is_true,
-    number,
-    read_list,
-    topic_name,
-)
-from yolact_ros.ros.launching import (
+from yolact_ros.ros.launching.actions import (
     RESULT_TOPICS,
     camera_topics,
     declared,
@@ -35,6 +25,16 @@ from yolact_ros.ros.launching import (
     require_package,
     start_node,
 )
+from yolact_ros.ros.launching.arguments import (
+    Argument,
+    argument,
+    existing_path,
+    is_true,
+    number,
+    read_list,
+    topic_name,
+)
+from yolact_ros.ros.launching.bag_commands import play_command, record_command
 
 # The recorder writes what it holds in memory when it is told to end; launch's 5 s can be too few.
 FLUSH_S = "60"

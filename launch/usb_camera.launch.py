@@ -14,19 +14,19 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from yolact_ros.errors import ConfigError
-from yolact_ros.ros.launch_arguments import (
-    Argument,
-    argument,
-    existing_path,
-    number,
-    whole_number,
-)
-from yolact_ros.ros.launching import (
+from yolact_ros.ros.launching.actions import (
     declared,
     end_with,
     image_topics,
     require_executable,
     start_node,
+)
+from yolact_ros.ros.launching.arguments import (
+    Argument,
+    argument,
+    existing_path,
+    number,
+    whole_number,
 )
 
 DRIVER = ("usb_cam", "usb_cam_node_exe")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from launch.actions import OpaqueFunction
 
 from launch import LaunchDescription
-from yolact_ros.ros.launching import declared, start_node
+from yolact_ros.ros.launching.actions import declared, start_node
 
 
 def generate_launch_description() -> LaunchDescription:

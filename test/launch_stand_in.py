@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 LAUNCH = Path(__file__).parents[1] / "launch"
-SHARED = ("yolact_ros.ros.launching", "yolact_ros.ros.launch_arguments")
+SHARED = ("yolact_ros.ros.launching.actions", "yolact_ros.ros.launching.arguments")
 
 
 class Recorded:

@@ -139,7 +139,7 @@ def test_a_ros_that_cannot_be_loaded_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("rclpy", reason="ROS 2 is not here")
-    monkeypatch.setitem(sys.modules, "yolact_ros.ros.doctor", None)
+    monkeypatch.setitem(sys.modules, "yolact_ros.ros.doctor.checks", None)
     assert main(["doctor"]) == 1
     assert "WRONG  ROS 2: rclpy cannot be loaded" in capsys.readouterr().out
 

@@ -45,7 +45,7 @@ def test_the_camera_publishes_what_the_node_subscribes_to(
     clip: str, image: str, topic: str
 ) -> None:
     pytest.importorskip("rclpy", reason="ROS 2 is not here")
-    from yolact_ros.ros.demo_camera import _parser
+    from yolact_ros.ros.demo.camera import _parser
 
     actions, _ = launched(FILE, source=clip, duration="5", image=image, namespace="robot")
     command = camera_of(actions).command

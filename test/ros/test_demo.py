@@ -26,7 +26,7 @@ from sensor_msgs.msg import Image
 
 from yolact_ros.cli import demo, demo_plan
 from yolact_ros.ros import demo_camera, demo_viewer
-from yolact_ros.ros.demo_graph import Situation, why_no_results
+from yolact_ros.ros.demo.graph import Situation, why_no_results
 
 pytestmark = pytest.mark.usefixtures("reserved_domains")
 

@@ -105,7 +105,7 @@ def _findings(args: argparse.Namespace) -> Iterator[Finding]:
     if discovery.verdict is Verdict.WRONG:
         return
     try:
-        from yolact_ros.ros.doctor import check_graph, check_ros
+        from yolact_ros.ros.doctor.checks import check_graph, check_ros
     except (ImportError, RuntimeError) as error:
         # A middleware that is named and not installed shows here.
         yield Finding(

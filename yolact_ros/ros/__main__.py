@@ -12,7 +12,13 @@ from typing import NoReturn
 
 from yolact_ros.signals import StopSignal
 
-PROGRAMS = ("benchmark_probe", "demo_camera", "demo_viewer", "node", "replay_steps")
+PROGRAMS = {
+    "benchmark_probe": "benchmark_probe",
+    "demo_camera": "demo.camera",
+    "demo_viewer": "demo.viewer",
+    "node": "node",
+    "replay_steps": "launching.replay_steps",
+}
 
 
 def main() -> NoReturn:
@@ -22,7 +28,7 @@ def main() -> NoReturn:
     if name not in PROGRAMS:
         print(f"expected one of {', '.join(PROGRAMS)}, not {name!r}", file=sys.stderr)
         sys.exit(2)
-    program = importlib.import_module(f"yolact_ros.ros.{name}")
+    program = importlib.import_module(f"yolact_ros.ros.{PROGRAMS[name]}")
     stop.exit(program.main(sys.argv[2:], stop))
 
 

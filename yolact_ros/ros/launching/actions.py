@@ -33,7 +33,7 @@ from launch_ros.actions import Node
 
 from yolact_ros.errors import ConfigError
 from yolact_ros.resources import find_resource
-from yolact_ros.ros.launch_arguments import (
+from yolact_ros.ros.launching.arguments import (
     Argument,
     argument,
     declare,
@@ -47,9 +47,9 @@ from yolact_ros.ros.launch_arguments import (
     read_yaml,
     topic_name,
 )
+from yolact_ros.ros.launching.rviz_config import for_cameras, for_one_camera
 from yolact_ros.ros.parameter_spec import check_value
 from yolact_ros.ros.parameters import PARAMETERS, spec_of
-from yolact_ros.ros.rviz_config import for_cameras, for_one_camera
 from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 
 __all__ = [

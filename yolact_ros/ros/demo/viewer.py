@@ -30,7 +30,7 @@ from yolact_ros.errors import YolactError
 from yolact_ros.evaluation.live import LiveStatistics, Result
 from yolact_ros.evaluation.recording import ContactSheet, OverlayVideo
 from yolact_ros.msg import InstanceArray
-from yolact_ros.ros.demo_graph import look_at_graph, why_no_results
+from yolact_ros.ros.demo.graph import look_at_graph, why_no_results
 from yolact_ros.signals import StopSignal
 
 __all__ = ["NO_RESULTS_EXIT_CODE", "Viewer", "main"]

@@ -20,7 +20,7 @@ from yolact_ros.errors import ImageError
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import read_compressed_image, read_image
 from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
-from yolact_ros.ros.doctor_node import UNKNOWN_NODE, examine_node, running_nodes
+from yolact_ros.ros.doctor.node_checks import UNKNOWN_NODE, examine_node, running_nodes
 from yolact_ros.ros.qos import LARGE_SEGMENT_BYTES, image_qos, shared_memory_segment_bytes
 
 __all__ = ["check_graph", "check_ros"]

@@ -1,0 +1,1 @@
+"""What `yolact doctor` finds out of ROS, its nodes and topics."""
