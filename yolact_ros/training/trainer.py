@@ -201,15 +201,14 @@ class Trainer:
             else:
                 self._average.update(self.network)
                 recent.add(result.losses)
-            if self.step % settings.log_every == 0 and recent.count:
+            # At the end too: what a run shorter than an interval measures is not lost.
+            is_last = self.step == settings.steps
+            if (is_last or self.step % settings.log_every == 0) and recent.count:
                 row = recent.take(settings.batch_size)
                 if journal is not None:
                     journal.write(self.step, {"learning_rate": rate, **row})
                     self._say(_line(self.step, settings.steps, row))
-            # At the end too: a run shorter than the interval has a best network as well.
-            score = self._validate and (
-                _due(self.step, settings.validate_every) or self.step == settings.steps
-            )
+            score = self._validate and (is_last or _due(self.step, settings.validate_every))
             if scores is not None and score:
                 self._score(scores)
             if main and self._draw and _due(self.step, settings.pictures_every):
