@@ -167,7 +167,7 @@ def test_a_command_that_is_killed_leaves_no_process_behind(start, drive, command
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("ros.node", "yolact_node"), ("demo_camera", "camera"), ("demo_viewer", "viewer")],
+    [("ros node", "yolact_node"), ("demo_camera", "camera"), ("demo_viewer", "viewer")],
 )
 def test_the_demo_ends_when_one_of_its_processes_is_killed(start, module, name) -> None:
     pytest.importorskip("rclpy", reason="ROS 2 is not here")

@@ -78,7 +78,7 @@ def test_what_goes_wrong_in_a_worker_is_one_line(
     images = TrainingImages(records, tiny_config)
     with (
         pytest.raises(
-            WorkerError, match=r"^preparing an image failed: DataError: .*\.png"
+            WorkerError, match=r"^preparing an image failed: ImageError: .*\.png"
         ) as error,
         step_parts(images, **numbers, processes=Processes(), workers=1) as parts,
     ):

@@ -209,13 +209,9 @@ class Trainer:
                 if journal is not None:
                     journal.write(self.step, {"learning_rate": rate, **row})
                     self._say(_line(self.step, settings.steps, row))
-            if (
-                scores is not None
-                and self._validate
-                and (last or _due(self.step, settings.validate_every))
-            ):
+            if scores is not None and _due(self.step, settings.validate_every, last):
                 self._score(scores)
-            if main and self._draw and (last or _due(self.step, settings.pictures_every)):
+            if main and self._draw and _due(self.step, settings.pictures_every, last):
                 self._draw(self.averaged_network(), self.step)
             if _due(self.step, settings.checkpoint_every):
                 self._save()
@@ -288,8 +284,9 @@ def _line(step: int, steps: int, row: dict[str, float]) -> str:
     return f"step {step}/{steps}  {terms}"
 
 
-def _due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0
+def _due(step: int, every: int, last: bool = False) -> bool:
+    """Whether something is done after this step, or after the last one; 0 is never."""
+    return every > 0 and (last or step % every == 0)
 
 
 def _say_nothing(line: str) -> None:
