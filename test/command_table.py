@@ -331,8 +331,8 @@ CHAPTERS = (
                 prints=("eager fp32",),
             ),
             Step(
-                "yolact benchmark --variant yolact_resnet50 --runtimes eager openvino openvino:int8 "
-                "ncnn --calibration FOLDER",
+                "yolact benchmark --variant yolact_resnet50 --runtimes eager openvino "
+                "openvino:int8 ncnn --calibration FOLDER",
                 "--rounds 1 --image-size 64x48",
                 prints=("openvino", "ncnn", "int8"),
             ),
