@@ -25,7 +25,8 @@ from ros_processes import ENDING_WITH_US, is_running
 from sensor_msgs.msg import Image
 
 from yolact_ros.cli import demo, demo_plan
-from yolact_ros.ros import demo_camera, demo_viewer
+from yolact_ros.ros.demo import camera as demo_camera
+from yolact_ros.ros.demo import viewer as demo_viewer
 from yolact_ros.ros.demo.graph import Situation, why_no_results
 
 pytestmark = pytest.mark.usefixtures("reserved_domains")
