@@ -24,7 +24,7 @@ from training_runs import ROOT
 
 from yolact_ros.datasets.coco_data import CocoData
 from yolact_ros.evaluation.coco import evaluate_results
-from yolact_ros.inference.postprocess import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_checkpoint, load_network, save_checkpoint
 from yolact_ros.training.annotations import DataSource, category_names, read_source
@@ -33,7 +33,7 @@ from yolact_ros.training.validation import Validator
 from yolact_ros.training.validation_truth import ground_truth
 
 assert ROOT  # importing it put the checkout on the path
-THRESHOLD = PostprocessConfig().score_threshold
+THRESHOLD = PredictionSettings().score_threshold
 MATCH_IOU = 0.5
 WANTED_PRECISION = 0.7
 MIN_DETECTIONS = 10

@@ -35,7 +35,7 @@ from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.preprocess import normalization_of, prepare_image
 from yolact_ros.inference.runtimes.fold import prepare_network
 from yolact_ros.inference.runtimes.selection import open_runtime
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.ops.boxes import decode_boxes
 from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
@@ -44,7 +44,7 @@ from yolact_ros.ops.masks import assemble_masks, binarize_masks
 TOP_K = 15
 REPEATS_IN_GRAPH = 20
 WARM_UP_ROUNDS = 5
-SETTINGS = PostprocessConfig(score_threshold=0.0, top_k=TOP_K)
+SETTINGS = PredictionSettings(score_threshold=0.0, top_k=TOP_K)
 
 
 def main() -> None:

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.config import variant
-from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
+from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.ops.boxes import decode_boxes, pairwise_iou
 from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.masks import assemble_masks, binarize_masks
@@ -98,7 +99,7 @@ def compare_nms(repeats: int) -> Iterator[bool]:
         output = make_output(num_kept, num_objects, priors)
         kept = int((output.class_logits[0].softmax(dim=1)[:, 1:].amax(dim=1) > 0.05).sum())
         for threshold in (0.0, 0.3):
-            settings = PostprocessConfig(threshold, top_k=100)
+            settings = PredictionSettings(threshold, top_k=100)
             times = in_turns(
                 partial(detect_naively, output, priors, threshold),
                 partial(postprocess.detect, output, settings),

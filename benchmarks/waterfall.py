@@ -44,7 +44,7 @@ from yolact_ros.inference.preprocess import Preprocessor
 from yolact_ros.inference.runtimes.fold import prepare_network
 from yolact_ros.inference.runtimes.precision import native_floats
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 
 CPU = torch.device("cpu")
@@ -130,7 +130,7 @@ def make_steps(
     side = model(torch.zeros(1, 3, config.input_size_px, config.input_size_px)).prototypes.shape[1]
     scene = make_scene(config, priors, args.instances, prototype_side=int(side))
     ours = Postprocessor(config, priors)
-    settings = PostprocessConfig(score_threshold=0.3, top_k=max(args.instances, 1))
+    settings = PredictionSettings(score_threshold=0.3, top_k=max(args.instances, 1))
     found = ours.detect(scene, settings)
     arrays = (scene.prototypes[0], found.coefficients[0], found.boxes_xyxy[0])
     prototypes, coefficients, boxes_xyxy = (tensor.numpy() for tensor in arrays)

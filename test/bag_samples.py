@@ -24,10 +24,10 @@ from yolact_ros.evaluation.bag.definitions import (
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.instances import InstanceMessage, serialize_instances
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
-from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import DetectedFrame, StageTimes
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import Detections, MaskCrop
@@ -215,7 +215,7 @@ class ShapeSource:
         predictors: Any = {size: ShapePredictor(self, size) for size in sizes}
         return BudgetRunner(
             predictors,
-            PostprocessConfig(),
+            PredictionSettings(),
             budget_ms=replay.budget_ms,
             policy=OverrunPolicy(replay.overrun_policy),
         )
@@ -289,7 +289,7 @@ class ShapePredictor:
         empty = torch.zeros(1, 0, 4)
         height, width = image_bgr.shape[:2]
         detections = Detections(empty, empty, empty, empty, count)
-        settings = PostprocessConfig()
+        settings = PredictionSettings()
         return DetectedFrame(detections, empty, height, width, settings, StageTimes(1.0, 2.0, 0.0))
 
     def finish(

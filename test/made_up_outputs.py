@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from yolact_ros.config import variant
-from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
+from yolact_ros.inference.postprocess import Postprocessor
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import Detections, NetworkOutput
@@ -25,7 +26,7 @@ __all__ = [
     "rows_of",
 ]
 
-EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=100)
+EVERYTHING = PredictionSettings(score_threshold=0.0, top_k=100)
 NUM_CLASSES = 6
 CONFIG = variant("yolact_light", class_names=tuple("abcdef"), num_prototypes=4)
 

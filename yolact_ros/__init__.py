@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from yolact_ros.inference.predictor import Predictor
-    from yolact_ros.inference.settings import PostprocessConfig
+    from yolact_ros.inference.settings import PredictionSettings
     from yolact_ros.prediction import Instance, Prediction
     from yolact_ros.visualization import draw_overlay
 
-__all__ = ["Instance", "PostprocessConfig", "Prediction", "Predictor", "draw_overlay"]
+__all__ = ["Instance", "Prediction", "PredictionSettings", "Predictor", "draw_overlay"]
 
 # The generated interfaces are installed as yolact_ros.msg and yolact_ros.srv, on a colcon underlay
 # possibly in another directory than these modules: search every yolact_ros directory on sys.path.
@@ -28,8 +28,8 @@ __version__ = "0.1.0"
 # Imported when they are first used: launch files and readers of messages need no torch.
 _MODULE_OF = {
     "Instance": "yolact_ros.prediction",
-    "PostprocessConfig": "yolact_ros.inference.settings",
     "Prediction": "yolact_ros.prediction",
+    "PredictionSettings": "yolact_ros.inference.settings",
     "Predictor": "yolact_ros.inference.predictor",
     "draw_overlay": "yolact_ros.visualization",
 }

@@ -19,8 +19,8 @@ from yolact_ros.evaluation.bag.images import image_frames
 from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.results import prediction_to_results
-from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
+from yolact_ros.inference.settings import PredictionSettings
 
 mask_utils = pytest.importorskip("pycocotools.mask")
 
@@ -37,7 +37,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     """Pictures of different sizes; the truth is half of what the network finds, moved a little."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
-    settings = PostprocessConfig(score_threshold=0.05, top_k=12)
+    settings = PredictionSettings(score_threshold=0.05, top_k=12)
     predictor = Predictor.load(model, runtime="eager", device="cpu", settings=settings)
     dataset: dict[str, Any] = {
         "images": [],

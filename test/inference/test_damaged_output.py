@@ -20,7 +20,7 @@ from made_up_outputs import (
 from yolact_ros.errors import YolactError
 from yolact_ros.inference.candidates import find_candidates
 from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
-from yolact_ros.inference.postprocess import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 
 
 @pytest.mark.parametrize("field", ["box_offsets", "class_logits", "coefficients", "prototypes"])
@@ -60,7 +60,7 @@ def test_a_single_nan_score_is_noticed_in_any_class(
     output = made_up_output()
     output.class_logits[0, 399, column] = float("nan")
     with pytest.raises(YolactError, match="NaN class scores"):
-        processor().detect(output, PostprocessConfig(score_threshold, class_ids=class_ids))
+        processor().detect(output, PredictionSettings(score_threshold, class_ids=class_ids))
 
 
 def test_infinite_boxes_are_left_out() -> None:
@@ -101,7 +101,7 @@ def test_huge_boxes_cover_the_image_and_overflow_nowhere(nms: Any) -> None:
     output = made_up_output()
     output.box_offsets[0, :, :2] = 0
     output.box_offsets[0, :, 2:] = 430
-    settings = PostprocessConfig(score_threshold=0.0, top_k=20, nms=nms)
+    settings = PredictionSettings(score_threshold=0.0, top_k=20, nms=nms)
     postprocess = processor()
     with np.errstate(over="raise", divide="raise", invalid="raise"):
         found = postprocess.detect(output, settings)

@@ -23,19 +23,19 @@ from yolact_ros.inference.device_execution import (
 )
 from yolact_ros.inference.device_frame import detect_frame
 from yolact_ros.inference.device_pipeline import MAX_SHAPES, RECORD_AT_FRAME, DevicePipeline
-from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.preprocess import normalization_of, prepare_image
 from yolact_ros.inference.readback_buffer import ReadbackBuffer
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.runtimes.graph import GraphRuntime
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.ops.device_masks import MaskGrid, window_bits
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import NetworkOutput
 
 CPU = torch.device("cpu")
-EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=30)
+EVERYTHING = PredictionSettings(score_threshold=0.0, top_k=30)
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
@@ -66,7 +66,7 @@ def small_network(name: str = "yolact_light", **overrides: object) -> Yolact:
     return network
 
 
-def host_predictor(network: Yolact, settings: PostprocessConfig = EVERYTHING) -> Predictor:
+def host_predictor(network: Yolact, settings: PredictionSettings = EVERYTHING) -> Predictor:
     """The host path, with torch's resize in place of OpenCV's, which differs by 2e-4."""
     made = Predictor(network, device="cpu", settings=settings)
     scale, shift = (torch.from_numpy(v)[:, None, None] for v in normalization_of(network.config))
@@ -147,7 +147,7 @@ def test_the_golden_image_gives_the_references_instances(
 ) -> None:
     monkeypatch.undo()  # windows of their true size
     recorded = recorded_arrays("r50_infer")
-    settings = PostprocessConfig(score_threshold=0.0, top_k=100)
+    settings = PredictionSettings(score_threshold=0.0, top_k=100)
     predictor = Predictor(r50_network, device="cpu", settings=settings, on_device=True)
     prediction = predictor.predict(golden_recipe.image())
     predictor.close()
@@ -174,7 +174,7 @@ def test_the_golden_image_gives_the_references_instances(
     ],
 )
 def test_any_settings_give_the_predictions_of_the_host(
-    host: Predictor, device: Predictor, settings: PostprocessConfig
+    host: Predictor, device: Predictor, settings: PredictionSettings
 ) -> None:
     host.settings = device.settings = settings
     expected = host.predict(picture())

@@ -23,7 +23,8 @@ from made_up_outputs import (
 
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
-from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
+from yolact_ros.inference.postprocess import Postprocessor
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.ops.boxes import decode_boxes
 from yolact_ros.structures import Detections, NetworkOutput
@@ -38,7 +39,7 @@ def test_detections_of_the_golden_network_are_the_references(
 ) -> None:
     recorded = recorded_arrays("r50_infer")
     postprocess = Postprocessor(r50_network.config, r50_network.priors)
-    settings = PostprocessConfig(score_threshold=0.0, top_k=top_k, nms=nms)
+    settings = PredictionSettings(score_threshold=0.0, top_k=top_k, nms=nms)
     found = postprocess.detect(r50_output, settings)
     count = int(found.counts[0])
     np.testing.assert_array_equal(found.class_ids[0, :count], recorded[f"{prefix}_class"])
@@ -73,7 +74,7 @@ def test_the_display_threshold_shows_as_many_masks_as_the_reference(
     recorded = recorded_arrays("r50_infer")
     size = "" if width_px == 640 else f"_{width_px}x{height_px}"
     postprocess = Postprocessor(r50_network.config, r50_network.priors)
-    settings = PostprocessConfig(score_threshold=0.15, top_k=100)
+    settings = PredictionSettings(score_threshold=0.15, top_k=100)
     found = postprocess.detect(r50_output, settings)
     prediction = postprocess.assemble(found, r50_output.prototypes, height_px, width_px)
     assert len(prediction) == recorded["fast_thr015_count"]
@@ -88,7 +89,7 @@ def test_detections_are_those_of_the_whole_softmax_one_by_one(
 ) -> None:
     """A class filter decides which classes compete; the softmax is over all of them."""
     output = made_up_output()
-    settings = PostprocessConfig(score_threshold, top_k=60, class_ids=class_ids)
+    settings = PredictionSettings(score_threshold, top_k=60, class_ids=class_ids)
     found = processor().detect(output, settings)
     scores = output.class_logits[0].softmax(dim=1)[:, 1:]
     columns = sorted(class_ids or range(NUM_CLASSES))
@@ -124,8 +125,8 @@ def test_detection_in_fixed_shapes_finds_the_same() -> None:
     output = made_up_output(seed=3, images=2)
     for settings in (
         EVERYTHING,
-        PostprocessConfig(score_threshold=0.3, top_k=7),
-        PostprocessConfig(score_threshold=0.1, class_ids=(4, 1)),
+        PredictionSettings(score_threshold=0.3, top_k=7),
+        PredictionSettings(score_threshold=0.1, class_ids=(4, 1)),
     ):
         takes_part = torch.tensor(
             [settings.class_ids is None or c in settings.class_ids for c in range(NUM_CLASSES)]
@@ -149,7 +150,7 @@ def test_detection_in_fixed_shapes_finds_the_same() -> None:
 
 
 def test_rows_behind_the_detections_are_zero() -> None:
-    settings = PostprocessConfig(score_threshold=0.5, top_k=100)
+    settings = PredictionSettings(score_threshold=0.5, top_k=100)
     found = processor().detect(made_up_output(), settings)
     count = int(found.counts[0])
     assert 0 < count < 100
@@ -223,13 +224,13 @@ def test_an_image_without_instances_gives_an_empty_prediction() -> None:
 )
 def test_settings_out_of_range_are_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        PostprocessConfig(**values)
+        PredictionSettings(**values)
     assert message in str(error.value)
 
 
 def test_a_class_that_the_network_does_not_have_is_named() -> None:
     with pytest.raises(ConfigError, match=r"class_ids has 6, but yolact_light has .* 0..5"):
-        processor().detect(made_up_output(), PostprocessConfig(class_ids=(1, 6)))
+        processor().detect(made_up_output(), PredictionSettings(class_ids=(1, 6)))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -21,14 +21,14 @@ from yolact_ros.errors import (
     RuntimeUnavailableError,
     YolactError,
 )
-from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor, choose_device
 from yolact_ros.inference.runtimes.eager import EagerRuntime
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.models.checkpoint import save_checkpoint
 from yolact_ros.prediction import Prediction
 
-EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=30)
+EVERYTHING = PredictionSettings(score_threshold=0.0, top_k=30)
 
 
 def small_network() -> Yolact:
@@ -75,7 +75,7 @@ def assert_close(first: Prediction, second: Prediction) -> None:
 def test_the_golden_image_gives_the_references_instances(r50_network: Yolact) -> None:
     """From pixels on: the path with OpenCV's resize, which the reference recorded too."""
     recorded = recorded_arrays("r50_infer")
-    settings = PostprocessConfig(score_threshold=0.0, top_k=100)
+    settings = PredictionSettings(score_threshold=0.0, top_k=100)
     predictor = Predictor(r50_network, device="cpu", settings=settings)
     prediction = predictor.predict(golden_recipe.image())
     predictor.close()

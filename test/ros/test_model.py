@@ -14,7 +14,7 @@ from yolact_ros.errors import ConfigError, RuntimeUnavailableError, YolactError
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.ros import runtime_choice
 from yolact_ros.ros.model import ModelRunner
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
@@ -59,7 +59,7 @@ def test_the_best_level_finds_what_a_predictor_of_that_size_finds(tiny_model: Pa
         tiny_model,
         runtime="eager",
         device="cpu",
-        settings=PostprocessConfig(score_threshold=0.0, top_k=15),
+        settings=PredictionSettings(score_threshold=0.0, top_k=15),
         input_size_px=128,
     )
     expected = alone.predict(IMAGE)

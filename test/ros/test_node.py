@@ -17,14 +17,14 @@ from std_srvs.srv import SetBool
 from yolact_ros.msg import FrameReport, InstanceArray, InstanceMask
 
 from yolact_ros.inference.predictor import Predictor
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.masks import mask_to_array
 
 
 def test_a_message_has_the_header_and_the_predictors_instances(
     camera: HandCamera, tiny_model: Path
 ) -> None:
-    settings = PostprocessConfig(score_threshold=0.0, top_k=15)
+    settings = PredictionSettings(score_threshold=0.0, top_k=15)
     predictor = Predictor.load(tiny_model, runtime="eager", device="cpu", settings=settings)
     expected = predictor.predict(picture())
     sent = image_message(20)

@@ -22,7 +22,7 @@ from yolact_ros.msg import FrameReport, InstanceMask
 from yolact_ros.srv import Segment
 
 from yolact_ros.inference.predictor import Predictor
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.masks import mask_to_array
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.segment import MAX_WAITING, SegmentService
@@ -50,7 +50,7 @@ def with_parameters(
 def test_the_answer_has_the_header_and_the_predictors_instances(
     running_node: Process, client: RosClient, tiny_model: Path
 ) -> None:
-    settings = PostprocessConfig(score_threshold=0.0, top_k=15)
+    settings = PredictionSettings(score_threshold=0.0, top_k=15)
     predictor = Predictor.load(tiny_model, runtime="eager", device="cpu", settings=settings)
     expected = predictor.predict(picture(5))
     sent = image_message(20, picture(5))

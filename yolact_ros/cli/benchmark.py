@@ -10,7 +10,7 @@ from typing import Any
 from yolact_ros.cli.numbers import require_not_negative, require_positive
 from yolact_ros.config import VARIANTS
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models.zoo import BUNDLED
 
 __all__ = ["add_parser", "run"]
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
         cv2.setNumThreads(args.threads)
-    settings = PostprocessConfig(score_threshold=args.score_threshold, top_k=args.top_k)
+    settings = PredictionSettings(score_threshold=args.score_threshold, top_k=args.top_k)
     if args.scaling:
         from yolact_ros.cli.benchmark_scaling import run_scaling
 

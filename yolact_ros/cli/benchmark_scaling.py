@@ -26,7 +26,7 @@ from yolact_ros.evaluation.benchmark.tables import curve_table
 from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.inference.predictor import Predictor, choose_device
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 
 if TYPE_CHECKING:
     from yolact_ros.models import Yolact
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["run_scaling"]
 
 
-def run_scaling(args: argparse.Namespace, settings: PostprocessConfig) -> int:
+def run_scaling(args: argparse.Namespace, settings: PredictionSettings) -> int:
     """Measure, print, save; 0.
 
     Raises:

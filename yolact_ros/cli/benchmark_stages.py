@@ -24,7 +24,7 @@ from yolact_ros.evaluation.benchmark.tables import stage_table
 from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.inference.predictor import choose_device
 from yolact_ros.inference.runtimes.selection import default_engine_folder
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 
 if TYPE_CHECKING:
     from yolact_ros.models import Yolact
@@ -47,7 +47,7 @@ def load_benchmark_network(args: argparse.Namespace, input_size_px: int) -> Yola
     return random_network(config.with_input_size(input_size_px) if input_size_px else config)
 
 
-def run_stages(args: argparse.Namespace, settings: PostprocessConfig) -> int:
+def run_stages(args: argparse.Namespace, settings: PredictionSettings) -> int:
     """Measure, print, save; 0.
 
     Raises:

@@ -35,7 +35,7 @@ from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.evaluation.images import DatasetImages
 from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.evaluation.results import prediction_to_results
-from yolact_ros.inference.settings import NMS_NAMES, PostprocessConfig
+from yolact_ros.inference.settings import NMS_NAMES, PredictionSettings
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _score_models(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluat
         known = {category_id for category_id in category_ids if category_id is not None}
         categories = _categories(args.categories, truth, known)
         for nms in args.nms:
-            settings = PostprocessConfig(
+            settings = PredictionSettings(
                 score_threshold=args.score_threshold,
                 top_k=args.top_k,
                 nms_threshold=args.nms_threshold,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from yolact_ros.cli.model_file import load_model
 from yolact_ros.errors import DataError, YolactError
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         largest_differences,
     )
 
-    settings = PostprocessConfig(
+    settings = PredictionSettings(
         score_threshold=args.score_threshold, top_k=args.top_k, nms_threshold=args.nms_threshold
     )
     if not args.output.absolute().parent.is_dir():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from yolact_ros.cli.model_file import add_class_names, load_model
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.settings import NMS_NAMES, PostprocessConfig
+from yolact_ros.inference.settings import NMS_NAMES, PredictionSettings
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def add_inference_options(
     )
 
 
-def settings_of(args: argparse.Namespace) -> PostprocessConfig:
+def settings_of(args: argparse.Namespace) -> PredictionSettings:
     """The post-processing settings without the classes, which need the model's names.
 
     Raises:
         ConfigError: a value is out of range.
     """
-    return PostprocessConfig(
+    return PredictionSettings(
         score_threshold=args.score_threshold,
         top_k=args.top_k,
         nms_threshold=args.nms_threshold,
@@ -67,7 +67,7 @@ def settings_of(args: argparse.Namespace) -> PostprocessConfig:
 
 
 def make_predictor(
-    args: argparse.Namespace, settings: PostprocessConfig
+    args: argparse.Namespace, settings: PredictionSettings
 ) -> tuple[Yolact, Predictor]:
     """Load the model that the options name; the network itself and its predictor.
 

@@ -176,9 +176,9 @@ def _quantize(args: argparse.Namespace, model: Yolact, test: _TestSet | None) ->
 def _ap_change(fp32: Runtime, int8: Runtime, model: Yolact, test: _TestSet) -> ApChange:
     from yolact_ros.evaluation.int8 import measure_ap_change
     from yolact_ros.inference.predictor import Predictor
-    from yolact_ros.inference.settings import PostprocessConfig
+    from yolact_ros.inference.settings import PredictionSettings
 
-    protocol = PostprocessConfig(score_threshold=0.0, top_k=100)
+    protocol = PredictionSettings(score_threshold=0.0, top_k=100)
     exact, quantized = (
         Predictor(model, device="cpu", runtime=one, settings=protocol) for one in (fp32, int8)
     )

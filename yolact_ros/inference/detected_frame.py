@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.structures import Detections
 
 __all__ = ["DetectedFrame", "StageTimes"]
@@ -44,6 +44,6 @@ class DetectedFrame:
     prototypes: Tensor
     image_height_px: int
     image_width_px: int
-    settings: PostprocessConfig
+    settings: PredictionSettings
     times: StageTimes
     has_masks: bool = False

@@ -28,7 +28,7 @@ from yolact_ros.inference.postprocess import BROKEN_PROTOTYPES, first_rows
 from yolact_ros.inference.preprocess import check_image, normalization_of, prepare_image
 from yolact_ros.inference.readback_buffer import ExtraWindow, ReadbackBuffer
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
-from yolact_ros.inference.settings import MAX_DETECTIONS, MAX_TOP_K, PostprocessConfig
+from yolact_ros.inference.settings import MAX_DETECTIONS, MAX_TOP_K, PredictionSettings
 from yolact_ros.ops.device_masks import (
     WINDOW_BYTES,
     MaskGrid,
@@ -119,9 +119,9 @@ class DevicePipeline:
             self._live = torch.zeros(2 + config.num_classes, device=device)
             staging = execution.host_buffer(4 * len(self._live))
             self._live_staging = staging.view(torch.float32)
-        self._live_settings: PostprocessConfig | None = None
+        self._live_settings: PredictionSettings | None = None
 
-    def detect(self, image_bgr: NDArray[np.uint8], settings: PostprocessConfig) -> DetectedFrame:
+    def detect(self, image_bgr: NDArray[np.uint8], settings: PredictionSettings) -> DetectedFrame:
         """:meth:`launch` and :meth:`collect`.
 
         Raises:
@@ -141,7 +141,7 @@ class DevicePipeline:
         return self.collect()
 
     @torch.inference_mode()
-    def launch(self, image_bgr: NDArray[np.uint8], settings: PostprocessConfig) -> None:
+    def launch(self, image_bgr: NDArray[np.uint8], settings: PredictionSettings) -> None:
         """Queue a frame; nothing waits for the device from the third image of a size on.
 
         Args:
@@ -228,7 +228,7 @@ class DevicePipeline:
         self._shapes.clear()
         self._current = self._extra = self._found = self._output = None
 
-    def _use(self, settings: PostprocessConfig) -> None:
+    def _use(self, settings: PredictionSettings) -> None:
         """Upload what changed about the settings."""
         if settings == self._live_settings:
             return

@@ -17,7 +17,7 @@ from yolact_ros.inference.settings import (
     ANCHOR_FLOOR,
     MAX_CANDIDATES_PER_CLASS,
     MAX_DETECTIONS,
-    PostprocessConfig,
+    PredictionSettings,
 )
 from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.fast_nms import Selection, cross_class_fast_nms, fast_nms
@@ -26,7 +26,7 @@ from yolact_ros.ops.standard_nms import standard_nms
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import Detections, MaskCrop, NetworkOutput
 
-__all__ = ["BROKEN_PROTOTYPES", "PostprocessConfig", "Postprocessor", "first_rows"]
+__all__ = ["BROKEN_PROTOTYPES", "Postprocessor", "first_rows"]
 
 BROKEN_PROTOTYPES = "the network produced NaN prototypes: its weights are damaged"
 
@@ -58,7 +58,7 @@ class Postprocessor:
         self._scratch = Scratch()
 
     @torch.inference_mode()
-    def detect(self, output: NetworkOutput, settings: PostprocessConfig) -> Detections:
+    def detect(self, output: NetworkOutput, settings: PredictionSettings) -> Detections:
         """The instances of B images without their masks, at most ``settings.top_k`` of each.
 
         The class filter acts before NMS, so other classes suppress nothing. So does the score
@@ -162,7 +162,7 @@ class Postprocessor:
             class_names=self._config.class_names,
         )
 
-    def class_ids(self, settings: PostprocessConfig) -> tuple[int, ...] | None:
+    def class_ids(self, settings: PredictionSettings) -> tuple[int, ...] | None:
         """The class filter in rising order; None is all classes.
 
         Raises:
@@ -181,7 +181,7 @@ class Postprocessor:
         return tuple(sorted(settings.class_ids))
 
     def _select(
-        self, found: Candidates, settings: PostprocessConfig, max_detections: int
+        self, found: Candidates, settings: PredictionSettings, max_detections: int
     ) -> Selection:
         display_threshold = max(settings.score_threshold, LEAST_SCORE)
         if settings.nms == "cross-class":

@@ -20,11 +20,12 @@ from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
 from yolact_ros.inference.device_execution import CudaExecution, DirectExecution
 from yolact_ros.inference.device_pipeline import DevicePipeline
 from yolact_ros.inference.image_file import read_image
-from yolact_ros.inference.postprocess import PostprocessConfig, Postprocessor
+from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
 from yolact_ros.models.zoo import BUNDLED, find_model
@@ -74,7 +75,7 @@ class Predictor:
         model: Yolact,
         *,
         device: str | torch.device = "auto",
-        settings: PostprocessConfig | None = None,
+        settings: PredictionSettings | None = None,
         runtime: Runtime | None = None,
         on_device: bool | None = None,
     ) -> None:
@@ -82,7 +83,7 @@ class Predictor:
         if runtime is not None:
             _check_runtime(runtime, model.config.input_size_px, self.device)
         self._runtime = runtime
-        self.settings = settings or PostprocessConfig()
+        self.settings = settings or PredictionSettings()
         model = model.eval().to(self.device)
         network = model if runtime is None else runtime.run
         self._network: Callable[[Tensor], NetworkOutput] | None = network
@@ -114,7 +115,7 @@ class Predictor:
         device: str | torch.device = "auto",
         runtime: str = "auto",
         precision: str = "auto",
-        settings: PostprocessConfig | None = None,
+        settings: PredictionSettings | None = None,
         class_names: Sequence[str] = (),
         num_prototypes: int = 0,
         input_size_px: int = 0,

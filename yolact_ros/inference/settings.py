@@ -13,7 +13,7 @@ __all__ = [
     "MAX_DETECTIONS",
     "MAX_TOP_K",
     "NMS_NAMES",
-    "PostprocessConfig",
+    "PredictionSettings",
 ]
 
 NmsName = Literal["fast", "cross-class", "standard"]
@@ -28,7 +28,7 @@ MAX_DETECTIONS = 100
 
 
 @dataclass(frozen=True)
-class PostprocessConfig:
+class PredictionSettings:
     """What is reported of an image.
 
     Attributes:

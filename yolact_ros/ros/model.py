@@ -20,7 +20,7 @@ from yolact_ros.inference.quality.levels import quality_levels
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_checkpoint
 from yolact_ros.models.zoo import find_model
@@ -222,8 +222,8 @@ class ModelRunner:
             old.close()
         return self._runner
 
-    def _settings(self, live: LiveParameters, *, masks: bool) -> PostprocessConfig:
-        return PostprocessConfig(
+    def _settings(self, live: LiveParameters, *, masks: bool) -> PredictionSettings:
+        return PredictionSettings(
             score_threshold=live.score_threshold,
             top_k=live.top_k,
             nms_threshold=live.nms_threshold,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 
-from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.sample import load_sample
@@ -33,7 +33,7 @@ class PictureWriter:
 
     def write(self, network: Yolact, step: int) -> None:
         """Draw and write the pictures of one step."""
-        predictor = Predictor(network, device=network.priors.device, settings=PostprocessConfig())
+        predictor = Predictor(network, device=network.priors.device, settings=PredictionSettings())
         for record in self._records:
             image = load_sample(record).image_bgr
             overlay = draw_overlay(image, predictor.predict(image), network.config.class_names)

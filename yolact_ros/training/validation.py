@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from yolact_ros.datasets.coco_results import CocoResult
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.evaluation.results import prediction_to_results
-from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.sample import load_sample
@@ -18,7 +18,7 @@ from yolact_ros.training.validation_truth import ground_truth
 __all__ = ["Validator"]
 
 # COCO's protocol: up to 100 detections an image, whatever their score.
-PROTOCOL = PostprocessConfig(score_threshold=0.0, top_k=100)
+PROTOCOL = PredictionSettings(score_threshold=0.0, top_k=100)
 
 
 class Validator:

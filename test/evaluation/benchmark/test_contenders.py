@@ -20,10 +20,10 @@ from yolact_ros.evaluation.benchmark.contenders import (
 from yolact_ros.evaluation.benchmark.network import random_network, trained_network
 from yolact_ros.evaluation.benchmark.stages import STAGES, measure_stages, time_frame
 from yolact_ros.inference.predictor import Predictor
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 
 CPU = torch.device("cpu")
-EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=5)
+EVERYTHING = PredictionSettings(score_threshold=0.0, top_k=5)
 
 
 def open_all(names, tiny_model):

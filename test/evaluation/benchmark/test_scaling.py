@@ -19,7 +19,7 @@ from yolact_ros.evaluation.benchmark.tables import curve_table
 from yolact_ros.evaluation.text import markdown_table
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.predictor import Predictor
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 
 CPU = torch.device("cpu")
 GREY = np.full((48, 64, 3), 90, np.uint8)
@@ -33,7 +33,7 @@ def network(tiny_model):
 @pytest.mark.parametrize("count", [0, 1, 7, 100])
 def test_a_scene_has_as_many_instances_as_asked_for_in_boxes_of_a_grid(network, count):
     scene = make_scene(network.config, network.priors, count, prototype_side=16)
-    settings = PostprocessConfig(score_threshold=0.3, top_k=100)
+    settings = PredictionSettings(score_threshold=0.3, top_k=100)
     postprocessor = Postprocessor(network.config, network.priors)
     found = postprocessor.assemble(
         postprocessor.detect(scene, settings), scene.prototypes, 480, 640

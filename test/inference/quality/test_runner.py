@@ -12,19 +12,19 @@ import torch
 
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import DetectedFrame, Predictor
 from yolact_ros.inference.quality.budget import FrameBudget
 from yolact_ros.inference.quality.levels import Degradation, MaskDetail, quality_levels
 from yolact_ros.inference.quality.plan import MaskPlan, OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import build_network
 from yolact_ros.prediction import Prediction
 
 TOP_K = 10
 SIZES_PX = (96, 64)
 # Random weights give every class of every prior nearly the same score: low, and many.
-SETTINGS = PostprocessConfig(score_threshold=0.05, top_k=TOP_K, nms_threshold=0.9)
+SETTINGS = PredictionSettings(score_threshold=0.05, top_k=TOP_K, nms_threshold=0.9)
 IMAGE_BGR = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
 
 

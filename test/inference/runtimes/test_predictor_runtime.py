@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.runtimes.selection import open_runtime
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 
 CPU = torch.device("cpu")
-EVERYTHING = PostprocessConfig(score_threshold=0.0, top_k=20)
+EVERYTHING = PredictionSettings(score_threshold=0.0, top_k=20)
 
 
 @pytest.mark.parametrize("name", ["eager", "openvino"])

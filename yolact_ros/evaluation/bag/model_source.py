@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
 from yolact_ros.evaluation.bag.segmenter import Segmenter
-from yolact_ros.inference.postprocess import PostprocessConfig
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models.checkpoint import read_config
 from yolact_ros.models.zoo import find_model
 from yolact_ros.prediction import Prediction
@@ -91,8 +91,8 @@ class ModelSource:
             settings=self._settings(),
         )
 
-    def _settings(self) -> PostprocessConfig:
-        return PostprocessConfig(
+    def _settings(self) -> PredictionSettings:
+        return PredictionSettings(
             score_threshold=self.score_threshold,
             top_k=self.top_k,
             nms_threshold=self.nms_threshold,

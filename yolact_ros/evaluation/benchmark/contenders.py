@@ -18,7 +18,7 @@ from yolact_ros.evaluation.benchmark.memory import MemoryMeter, MemoryUse
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.runtimes.precision import PRECISIONS
 from yolact_ros.inference.runtimes.selection import RUNTIMES, open_runtime
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 
 __all__ = [
@@ -105,7 +105,7 @@ def open_contenders(
     model: Yolact,
     *,
     device: torch.device,
-    settings: PostprocessConfig,
+    settings: PredictionSettings,
     cache_folder: Path | None,
     calibration_folder: Path | None = None,
 ) -> tuple[list[Contender], list[LeftOut]]:

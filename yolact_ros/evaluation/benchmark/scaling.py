@@ -16,7 +16,7 @@ from yolact_ros.evaluation.benchmark.spread import Spread
 from yolact_ros.evaluation.benchmark.stages import time_frame
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.predictor import Predictor
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 
 __all__ = [
@@ -73,7 +73,7 @@ def instance_curve(
     config, priors = model.config, model.priors.cpu()
     side = _prototype_side(model)
     postprocessor = Postprocessor(config, priors)
-    settings = PostprocessConfig(score_threshold=0.3, top_k=max(*counts, 1))
+    settings = PredictionSettings(score_threshold=0.3, top_k=max(*counts, 1))
     scenes = [make_scene(config, priors, count, prototype_side=side) for count in counts]
 
     def run(index: int) -> tuple[float, float]:

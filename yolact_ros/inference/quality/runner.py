@@ -15,7 +15,7 @@ from yolact_ros.inference.quality.budget import FrameBudget
 from yolact_ros.inference.quality.cost import MaskCost
 from yolact_ros.inference.quality.levels import MaskDetail, QualityLevel, quality_levels
 from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan, MaskPlan, OverrunPolicy
-from yolact_ros.inference.settings import PostprocessConfig
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.prediction import Prediction
 
 __all__ = ["BudgetRunner", "BudgetedPrediction", "monotonic_ms"]
@@ -70,7 +70,7 @@ class BudgetRunner:
     def __init__(
         self,
         predictors: Mapping[int, Predictor],
-        settings: PostprocessConfig,
+        settings: PredictionSettings,
         *,
         budget_ms: float,
         policy: OverrunPolicy = OverrunPolicy.PUBLISH,
@@ -79,7 +79,7 @@ class BudgetRunner:
         self._predictors = dict(predictors)
         self._clock_ms = clock_ms
         self.budget = FrameBudget(self._levels(settings), budget_ms, policy)
-        self._settings: PostprocessConfig | None = None
+        self._settings: PredictionSettings | None = None
         self.configure(settings, budget_ms=budget_ms, policy=policy)
 
     @property
@@ -93,7 +93,7 @@ class BudgetRunner:
         return next(iter(self._predictors.values()))
 
     def configure(
-        self, settings: PostprocessConfig, *, budget_ms: float, policy: OverrunPolicy
+        self, settings: PredictionSettings, *, budget_ms: float, policy: OverrunPolicy
     ) -> None:
         """Work like this from the next frame on.
 
@@ -257,7 +257,7 @@ class BudgetRunner:
             predictor.close()
         self._predictors.clear()
 
-    def _levels(self, settings: PostprocessConfig) -> tuple[QualityLevel, ...]:
+    def _levels(self, settings: PredictionSettings) -> tuple[QualityLevel, ...]:
         return quality_levels(self.input_sizes_px, settings.top_k, masks=settings.masks)
 
 
