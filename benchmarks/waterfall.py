@@ -132,16 +132,15 @@ def make_steps(
     ours = Postprocessor(config, priors)
     settings = PredictionSettings(score_threshold=0.3, top_k=max(args.instances, 1))
     found = ours.detect(scene, settings)
-    arrays = (scene.prototypes[0], found.coefficients[0], found.boxes_xyxy[0])
-    prototypes, coefficients, boxes_xyxy = (tensor.numpy() for tensor in arrays)
+    prototypes = scene.prototypes[0].numpy()
 
     def naive_postprocess() -> None:
         detect_naively(scene, priors, 0.3)
-        assemble_naively(prototypes, coefficients, boxes_xyxy, height_px, width_px)
+        assemble_naively(prototypes, found.coefficients, found.boxes_xyxy, height_px, width_px)
 
     def fast_postprocess() -> None:
         detections = ours.detect(scene, settings)
-        ours.assemble(detections, scene.prototypes, height_px, width_px)
+        ours.assemble(detections, scene.prototypes[0], height_px, width_px)
 
     def naive_preprocess(pixels: NDArray[np.uint8]) -> Tensor:
         return preprocess_naively(pixels, config)

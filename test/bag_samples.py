@@ -285,12 +285,14 @@ class ShapePredictor:
     def detect(self, image_bgr: NDArray[np.uint8]) -> DetectedFrame:
         time.sleep(self._delay_s)
         self._found, _ = self._segmenter.segment(image_bgr)
-        count = torch.tensor([len(self._found)])
-        empty = torch.zeros(1, 0, 4)
+        found = self._found
         height, width = image_bgr.shape[:2]
-        detections = Detections(empty, empty, empty, empty, count)
+        no_coefficients = np.zeros((len(found), 0), np.float32)
+        detections = Detections(found.boxes_xyxy, found.scores, found.class_ids, no_coefficients)
         settings = PredictionSettings()
-        return DetectedFrame(detections, empty, height, width, settings, StageTimes(1.0, 2.0, 0.0))
+        return DetectedFrame(
+            detections, torch.empty(0), height, width, settings, StageTimes(1.0, 2.0, 0.0)
+        )
 
     def finish(
         self,

@@ -63,8 +63,6 @@ def full_masks(prediction: Prediction) -> np.ndarray:
     return masks
 
 
-def rows_of(detections: Detections, image: int = 0) -> list[tuple[int, float]]:
+def rows_of(detections: Detections) -> list[tuple[int, float]]:
     """Class and score of each detection."""
-    count = int(detections.counts[image])
-    classes, scores = detections.class_ids[image, :count], detections.scores[image, :count]
-    return list(zip(classes.tolist(), scores.tolist(), strict=True))
+    return list(zip(detections.class_ids.tolist(), detections.scores.tolist(), strict=True))

@@ -11,6 +11,7 @@ __all__ = [
     "RuntimeUnavailableError",
     "WorkerError",
     "YolactError",
+    "damaged_network",
 ]
 
 
@@ -60,3 +61,8 @@ class RuntimeUnavailableError(YolactError):
 
 class WorkerError(YolactError):
     """A process that did a part of the work died or failed."""
+
+
+def damaged_network(what: str) -> YolactError:
+    """The error for NaN in the output of a network; ``what`` names the part that has it."""
+    return YolactError(f"the network produced NaN {what}: its weights are damaged")

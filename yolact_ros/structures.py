@@ -33,25 +33,33 @@ class NetworkOutput(NamedTuple):
     semantic_logits: Tensor | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detections:
-    """Detections of B images, padded to K rows so that shapes never change; best score first.
-
-    Rows from ``counts[b]`` on are padding: score 0, class 0, box and coefficients 0.
+    """The n instances of one image before mask assembly, on the host; best score first.
 
     Attributes:
-        boxes_xyxy (Tensor[B, K, 4]): relative to the image, not clipped.
-        scores (Tensor[B, K]): 0..1.
-        class_ids (Tensor[B, K]): int64, 0-based without background.
-        coefficients (Tensor[B, K, k]): mask coefficients.
-        counts (Tensor[B]): int64, number of valid rows of each image.
+        boxes_xyxy (float32[n, 4]): relative to the image, not clipped.
+        scores (float32[n]): 0..1.
+        class_ids (int64[n]): 0-based without background.
+        coefficients (float32[n, k]): mask coefficients.
     """
 
-    boxes_xyxy: Tensor
-    scores: Tensor
-    class_ids: Tensor
-    coefficients: Tensor
-    counts: Tensor
+    boxes_xyxy: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    coefficients: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def first(self, count: int) -> Detections:
+        """The best ``count`` of them."""
+        return Detections(
+            self.boxes_xyxy[:count],
+            self.scores[:count],
+            self.class_ids[:count],
+            self.coefficients[:count],
+        )
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def test_nan_from_the_network_is_an_error_that_says_so(field: str) -> None:
     getattr(output, field)[:] = float("nan")
     postprocess = processor()
     with pytest.raises(YolactError, match="produced NaN"):
-        postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes, 60, 80)
+        postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes[0], 60, 80)
 
 
 def test_a_single_nan_score_is_noticed_also_by_detection_in_fixed_shapes() -> None:
@@ -37,7 +37,8 @@ def test_a_single_nan_score_is_noticed_also_by_detection_in_fixed_shapes() -> No
     output.class_logits[1, 17, 3] = float("nan")
     postprocess = processor()
     with pytest.raises(YolactError, match="NaN class scores"):
-        postprocess.detect(output, EVERYTHING)
+        postprocess.detect(output, EVERYTHING, image=1)
+    assert len(postprocess.detect(output, EVERYTHING)) > 0
     found = detect_fixed_shape(
         output,
         made_up_priors(),
@@ -47,8 +48,7 @@ def test_a_single_nan_score_is_noticed_also_by_detection_in_fixed_shapes() -> No
         max_detections=100,
     )
     assert found.counts[0] > 0
-    with pytest.raises(YolactError, match="NaN class scores"):
-        postprocess.assemble(found, output.prototypes, 60, 80, image=1)
+    assert found.counts[1] == -1
 
 
 @pytest.mark.parametrize("class_ids", [None, (4,)])
@@ -65,12 +65,12 @@ def test_a_single_nan_score_is_noticed_in_any_class(
 
 def test_infinite_boxes_are_left_out() -> None:
     output = made_up_output()
-    best = int(processor().detect(output, EVERYTHING).counts[0])
+    best = len(processor().detect(output, EVERYTHING))
     output.box_offsets[0, :, 2] = 1e4
     output.box_offsets[0, ::2, 2] = 0
     found = processor().detect(output, EVERYTHING)
-    assert 0 < int(found.counts[0]) <= best
-    assert found.boxes_xyxy.isfinite().all()
+    assert 0 < len(found) <= best
+    assert np.isfinite(found.boxes_xyxy).all()
     logits, offsets = output.class_logits[0], output.box_offsets[0]
     candidates = find_candidates(logits, offsets, made_up_priors(), 0.05)
     assert np.isfinite(candidates.boxes_xyxy).all()
@@ -105,10 +105,10 @@ def test_huge_boxes_cover_the_image_and_overflow_nowhere(nms: Any) -> None:
     postprocess = processor()
     with np.errstate(over="raise", divide="raise", invalid="raise"):
         found = postprocess.detect(output, settings)
-        prediction = postprocess.assemble(found, output.prototypes, 48, 64)
-    assert int(found.counts[0]) == 20
-    assert (found.boxes_xyxy[0, :, 2:] > 1e36).all()
+        prediction = postprocess.assemble(found, output.prototypes[0], 48, 64)
+    assert len(found) == 20
+    assert (found.boxes_xyxy[:, 2:] > 1e36).all()
     assert prediction.boxes_xyxy.tolist() == [[0, 0, 64, 48]] * 20
-    whole = replace(found, boxes_xyxy=torch.tensor([-1.0, -1.0, 2.0, 2.0]).expand(1, 20, 4))
-    expected = postprocess.assemble(whole, output.prototypes, 48, 64)
+    whole = replace(found, boxes_xyxy=np.tile(np.float32([-1, -1, 2, 2]), (20, 1)))
+    expected = postprocess.assemble(whole, output.prototypes[0], 48, 64)
     np.testing.assert_array_equal(full_masks(prediction), full_masks(expected))

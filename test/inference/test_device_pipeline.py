@@ -234,7 +234,7 @@ def test_nothing_waits_for_the_device_between_the_image_and_its_result(network: 
     with NoWaiting():
         pipeline.launch(picture(0), EVERYTHING)
     found = pipeline.collect()
-    assert torch.equal(found.detections.scores, expected.detections.scores)
+    np.testing.assert_array_equal(found.detections.scores, expected.detections.scores)
 
 
 def test_rescoring_does_not_wait_for_the_device_either() -> None:
@@ -242,7 +242,7 @@ def test_rescoring_does_not_wait_for_the_device_either() -> None:
     pipeline.detect(picture(), EVERYTHING)
     with NoWaiting():
         pipeline.launch(picture(), EVERYTHING)
-    assert int(pipeline.collect().detections.counts[0]) > 0
+    assert len(pipeline.collect().detections) > 0
 
 
 def test_live_settings_change_without_recording_anew(network: Yolact) -> None:
@@ -257,7 +257,7 @@ def test_live_settings_change_without_recording_anew(network: Yolact) -> None:
         replace(EVERYTHING, top_k=200),
         EVERYTHING,
     ):
-        counts.append(int(pipeline.detect(picture(), settings).detections.counts[0]))
+        counts.append(len(pipeline.detect(picture(), settings).detections))
         recorded = execution.recorded
     assert recorded == 3  # preprocessing, detection, extra windows
     assert counts[0] == counts[-1] == EVERYTHING.top_k
@@ -285,7 +285,7 @@ def test_a_frame_is_one_copy_to_the_host(network: Yolact, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         ReadbackBuffer, "send", lambda readback: (sent.append(readback), send(readback))
     )
-    count = int(pipeline.detect(picture(), EVERYTHING).detections.counts[0])
+    count = len(pipeline.detect(picture(), EVERYTHING).detections)
     assert len(pipeline.crops(count)) == count
     assert len(sent) == 1
 
@@ -356,7 +356,7 @@ def test_a_device_out_of_memory_is_an_error_of_its_own(network: Yolact) -> None:
     with pytest.raises(DeviceMemoryError, match="at an input of 64 px; use a smaller"):
         pipeline.detect(picture(), EVERYTHING)
     has_memory = True
-    assert int(pipeline.detect(picture(), EVERYTHING).detections.counts[0]) > 0
+    assert len(pipeline.detect(picture(), EVERYTHING).detections) > 0
 
 
 def test_the_compiler_gets_detection_and_masks_as_one_graph_each(network: Yolact) -> None:
@@ -417,7 +417,7 @@ def test_cuda_gives_the_predictions_of_the_host_and_waits_for_nothing(
         finally:
             torch.cuda.set_sync_debug_mode("default")
         found = pipeline.collect()
-        assert int(found.detections.counts[0]) == len(theirs)
+        assert len(found.detections) == len(theirs)
         assert all(time_ms > 0 for time_ms in found.times)
         assert_same(predictor.predict(picture(seed, 120, 160)), theirs)
     predictor.close()

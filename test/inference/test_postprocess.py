@@ -41,14 +41,13 @@ def test_detections_of_the_golden_network_are_the_references(
     postprocess = Postprocessor(r50_network.config, r50_network.priors)
     settings = PredictionSettings(score_threshold=0.0, top_k=top_k, nms=nms)
     found = postprocess.detect(r50_output, settings)
-    count = int(found.counts[0])
-    np.testing.assert_array_equal(found.class_ids[0, :count], recorded[f"{prefix}_class"])
+    np.testing.assert_array_equal(found.class_ids, recorded[f"{prefix}_class"])
     for name, values in (
         ("box", found.boxes_xyxy),
         ("score", found.scores),
         ("mask", found.coefficients),
     ):
-        np.testing.assert_allclose(values[0, :count], recorded[f"{prefix}_{name}"], atol=1e-4)
+        np.testing.assert_allclose(values, recorded[f"{prefix}_{name}"], atol=1e-4)
 
 
 def test_masks_and_boxes_of_the_golden_network_are_the_references(
@@ -57,7 +56,7 @@ def test_masks_and_boxes_of_the_golden_network_are_the_references(
     recorded = recorded_arrays("r50_infer")
     postprocess = Postprocessor(r50_network.config, r50_network.priors)
     found = postprocess.detect(r50_output, EVERYTHING)
-    prediction = postprocess.assemble(found, r50_output.prototypes, 480, 640)
+    prediction = postprocess.assemble(found, r50_output.prototypes[0], 480, 640)
     expected = np.unpackbits(recorded["fast_post_mask_bits"], axis=1).reshape(-1, 480, 640) > 0
     masks = full_masks(prediction)
     both, either = (masks & expected).sum(axis=(1, 2)), (masks | expected).sum(axis=(1, 2))
@@ -76,7 +75,7 @@ def test_the_display_threshold_shows_as_many_masks_as_the_reference(
     postprocess = Postprocessor(r50_network.config, r50_network.priors)
     settings = PredictionSettings(score_threshold=0.15, top_k=100)
     found = postprocess.detect(r50_output, settings)
-    prediction = postprocess.assemble(found, r50_output.prototypes, height_px, width_px)
+    prediction = postprocess.assemble(found, r50_output.prototypes[0], height_px, width_px)
     assert len(prediction) == recorded["fast_thr015_count"]
     areas = full_masks(prediction).sum(axis=(1, 2))
     np.testing.assert_allclose(areas, recorded[f"fast_thr015{size}_mask_area"], atol=2)
@@ -105,9 +104,7 @@ def test_detections_are_those_of_the_whole_softmax_one_by_one(
     np.testing.assert_allclose(
         [row[1] for row in rows_of(found)], [row[2] for row in expected], rtol=1e-6
     )
-    np.testing.assert_allclose(
-        found.boxes_xyxy[0, : len(expected)], boxes[[row[0] for row in expected]], atol=1e-6
-    )
+    np.testing.assert_allclose(found.boxes_xyxy, boxes[[row[0] for row in expected]], atol=1e-6)
 
 
 def test_logits_in_half_precision_are_taken() -> None:
@@ -116,7 +113,7 @@ def test_logits_in_half_precision_are_taken() -> None:
     single = NetworkOutput(*(value.float() for value in half[:4]))
     found, expected = (processor().detect(o, EVERYTHING) for o in (half, single))
     assert rows_of(found) == rows_of(expected)
-    prediction = processor().assemble(found, half.prototypes, 48, 64)
+    prediction = processor().assemble(found, half.prototypes[0], 48, 64)
     assert prediction.scores.dtype == np.float32
 
 
@@ -131,7 +128,6 @@ def test_detection_in_fixed_shapes_finds_the_same() -> None:
         takes_part = torch.tensor(
             [settings.class_ids is None or c in settings.class_ids for c in range(NUM_CLASSES)]
         )
-        on_host = processor().detect(output, settings)
         fixed_shape = detect_fixed_shape(
             output,
             made_up_priors(),
@@ -141,47 +137,52 @@ def test_detection_in_fixed_shapes_finds_the_same() -> None:
             max_detections=settings.top_k,
         )
         for image in range(2):
-            assert rows_of(on_host, image)
-            host_rows, other_rows = rows_of(on_host, image), rows_of(fixed_shape, image)
-            assert [row[0] for row in host_rows] == [row[0] for row in other_rows]
-            np.testing.assert_allclose(
-                [row[1] for row in host_rows], [row[1] for row in other_rows], rtol=1e-5
-            )
+            on_host = processor().detect(output, settings, image=image)
+            count = int(fixed_shape.counts[image])
+            assert len(on_host) == count > 0
+            for name in ("class_ids", "scores", "boxes_xyxy", "coefficients"):
+                on_device = getattr(fixed_shape, name)[image, :count]
+                np.testing.assert_allclose(getattr(on_host, name), on_device, rtol=1e-5, atol=1e-7)
 
 
-def test_rows_behind_the_detections_are_zero() -> None:
-    settings = PredictionSettings(score_threshold=0.5, top_k=100)
-    found = processor().detect(made_up_output(), settings)
-    count = int(found.counts[0])
-    assert 0 < count < 100
-    assert found.boxes_xyxy.shape == (1, 100, 4)
-    for values in (found.boxes_xyxy, found.scores, found.class_ids, found.coefficients):
-        assert len(values[0]) == 100
-        assert not values[0, count:].any()
+@pytest.mark.parametrize("nms", ["fast", "cross-class", "standard"])
+def test_detections_are_arrays_of_their_own_with_a_row_for_each(nms: Any) -> None:
+    """The next image, in the same memory, leaves them as they are."""
+    settings = PredictionSettings(score_threshold=0.5, top_k=100, nms=nms)
+    postprocess = processor()
+    found = postprocess.detect(made_up_output(), settings)
+    assert 0 < len(found) < 100
+    arrays = (found.boxes_xyxy, found.scores, found.class_ids, found.coefficients)
+    assert [values.shape[1:] for values in arrays] == [(4,), (), (), (4,)]
+    assert [values.dtype for values in arrays] == [np.float32, np.float32, np.int64, np.float32]
+    before = [values.copy() for values in arrays]
+    postprocess.detect(made_up_output(seed=1), settings)
+    for values, earlier in zip(arrays, before, strict=True):
+        assert len(values) == len(found)
+        np.testing.assert_array_equal(values, earlier)
 
 
 def test_every_image_of_a_batch_has_its_own_detections_and_masks() -> None:
     output = made_up_output(seed=4, images=3)
     postprocess = processor()
-    together = postprocess.detect(output, EVERYTHING)
     for image in range(3):
+        together = postprocess.detect(output, EVERYTHING, image=image)
         own = NetworkOutput(*(value[image : image + 1] for value in output[:4]))
         alone = postprocess.detect(own, EVERYTHING)
-        assert rows_of(together, image) == rows_of(alone)
-        first = postprocess.assemble(together, output.prototypes, 60, 80, image=image)
-        second = postprocess.assemble(alone, own.prototypes, 60, 80)
+        assert rows_of(together) == rows_of(alone)
+        first = postprocess.assemble(together, output.prototypes[image], 60, 80)
+        second = postprocess.assemble(alone, own.prototypes[0], 60, 80)
         np.testing.assert_array_equal(full_masks(first), full_masks(second))
 
 
 def test_boxes_are_clipped_to_the_image_and_in_order() -> None:
     detections = Detections(
-        boxes_xyxy=torch.tensor([[[-0.5, 0.25, 0.5, 2.0], [0.75, 0.5, 0.25, 0.0]]]),
-        scores=torch.tensor([[0.9, 0.8]]),
-        class_ids=torch.tensor([[1, 2]]),
-        coefficients=torch.zeros(1, 2, 4),
-        counts=torch.tensor([2]),
+        boxes_xyxy=np.float32([[-0.5, 0.25, 0.5, 2.0], [0.75, 0.5, 0.25, 0.0]]),
+        scores=np.float32([0.9, 0.8]),
+        class_ids=np.int64([1, 2]),
+        coefficients=np.zeros((2, 4), np.float32),
     )
-    prediction = processor().assemble(detections, torch.zeros(1, 10, 10, 4), 80, 200)
+    prediction = processor().assemble(detections, torch.zeros(10, 10, 4), 80, 200)
     assert prediction.boxes_xyxy.tolist() == [[0, 20, 100, 80], [50, 0, 150, 40]]
     assert (prediction.image_height_px, prediction.image_width_px) == (80, 200)
 
@@ -190,11 +191,11 @@ def test_fewer_instances_and_no_masks_can_be_asked_for() -> None:
     output = made_up_output()
     postprocess = processor()
     found = postprocess.detect(output, EVERYTHING)
-    everything = postprocess.assemble(found, output.prototypes, 60, 80)
-    few = postprocess.assemble(found, output.prototypes, 60, 80, max_instances=2)
+    everything = postprocess.assemble(found, output.prototypes[0], 60, 80)
+    few = postprocess.assemble(found, output.prototypes[0], 60, 80, max_instances=2)
     assert few.scores.tolist() == everything.scores[:2].tolist()
     assert len(few.mask_crops) == 2
-    boxes = postprocess.assemble(found, output.prototypes, 60, 80, masks=False)
+    boxes = postprocess.assemble(found, output.prototypes[0], 60, 80, masks=False)
     assert boxes.mask_crops == ()
     np.testing.assert_array_equal(boxes.boxes_xyxy, everything.boxes_xyxy)
 
@@ -204,7 +205,7 @@ def test_an_image_without_instances_gives_an_empty_prediction() -> None:
     output.class_logits[..., 0] = 50
     postprocess = processor()
     found = postprocess.detect(output, EVERYTHING)
-    prediction = postprocess.assemble(found, output.prototypes, 60, 80)
+    prediction = postprocess.assemble(found, output.prototypes[0], 60, 80)
     assert len(prediction) == 0
     assert prediction.boxes_xyxy.shape == (0, 4)
     assert prediction.mask_crops == ()
@@ -248,7 +249,7 @@ def test_output_on_a_device_gives_the_predictions_of_the_host(nms: Any, rescores
             CONFIG, made_up_priors().to(device), mask_rescoring=quality if rescores else None
         )
         found = postprocess.detect(moved, replace(EVERYTHING, nms=nms))
-        predictions.append(postprocess.assemble(found, moved.prototypes, 60, 80))
+        predictions.append(postprocess.assemble(found, moved.prototypes[0], 60, 80))
     first, second = predictions
     np.testing.assert_array_equal(first.class_ids, second.class_ids)
     np.testing.assert_allclose(first.scores, second.scores, atol=1e-5)

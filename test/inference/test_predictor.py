@@ -211,7 +211,7 @@ def test_a_model_file_can_be_used_by_its_path(tmp_path: Path, predictor: Predict
     assert_same(loaded.predict(picture()), predictor.predict(picture()))
     loaded.close()
     larger = Predictor.load(path, runtime="eager", device="cpu", input_size_px=96)
-    assert larger.detect(picture()).prototypes.shape[1] == 24
+    assert larger.detect(picture()).prototypes.shape[0] == 24
     larger.close()
     with pytest.raises(CheckpointError, match="16 prototypes"):
         Predictor.load(path, runtime="eager", num_prototypes=32)

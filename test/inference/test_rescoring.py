@@ -20,9 +20,7 @@ from torch import Tensor
 from yolact_ros.config import variant
 from yolact_ros.errors import YolactError
 from yolact_ros.inference.postprocess import Postprocessor
-from yolact_ros.inference.rescoring import rescore
 from yolact_ros.ops.masks import assemble_masks
-from yolact_ros.structures import Detections
 
 
 def test_nan_from_the_rescoring_network_is_an_error_too() -> None:
@@ -31,7 +29,7 @@ def test_nan_from_the_rescoring_network_is_an_error_too() -> None:
         mask_rescoring=lambda masks: torch.full((len(masks), NUM_CLASSES), float("nan"))
     )
     with pytest.raises(YolactError, match="NaN scores"):
-        postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes, 60, 80)
+        postprocess.assemble(postprocess.detect(output, EVERYTHING), output.prototypes[0], 60, 80)
 
 
 def test_rescored_scores_of_the_golden_network_are_the_references() -> None:
@@ -43,13 +41,12 @@ def test_rescored_scores_of_the_golden_network_are_the_references() -> None:
     found = postprocess.detect(output, EVERYTHING)
     recorded = recorded_arrays("samples_all_configs")["yolact_plus_resnet50/maskiou_scores"]
     # The reference lists them in the order before rescoring.
-    np.testing.assert_allclose(found.scores[0], np.sort(recorded)[::-1], atol=1e-4)
+    np.testing.assert_allclose(found.scores, np.sort(recorded)[::-1], atol=1e-4)
 
 
 def test_rescoring_multiplies_scores_and_sorts_again() -> None:
     output = made_up_output()
     plain = processor().detect(output, EVERYTHING)
-    count = int(plain.counts[0])
     quality = torch.rand(NUM_CLASSES, generator=torch.Generator().manual_seed(5))
     seen: list[Tensor] = []
 
@@ -58,15 +55,16 @@ def test_rescoring_multiplies_scores_and_sorts_again() -> None:
         return quality.expand(len(masks), -1)
 
     rescored = processor(mask_rescoring=network).detect(output, EVERYTHING)
-    assert int(rescored.counts[0]) == count
-    expected = plain.scores[0, :count] * quality[plain.class_ids[0, :count]]
-    order = expected.argsort(descending=True, stable=True)
-    torch.testing.assert_close(rescored.scores[0, :count], expected[order])
-    torch.testing.assert_close(
-        rescored.coefficients[0, :count], plain.coefficients[0, :count][order]
-    )
+    expected = plain.scores * quality.numpy()[plain.class_ids]
+    order = np.argsort(-expected, kind="stable")
+    np.testing.assert_array_equal(rescored.scores, expected[order])
+    np.testing.assert_array_equal(rescored.class_ids, plain.class_ids[order])
+    np.testing.assert_array_equal(rescored.boxes_xyxy, plain.boxes_xyxy[order])
+    np.testing.assert_array_equal(rescored.coefficients, plain.coefficients[order])
     soft = assemble_masks(
-        output.prototypes[0], plain.coefficients[0, :count], plain.boxes_xyxy[0, :count]
+        output.prototypes[0],
+        torch.from_numpy(plain.coefficients),
+        torch.from_numpy(plain.boxes_xyxy),
     )
     torch.testing.assert_close(seen[0], soft[:, None])
 
@@ -83,12 +81,9 @@ def test_rescoring_sees_more_than_top_k_since_it_changes_the_order() -> None:
 
 
 def test_rescoring_an_image_without_instances_does_nothing() -> None:
-    empty = Detections(
-        torch.zeros(1, 5, 4),
-        torch.zeros(1, 5),
-        torch.zeros(1, 5, dtype=torch.int64),
-        torch.zeros(1, 5, 4),
-        torch.zeros(1, dtype=torch.int64),
-    )
-    rescored = rescore(empty, torch.zeros(1, 70, 70, 4), lambda masks: masks[1:])
-    assert not rescored.scores.any()
+    output = made_up_output()
+    output.class_logits[..., 0] = 50
+    seen: list[Tensor] = []
+    found = processor(mask_rescoring=seen.append).detect(output, EVERYTHING)
+    assert len(found) == 0
+    assert not seen

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from yolact_ros.ops.boxes import decode_boxes, pairwise_iou
 from yolact_ros.ops.fast_nms import Selection, cross_class_fast_nms, fast_nms
-from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
+from yolact_ros.ops.fixed_shape_nms import FixedShapeDetections, fixed_shape_fast_nms
 from yolact_ros.ops.standard_nms import standard_nms
-from yolact_ros.structures import Detections
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -66,7 +65,7 @@ def tensors_of(boxes: np.ndarray, scores: np.ndarray) -> tuple[torch.Tensor, ...
     return torch.from_numpy(boxes)[None], torch.from_numpy(scores)[None], rows[None, :, None]
 
 
-def rows_of(found: Detections, boxes: np.ndarray, image: int = 0) -> list[twins.Row]:
+def rows_of(found: FixedShapeDetections, boxes: np.ndarray, image: int = 0) -> list[twins.Row]:
     count = int(found.counts[image])
     rows = found.coefficients[image, :count, 0].long().numpy()
     np.testing.assert_array_equal(found.boxes_xyxy[image, :count], boxes[rows])
@@ -328,5 +327,7 @@ def test_the_form_of_fixed_shape_does_not_wait_for_the_device() -> None:
         found = fixed_shape_fast_nms(*arguments)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    host = Detections(*(getattr(found, name).cpu() for name in Detections.__dataclass_fields__))
+    host = FixedShapeDetections(
+        *(getattr(found, name).cpu() for name in FixedShapeDetections.__dataclass_fields__)
+    )
     assert rows_of(host, boxes) == fixed_shape(boxes, scores)

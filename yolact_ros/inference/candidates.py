@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolact_ros.errors import YolactError
+from yolact_ros.errors import damaged_network
 from yolact_ros.ops.boxes import CENTER_VARIANCE, SIZE_VARIANCE
 from yolact_ros.ops.scratch import Scratch
 
@@ -24,7 +24,6 @@ LEAST_LOGIT = np.float32(-80)
 LEAST_SCORE = 2e-35
 
 _EIGHT_TRUE = np.uint64(0x0101010101010101)
-_NAN_SCORES = "the network produced NaN class scores: its weights are damaged"
 
 
 class Candidates(NamedTuple):
@@ -78,9 +77,9 @@ def find_candidates(
     scratch = scratch or Scratch()
     # A maximum hands NaN on. Of all classes NaN makes a row promising; of some it does not.
     if np.isnan(offsets.max(initial=0.0)):
-        raise YolactError("the network produced NaN boxes: its weights are damaged")
+        raise damaged_network("boxes")
     if class_ids is not None and np.isnan(logits.max(initial=0.0)):
-        raise YolactError(_NAN_SCORES)
+        raise damaged_network("class scores")
     rows = _promising_rows(logits, floor, class_ids, scratch)
     corners = _decode(offsets.take(rows, axis=0), priors.take(rows, axis=0))
     finite = np.isfinite(corners).all(axis=0)
@@ -173,7 +172,7 @@ def _exponentials(
     best = odds[asked].max(axis=0, initial=-np.inf)
     highest = np.maximum(best, odds[0]) if class_ids is None else odds.max(axis=0)
     if np.isnan(highest).any():
-        raise YolactError(_NAN_SCORES)
+        raise damaged_network("class scores")
     infinite = np.isinf(highest)
     if infinite.any():
         best[infinite] = highest[infinite] = odds[:, infinite] = 0

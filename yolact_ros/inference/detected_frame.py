@@ -32,8 +32,8 @@ class DetectedFrame:
     """An image after the network and NMS; see :meth:`Predictor.detect`.
 
     Attributes:
-        detections: of the image, B = 1.
-        prototypes (Tensor[1, h, w, k]): of the image.
+        detections: of the image.
+        prototypes (Tensor[h, w, k]): of the image.
         image_height_px, image_width_px: size of the source image.
         settings: that it was detected with.
         times: of the stages so far.

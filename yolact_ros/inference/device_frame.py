@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
+from yolact_ros.errors import damaged_network
 from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
+from yolact_ros.inference.rescoring import MaskRescoring
 from yolact_ros.ops.device_masks import MaskGrid, mask_rectangles, soft_masks
 from yolact_ros.structures import Detections, NetworkOutput
 
@@ -40,7 +43,7 @@ def detect_frame(
     live: Tensor,
     grid: MaskGrid,
     rows: int,
-    mask_rescoring: Callable[[Tensor], Tensor] | None,
+    mask_rescoring: MaskRescoring | None,
 ) -> FrameDetections:
     """Network output to instances, for B = 1.
 
@@ -81,14 +84,20 @@ def detect_frame(
     )
 
 
-def read_table(table: Tensor) -> tuple[Detections, bool]:
-    """The detections in a table on the host, and whether the prototypes are finite."""
-    rows, last = table[:-1], table[-1]
+def read_table(table: NDArray[np.float32]) -> tuple[Detections, bool]:
+    """The detections in a table on the host, and whether the prototypes are finite.
+
+    Raises:
+        YolactError: the class scores have NaN, which the device tells by a count of -1.
+    """
+    count, is_finite = table[-1, :2]
+    if count < 0:
+        raise damaged_network("class scores")
+    rows = table[: int(count)]
     detections = Detections(
-        boxes_xyxy=rows[None, :, BOX],
-        scores=rows[None, :, SCORE],
-        class_ids=rows[None, :, CLASS_ID].long(),
-        coefficients=rows[None, :, COEFFICIENTS:],
-        counts=last[:1].long(),
+        boxes_xyxy=rows[:, BOX],
+        scores=rows[:, SCORE],
+        class_ids=rows[:, CLASS_ID].astype(np.int64),
+        coefficients=rows[:, COEFFICIENTS:],
     )
-    return detections, bool(last[1])
+    return detections, bool(is_finite)

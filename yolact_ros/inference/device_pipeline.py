@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.config import YolactConfig
-from yolact_ros.errors import YolactError
+from yolact_ros.errors import damaged_network
 from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
 from yolact_ros.inference.device_execution import Execution, Stage, compiled_or_plain
 from yolact_ros.inference.device_frame import (
@@ -24,9 +24,9 @@ from yolact_ros.inference.device_frame import (
     detect_frame,
     read_table,
 )
-from yolact_ros.inference.postprocess import BROKEN_PROTOTYPES, first_rows
 from yolact_ros.inference.preprocess import check_image, normalization_of, prepare_image
 from yolact_ros.inference.readback_buffer import ExtraWindow, ReadbackBuffer
+from yolact_ros.inference.rescoring import MaskRescoring
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.settings import MAX_DETECTIONS, MAX_TOP_K, PredictionSettings
 from yolact_ros.ops.device_masks import (
@@ -92,7 +92,7 @@ class DevicePipeline:
         network: Callable[[Tensor], NetworkOutput],
         execution: Execution,
         *,
-        mask_rescoring: Callable[[Tensor], Tensor] | None = None,
+        mask_rescoring: MaskRescoring | None = None,
         compiled: bool = False,
     ) -> None:
         self._execution = execution
@@ -177,8 +177,10 @@ class DevicePipeline:
         """Wait for the frame of the last :meth:`launch`.
 
         Returns:
-            DetectedFrame: detections on the CPU; prototypes on the device, valid until the next
-            frame.
+            DetectedFrame: prototypes on the device, valid until the next frame.
+
+        Raises:
+            YolactError: the network's class scores have NaN.
         """
         shape, output, settings = self._current, self._output, self._live_settings
         if shape is None or output is None or settings is None:
@@ -187,10 +189,10 @@ class DevicePipeline:
         with execution.scope():
             execution.wait()
             times = StageTimes(*(execution.elapsed_ms(index, index + 1) for index in range(3)))
-        detections, self._prototypes_are_finite = read_table(shape.readback.host_table.clone())
+        detections, self._prototypes_are_finite = read_table(shape.readback.host_table.copy())
         return DetectedFrame(
-            first_rows(detections, settings.top_k),
-            output.prototypes,
+            detections.first(settings.top_k),
+            output.prototypes[0],
             *shape.size_px,
             settings,
             times,
@@ -210,7 +212,7 @@ class DevicePipeline:
         if shape is None or extra is None:
             raise RuntimeError("DevicePipeline.crops: collect a frame first")
         if not self._prototypes_are_finite:
-            raise YolactError(BROKEN_PROTOTYPES)
+            raise damaged_network("prototypes")
         with self._execution.scope():
             rectangles, bits = shape.readback.host_rectangles, shape.readback.host_bits
             if stride != 1 or not bits.size:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor
 
-from yolact_ros.inference.rescoring import rescore
+from yolact_ros.inference.rescoring import MaskRescoring, rescore_fixed_shape
 from yolact_ros.inference.settings import ANCHOR_FLOOR, MAX_CANDIDATES_PER_CLASS
 from yolact_ros.ops.boxes import decode_boxes
-from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
-from yolact_ros.structures import Detections, NetworkOutput
+from yolact_ros.ops.fixed_shape_nms import FixedShapeDetections, fixed_shape_fast_nms
+from yolact_ros.structures import NetworkOutput
 
 __all__ = ["detect_fixed_shape"]
 
@@ -23,8 +21,8 @@ def detect_fixed_shape(
     nms_threshold: float | Tensor,
     takes_part: Tensor | None,
     max_detections: int,
-    mask_rescoring: Callable[[Tensor], Tensor] | None = None,
-) -> Detections:
+    mask_rescoring: MaskRescoring | None = None,
+) -> FixedShapeDetections:
     """Softmax, Fast NMS and YOLACT++'s rescoring without a data-dependent shape.
 
     Args:
@@ -33,10 +31,10 @@ def detect_fixed_shape(
         score_threshold, nms_threshold: numbers, or ``Tensor[]`` that can change between replays.
         takes_part (Tensor[C]): bool, the class filter; None is all classes.
         max_detections: rows of each image.
-        mask_rescoring: see :func:`~yolact_ros.inference.rescoring.rescore`.
+        mask_rescoring: see :mod:`~yolact_ros.inference.rescoring`.
 
     Returns:
-        Detections: ``counts`` is -1 where the output has NaN.
+        FixedShapeDetections: ``counts`` is -1 where the output has NaN.
     """
     scores = output.class_logits.float().softmax(dim=2)[:, :, 1:]
     broken = scores.isnan().any(dim=2).any(dim=1)
@@ -54,8 +52,8 @@ def detect_fixed_shape(
         display_threshold=score_threshold,
     )
     if mask_rescoring is not None:
-        detections = rescore(detections, output.prototypes, mask_rescoring, fixed_shape=True)
-    return Detections(
+        detections = rescore_fixed_shape(detections, output.prototypes, mask_rescoring)
+    return FixedShapeDetections(
         boxes_xyxy=detections.boxes_xyxy,
         scores=detections.scores,
         class_ids=detections.class_ids,

@@ -270,7 +270,8 @@ class Predictor:
         inference_ms = (time.perf_counter() - times_s[-1]) * 1e3
         return [
             self._detected(
-                output if count == 1 else _row(output, row),
+                output,
+                row,
                 image_bgr,
                 StageTimes((times_s[row + 1] - times_s[row]) * 1e3, inference_ms),
             )
@@ -333,16 +334,16 @@ class Predictor:
             self._runtime.close()
 
     def _detected(
-        self, output: NetworkOutput, image_bgr: NDArray[np.uint8], times: StageTimes
+        self, output: NetworkOutput, row: int, image_bgr: NDArray[np.uint8], times: StageTimes
     ) -> DetectedFrame:
-        """The detections of one image, whose output is B = 1."""
+        """The detections of one image, whose output is a row of the batch's."""
         begun_s = time.perf_counter()
-        detections = self._postprocessor.detect(output, self.settings)
+        detections = self._postprocessor.detect(output, self.settings, image=row)
         height_px, width_px = image_bgr.shape[:2]
         taken_ms = (time.perf_counter() - begun_s) * 1e3
         return DetectedFrame(
             detections,
-            output.prototypes,
+            output.prototypes[row],
             height_px,
             width_px,
             self.settings,
@@ -353,11 +354,6 @@ class Predictor:
         """So that the stage times are those of the stages."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-
-
-def _row(output: NetworkOutput, row: int) -> NetworkOutput:
-    """The output of one image of a batch, B = 1."""
-    return NetworkOutput(*(part[row : row + 1] for part in output[:4]))
 
 
 def _check_runtime(runtime: Runtime, input_size_px: int, device: torch.device) -> None:

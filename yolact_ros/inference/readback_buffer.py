@@ -46,7 +46,9 @@ class ReadbackBuffer:
         self.rectangles = rectangles.view(torch.int32).view(rows, 4)
         self.windows = bits.view(windows, WINDOW_BYTES)
         table, rectangles, bits = self._host.split(sizes)
-        self.host_table = table.view(torch.float32).view(rows + 1, columns)
+        self.host_table: NDArray[np.float32] = (
+            table.view(torch.float32).view(rows + 1, columns).numpy()
+        )
         self.host_rectangles: NDArray[np.int32] = rectangles.view(torch.int32).view(-1, 4).numpy()
         self.host_bits: NDArray[np.uint8] = bits.numpy()
 

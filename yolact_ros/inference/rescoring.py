@@ -7,50 +7,90 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from yolact_ros.ops.fixed_shape_nms import FixedShapeDetections
 from yolact_ros.ops.masks import assemble_masks
 from yolact_ros.structures import Detections
 
-__all__ = ["rescore"]
+__all__ = ["MaskRescoring", "rescore", "rescore_fixed_shape"]
+
+MaskRescoring = Callable[[Tensor], Tensor]
+"""Cropped soft masks ``[n, 1, h, w]`` to the IoU that each would have as each class ``[n, C]``."""
 
 
 def rescore(
-    detections: Detections,
-    prototypes: Tensor,
-    mask_rescoring: Callable[[Tensor], Tensor],
-    *,
-    fixed_shape: bool = False,
+    detections: Detections, prototypes: Tensor, mask_rescoring: MaskRescoring
 ) -> Detections:
     """Multiply scores by the predicted IoU of the masks and sort again (YOLACT++ section 5.1).
 
     Args:
-        detections: of B images, on the prototypes' device or on the CPU.
-        prototypes (Tensor[B, h, w, k]): of the network, which ``mask_rescoring`` runs beside.
-        mask_rescoring: cropped soft masks ``[n, 1, h, w]`` to IoUs ``[n, C]``, not negative.
-        fixed_shape: compute padding too, so that no shape depends on the number of detections.
-
-    Returns:
-        As many detections, with padding still behind them.
+        detections: of one image.
+        prototypes (Tensor[h, w, k]): of the image, on the device of ``mask_rescoring``.
+        mask_rescoring: of the network; not negative.
     """
-    scores = torch.zeros_like(detections.scores)
-    for image in range(len(scores)):
-        used = scores.shape[1] if fixed_shape else int(detections.counts[image])
-        if used == 0:
-            continue
-        soft = assemble_masks(
-            prototypes[image].float(),
-            detections.coefficients[image, :used].to(prototypes.device),
-            detections.boxes_xyxy[image, :used].to(prototypes.device),
+    if not len(detections):
+        return detections
+    boxes_xyxy, scores, class_ids, coefficients = (
+        torch.from_numpy(values).to(prototypes.device)
+        for values in (
+            detections.boxes_xyxy,
+            detections.scores,
+            detections.class_ids,
+            detections.coefficients,
         )
-        classes = detections.class_ids[image, :used, None]
-        iou = mask_rescoring(soft[:, None]).to(scores.device).gather(1, classes)[:, 0]
-        scores[image, :used] = detections.scores[image, :used] * iou
-    # A rescored detection may fall to 0 and must not change places with padding: stable.
-    values, order = scores.sort(dim=1, descending=True, stable=True)
-    rows = order[:, :, None]
+    )
+    ious = _mask_ious(boxes_xyxy, class_ids, coefficients, prototypes, mask_rescoring)
+    # torch sorts NaN to the front, where it is noticed.
+    values, order = (scores * ious).cpu().sort(descending=True, stable=True)
+    rows = order.numpy()
     return Detections(
+        boxes_xyxy=detections.boxes_xyxy[rows],
+        scores=values.numpy(),
+        class_ids=detections.class_ids[rows],
+        coefficients=detections.coefficients[rows],
+    )
+
+
+def rescore_fixed_shape(
+    detections: FixedShapeDetections, prototypes: Tensor, mask_rescoring: MaskRescoring
+) -> FixedShapeDetections:
+    """:func:`rescore` for B images, padding too, so that no shape depends on their instances.
+
+    Args:
+        detections: on the device.
+        prototypes (Tensor[B, h, w, k]): on the device.
+        mask_rescoring: of the network; not negative.
+    """
+    ious = torch.stack(
+        [
+            _mask_ious(
+                detections.boxes_xyxy[image],
+                detections.class_ids[image],
+                detections.coefficients[image],
+                prototypes[image],
+                mask_rescoring,
+            )
+            for image in range(len(prototypes))
+        ]
+    )
+    # A rescored detection may fall to 0 and must not change places with padding: stable.
+    values, order = (detections.scores * ious).sort(dim=1, descending=True, stable=True)
+    rows = order[:, :, None]
+    return FixedShapeDetections(
         boxes_xyxy=detections.boxes_xyxy.gather(1, rows.expand_as(detections.boxes_xyxy)),
         scores=values,
         class_ids=detections.class_ids.gather(1, order),
         coefficients=detections.coefficients.gather(1, rows.expand_as(detections.coefficients)),
         counts=detections.counts,
     )
+
+
+def _mask_ious(
+    boxes_xyxy: Tensor,
+    class_ids: Tensor,
+    coefficients: Tensor,
+    prototypes: Tensor,
+    mask_rescoring: MaskRescoring,
+) -> Tensor:
+    """The predicted IoU of each instance's mask (Tensor[n]), of one image."""
+    soft = assemble_masks(prototypes.float(), coefficients, boxes_xyxy)
+    return mask_rescoring(soft[:, None]).gather(1, class_ids[:, None])[:, 0]

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from yolact_ros.ops.boxes import pairwise_iou
-from yolact_ros.structures import Detections
 
-__all__ = ["fixed_shape_fast_nms"]
+__all__ = ["FixedShapeDetections", "fixed_shape_fast_nms"]
 
 MAX_BOXES = 1000
+
+
+@dataclass(frozen=True)
+class FixedShapeDetections:
+    """Detections of B images, padded to K rows so that shapes never change; best score first.
+
+    Rows from ``counts[b]`` on are padding: score 0, class 0, box and coefficients 0.
+
+    Attributes:
+        boxes_xyxy (Tensor[B, K, 4]): relative to the image, not clipped.
+        scores (Tensor[B, K]): 0..1.
+        class_ids (Tensor[B, K]): int64, 0-based without background.
+        coefficients (Tensor[B, K, k]): mask coefficients.
+        counts (Tensor[B]): int64, number of valid rows of each image.
+    """
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+    class_ids: Tensor
+    coefficients: Tensor
+    counts: Tensor
 
 
 def fixed_shape_fast_nms(
@@ -24,7 +46,7 @@ def fixed_shape_fast_nms(
     max_detections: int = 100,
     display_threshold: float | Tensor = 0.0,
     max_boxes: int = MAX_BOXES,
-) -> Detections:
+) -> FixedShapeDetections:
     """Fast NMS (YOLACT section 3.3) without a data-dependent shape or a synchronisation.
 
     Boxes whose best score is not above ``score_threshold`` are left out, as are those with a NaN
@@ -49,7 +71,7 @@ def fixed_shape_fast_nms(
         max_boxes: best boxes of all classes that compete.
 
     Returns:
-        Detections padded to K rows, on the device of the inputs.
+        K rows for each image, on the device of the inputs.
     """
     batch, num_boxes, num_classes = class_scores.shape
     best = class_scores.amax(dim=2)
@@ -78,7 +100,7 @@ def fixed_shape_fast_nms(
     valid = top_scores >= 0
     top_rows = rows.gather(1, ranked.reshape(batch, -1).gather(1, places))
     class_ids = places.div(ranks, rounding_mode="floor")
-    return Detections(
+    return FixedShapeDetections(
         boxes_xyxy=_pad(
             _take_rows(boxes_xyxy, top_rows).where(valid[:, :, None], 0), max_detections
         ),

@@ -36,7 +36,7 @@ def test_a_scene_has_as_many_instances_as_asked_for_in_boxes_of_a_grid(network, 
     settings = PredictionSettings(score_threshold=0.3, top_k=100)
     postprocessor = Postprocessor(network.config, network.priors)
     found = postprocessor.assemble(
-        postprocessor.detect(scene, settings), scene.prototypes, 480, 640
+        postprocessor.detect(scene, settings), scene.prototypes[0], 480, 640
     )
     assert len(found) == len(found.mask_crops) == count
     columns = int(np.ceil(np.sqrt(count)))

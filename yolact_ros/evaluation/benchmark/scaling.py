@@ -81,7 +81,7 @@ def instance_curve(
         begun_s = time.perf_counter()
         detections = postprocessor.detect(scene, settings)
         detected_s = time.perf_counter()
-        found = postprocessor.assemble(detections, scene.prototypes, height_px, width_px)
+        found = postprocessor.assemble(detections, scene.prototypes[0], height_px, width_px)
         if len(found) != counts[index]:
             raise YolactError(f"{len(found)} instances came out of a scene of {counts[index]}")
         return (detected_s - begun_s) * 1e3, (time.perf_counter() - detected_s) * 1e3

@@ -139,7 +139,7 @@ class BudgetRunner:
             for _ in range(WARM_UP_FRAMES):
                 begun_ms = self._clock_ms()
                 frame = predictor.detect(image)
-                instances = int(frame.detections.counts[0])
+                instances = len(frame.detections)
                 costs_ms.append(self._clock_ms() - begun_ms)
                 predictor.finish(frame)
             slow_ms = float(np.quantile(costs_ms, SLOWEST_SHARE))
@@ -232,9 +232,7 @@ class BudgetRunner:
         """
         predictor = self._predictors[plan.level.input_size_px]
         frame = predictor.detect(image_bgr) if detected is None else detected
-        # NaN shows as -1 on devices that must not be waited for; finishing the frame raises it.
-        instances = max(int(frame.detections.counts[0]), 0)
-        masks = self.budget.after_inference(self._clock_ms(), instances)
+        masks = self.budget.after_inference(self._clock_ms(), len(frame.detections))
         if not masks.run:
             return None
         prediction, times = _finish(predictor, frame, masks)
