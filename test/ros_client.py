@@ -144,24 +144,26 @@ class RosClient:
         return str(answer.current_state.label)
 
     def change_state(self, node: str, transition: str) -> bool:
-        """Whether the transition succeeded; asked once, since a second one would be refused.
+        """Whether the transition succeeded.
 
-        The answer can be lost, see :meth:`ask`; then the state tells.
+        The request or its answer can be lost, see :meth:`ask`. Then the state tells: the
+        transition is asked for again while the node is still in the state of before.
         """
-        request = ChangeState.Request(transition=Transition(label=transition))
+        before = self.state(node)
         service = f"/{node}/change_state"
-        future = self._ready(ChangeState, service).call_async(request)
-
-        def succeeded() -> bool | None:
+        client = self._ready(ChangeState, service)
+        request = ChangeState.Request(transition=Transition(label=transition))
+        deadline_s = time.monotonic() + TIMEOUT_S
+        state = before
+        while time.monotonic() < deadline_s:
+            if state == before:
+                future = client.call_async(request)
             self.spin_briefly(future.done, at_most_s=ASK_AGAIN_S)
             if future.done():
                 return bool(future.result().success)
-            return True if self.state(node) == STATE_AFTER.get(transition) else None
-
-        deadline_s = time.monotonic() + TIMEOUT_S
-        while (answer := succeeded()) is None:
-            assert time.monotonic() < deadline_s, f"no answer of {service}"
-        return answer
+            if (state := self.state(node)) == STATE_AFTER.get(transition):
+                return True
+        raise AssertionError(f"no answer of {service}; {node} is {state}")
 
     def wait_for_state(self, node: str, state: str) -> None:
         self.spin_until(lambda: self.state(node) == state, f"{node} to be {state}")

@@ -113,7 +113,7 @@ def test_while_it_chooses_requests_are_served_a_cleanup_does_not_wait_and_who_wa
         client.wait_for_state(NODE, "unconfigured")
         for _ in range(2):
             assert client.change_state(NODE, "configure"), process.output
-            assert client.call(Segment, f"/{NODE}/segment", request).success
+            assert client.ask(Segment, f"/{NODE}/segment", request).success
             begun_s = time.monotonic()
             assert client.change_state(NODE, "cleanup")
             assert time.monotonic() - begun_s < 30
@@ -124,7 +124,7 @@ def test_while_it_chooses_requests_are_served_a_cleanup_does_not_wait_and_who_wa
         values = client.diagnostics(NODE, "node")
         assert is_chosen(values)
         assert "fastest: " in values["runtime"]
-        assert client.call(Segment, f"/{NODE}/segment", request).success
+        assert client.ask(Segment, f"/{NODE}/segment", request).success
         assert "[ERROR]" not in process.output
         assert process.stop() == 0
         assert "Traceback" not in process.output

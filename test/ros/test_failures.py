@@ -47,7 +47,7 @@ def test_asks_a_node(client, ros_env, tmp_path, fails):
         process.wait_for_text("child")
         print(process.output, "pid", process.pid)
         request = GetParameters.Request(names=["use_sim_time"])
-        client.call(GetParameters, "/same_name/get_parameters", request)
+        client.ask(GetParameters, "/same_name/get_parameters", request)
         assert not fails, "on purpose"
 '''
 

@@ -204,12 +204,12 @@ def test_the_nodes_own_dump_can_be_loaded_and_other_fixed_values_not(
     node = "dumped"
     with start_node(node, tmp_path, ros_env, {"model": str(tiny_model)}) as process:
         process.wait_for_text("active on /image")
-        listed = client.call(
+        listed = client.ask(
             ListParameters, f"/{node}/list_parameters", ListParameters.Request()
         ).result.names
         assert {"model", "autostart", "start_type_description_service"} <= set(listed)
         assert any(name.startswith("qos_overrides.") for name in listed)
-        values = client.call(
+        values = client.ask(
             GetParameters, f"/{node}/get_parameters", GetParameters.Request(names=listed)
         ).values
         request = SetParameters.Request(
@@ -218,7 +218,7 @@ def test_the_nodes_own_dump_can_be_loaded_and_other_fixed_values_not(
                 for name, value in zip(listed, values, strict=True)
             ]
         )
-        results = client.call(SetParameters, f"/{node}/set_parameters", request).results
+        results = client.ask(SetParameters, f"/{node}/set_parameters", request).results
         assert [result.reason for result in results if not result.successful] == []
         for name, value in (("model", "bundled"), ("autostart", False), ("cameras", ["front"])):
             assert not client.set_parameter(node, name, value).successful

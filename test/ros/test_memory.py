@@ -128,7 +128,7 @@ def test_without_a_smaller_level_every_frame_is_counted_and_the_cure_is_named(
 
     client.wait_for_diagnostics(NODE, counted)
     assert "add a smaller one to input_size or end other programs" in process.output
-    answer = client.call(Segment, f"/{NODE}/segment", Segment.Request(image=image_message()))
+    answer = client.ask(Segment, f"/{NODE}/segment", Segment.Request(image=image_message()))
     assert not answer.success
     assert "ran out of memory at an input of 64 px; use a smaller input_size" in answer.message
     memory.holds(64)

@@ -183,11 +183,11 @@ def test_stale_images_can_be_dropped(camera: HandCamera) -> None:
 def test_the_node_can_be_switched_off_and_on(camera: HandCamera) -> None:
     client = camera.client
     service = f"/{NODE}/set_enabled"
-    assert client.call(SetBool, service, SetBool.Request(data=False)).success
+    assert client.ask(SetBool, service, SetBool.Request(data=False)).success
     client.spin_until(lambda: camera.publisher.get_subscription_count() == 0, "no subscription")
     values = client.wait_for_diagnostics(NODE, lambda v: v["enabled"] == "False", "node")
     assert values["message"] == "switched off by ~/set_enabled"
-    assert client.call(SetBool, service, SetBool.Request(data=True)).success
+    assert client.ask(SetBool, service, SetBool.Request(data=True)).success
     camera.segment(image_message(80))
 
 

@@ -29,7 +29,7 @@ from yolact_ros.ros.segment import MAX_WAITING, SegmentService
 
 
 def segment(client: RosClient, image: Image, node: str = NODE) -> Any:
-    return client.call(Segment, f"/{node}/segment", Segment.Request(image=image))
+    return client.ask(Segment, f"/{node}/segment", Segment.Request(image=image))
 
 
 def with_parameters(
@@ -108,8 +108,10 @@ def test_a_bad_image_is_answered_with_what_is_wrong_and_counted(
     message = image_message(40)
     for name, value in fields.items():
         setattr(message, name, value)
+    segment(client, image_message(39))  # answered: node and client know each other
     before = client.diagnostics(NODE, "node")
-    answer = segment(client, message)
+    # Asked once, since requests are counted.
+    answer = client.call(Segment, f"/{NODE}/segment", Segment.Request(image=message))
     assert not answer.success
     assert reason in answer.message
     assert len(answer.result.instances) == 0
