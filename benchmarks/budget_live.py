@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from yolact_ros.cli.benchmark_live import LiveRun, LiveSettings, run_live
 from yolact_ros.cli.benchmark_ros import camera_source, model_parameters, require_ros
-from yolact_ros.evaluation.bag.load import CompetingLoad
+from yolact_ros.evaluation.bag.competing_load import CompetingLoad
 from yolact_ros.evaluation.benchmark.contenders import ContenderName
 from yolact_ros.evaluation.benchmark.live_record import ResultRecord, find_untruths, summarise
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine

@@ -27,10 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
-from yolact_ros.evaluation.bag.frame import FoundInstance
-from yolact_ros.evaluation.bag.instances import InstanceMessage
+from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
+from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.writer import BagWriter
+from yolact_ros.inference.predictor import StageTimes
 from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
@@ -65,32 +66,29 @@ def write_bag(path: Path, num_frames: int) -> None:
                 counts = encode_crop(crop, HEIGHT_PX, WIDTH_PX)["counts"]
                 found.append(FoundInstance(0, "object", 1.0, (x, y, width, height), counts))
             writer.write_image("/camera/image_raw", image, stamp_ns, stamp_ns)
-            message = InstanceMessage(stamp_ns, "camera", HEIGHT_PX, WIDTH_PX, tuple(found), {})
+            message = FrameInstances(HEIGHT_PX, WIDTH_PX, tuple(found), stamp_ns, "camera")
             writer.write_instances("/truth", message, stamp_ns)
 
 
 @dataclass(frozen=True)
-class TrivialSource:
+class TrivialSource(ModelSource):
     """Answers from the frame's number: the network takes no time and no memory."""
 
-    def open(self) -> TrivialSegmenter:
-        return TrivialSegmenter()
-
-    def open_runner(self, replay: object) -> Any:
-        raise AssertionError("this benchmark replays every frame, without a budget")
+    def open(self) -> Any:
+        return TrivialPredictor()
 
     def describe(self) -> dict[str, Any]:
         return {"model": "trivial", "class_names": ["object"]}
 
 
-class TrivialSegmenter:
+class TrivialPredictor:
     class_names = ("object",)
 
     def __init__(self) -> None:
         self._random = np.random.default_rng(0)
         self._index = 0
 
-    def segment(self, image_bgr: NDArray[np.uint8]) -> tuple[Prediction, dict[str, float]]:
+    def predict_timed(self, image_bgr: NDArray[np.uint8]) -> tuple[Prediction, StageTimes]:
         rows = boxes(self._index)
         self._index += 1
         shifted = rows + np.array([1, 0, 0, 0]) * self._random.integers(0, 8, (NUM_OBJECTS, 1))
@@ -102,7 +100,8 @@ class TrivialSegmenter:
         corners[:, 2:] += corners[:, :2]
         scores = np.sort(self._random.random(NUM_OBJECTS).astype(np.float32))[::-1]
         ids = np.zeros(NUM_OBJECTS, np.int64)
-        return Prediction(HEIGHT_PX, WIDTH_PX, ids, scores, corners, masks), {"inference": 0.0}
+        prediction = Prediction(HEIGHT_PX, WIDTH_PX, ids, scores, corners, masks)
+        return prediction, StageTimes(0.0, 0.0, 0.0)
 
     def close(self) -> None:
         pass

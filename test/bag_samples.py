@@ -15,15 +15,16 @@ import torch
 from numpy.typing import NDArray
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from yolact_ros.evaluation.bag.definitions import (
+from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
+from yolact_ros.evaluation.bag.messages import (
     COMPRESSED_IMAGE,
     IMAGE,
     INSTANCE_ARRAY,
     default_typestore,
+    serialize_instances,
 )
-from yolact_ros.evaluation.bag.frame import FoundInstance
-from yolact_ros.evaluation.bag.instances import InstanceMessage, serialize_instances
-from yolact_ros.evaluation.bag.replay_options import ReplayOptions
+from yolact_ros.evaluation.bag.model_source import ModelSource
+from yolact_ros.evaluation.bag.options import ReplayOptions
 from yolact_ros.inference.predictor import DetectedFrame, StageTimes
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
@@ -72,8 +73,8 @@ def box_instance(
 
 
 def instance_message(index: int, instances: Iterable[FoundInstance]) -> bytes:
-    message = InstanceMessage(stamp_ns(index), "camera", HEIGHT_PX, WIDTH_PX, tuple(instances), {})
-    return bytes(serialize_instances(message))
+    found = FrameInstances(HEIGHT_PX, WIDTH_PX, tuple(instances), stamp_ns(index), "camera")
+    return bytes(serialize_instances(found))
 
 
 def image_message(
@@ -190,8 +191,8 @@ def truth_json(num_frames: int, objects: int = 1, **image_fields: Any) -> dict[s
 
 
 @dataclass(frozen=True)
-class ShapeSource:
-    """A segmenter that finds the rectangles by their red, so that every answer is known.
+class ShapeSource(ModelSource):
+    """A model that finds the rectangles by their red, so that every answer is known.
 
     Attributes:
         shift_px: every mask is moved to the right by so much.
@@ -207,7 +208,7 @@ class ShapeSource:
     delay_ms: float = 0.0
     crash_after: int = 0
 
-    def open(self) -> ShapeSegmenter:
+    def open(self) -> Any:
         return ShapeSegmenter(self)
 
     def open_runner(self, replay: ReplayOptions) -> BudgetRunner:
@@ -231,7 +232,7 @@ class ShapeSegmenter:
         self._source = source
         self._count = 0
 
-    def segment(self, image_bgr: NDArray[np.uint8]) -> tuple[Prediction, dict[str, float]]:
+    def predict_timed(self, image_bgr: NDArray[np.uint8]) -> tuple[Prediction, StageTimes]:
         source, number = self._source, self._count
         self._count += 1
         if source.crash_after and number >= source.crash_after:
@@ -263,7 +264,7 @@ class ShapeSegmenter:
             np.array(boxes, np.float32).reshape(-1, 4),
             tuple(masks),
         )
-        return prediction, {"preprocess": 0.5, "inference": 2.0, "postprocess": 0.25}
+        return prediction, StageTimes(0.5, 2.0, 0.25)
 
     def close(self) -> None:
         pass
@@ -284,7 +285,7 @@ class ShapePredictor:
 
     def detect(self, image_bgr: NDArray[np.uint8]) -> DetectedFrame:
         time.sleep(self._delay_s)
-        self._found, _ = self._segmenter.segment(image_bgr)
+        self._found, _ = self._segmenter.predict_timed(image_bgr)
         found = self._found
         height, width = image_bgr.shape[:2]
         no_coefficients = np.zeros((len(found), 0), np.float32)

@@ -14,8 +14,8 @@ from bag_samples import image_messages, truth_messages, write_bag
 from PIL import Image
 
 from yolact_ros.cli.main import main
-from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.images import image_frames
+from yolact_ros.evaluation.bag.messages import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.results import prediction_to_results

@@ -19,7 +19,7 @@ from yolact_ros.datasets.coco_file import parse_coco
 from yolact_ros.datasets.coco_results import parse_results
 from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import YolactError
-from yolact_ros.evaluation.bag.truth_json import truth_from_data
+from yolact_ros.evaluation.bag.truth_file import truth_from_data
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.ops.coco_rle import mask_area
 from yolact_ros.training.annotations import DataSource, read_source
@@ -199,7 +199,8 @@ def test_training_and_bags_read_any_annotation_file(tmp_path: Path, content: Any
         truth, _ = truth_from_data(parse_coco(content))
     except YolactError:
         return
-    truth.close()
+    with truth:
+        pass
 
 
 NORMALISATIONS: dict[str, Callable[[dict[str, Any]], object]] = {

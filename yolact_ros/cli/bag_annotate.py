@@ -60,16 +60,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: bag or results cannot be used, or no result belongs to a frame.
     """
-    from yolact_ros.evaluation.bag.annotate import (
-        AnnotateOptions,
-        annotate_bag,
-        read_annotations,
-    )
+    from yolact_ros.evaluation.bag.annotate import annotate_bag, read_annotations
     from yolact_ros.evaluation.bag.images import choose_image_topic
     from yolact_ros.evaluation.bag.problems import problem_lines
     from yolact_ros.evaluation.bag.storage import Bag
 
-    options = AnnotateOptions(args.output, args.truth_topic, not args.truth_only, args.overwrite)
     with Bag(args.bag) as bag, ProgressBars() as bars:
         topic = choose_image_topic(bag, args.topic)
         truth = read_annotations(
@@ -79,10 +74,18 @@ def run(args: argparse.Namespace) -> int:
             score_threshold=args.score_threshold,
         )
         with truth:
-            told = bars.start(args.output.name, topic.message_count)
-            count, problems = annotate_bag(bag, topic.name, truth, options, told)
+            count, problems = annotate_bag(
+                bag,
+                topic.name,
+                truth,
+                args.output,
+                args.truth_topic,
+                copy_images=not args.truth_only,
+                overwrite=args.overwrite,
+                progress=bars.start(args.output.name, topic.message_count),
+            )
     if problems:
         lines = problem_lines(problems.to_dict())
         print("\n".join(["left out or mended:", *lines]), file=sys.stderr)
-    print(f"{args.output}: {count} annotated frames on {options.topic}")
+    print(f"{args.output}: {count} annotated frames on {args.truth_topic}")
     return 0

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolact_ros.cli.bag_limits import add_limits, limits_of
+from yolact_ros.cli.bag_limits import add_limits, broken_limits
 from yolact_ros.cli.bag_progress import ProgressBars
 from yolact_ros.errors import DataError
 
@@ -92,12 +92,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _broken(args: argparse.Namespace, comparison: Comparison) -> list[str]:
-    limits = limits_of(args)
     broken = []
     for run in comparison.runs[1:]:
-        name = "mask_ap" if "mask_ap" in run.differences else "box_ap"
-        difference = run.differences.get(name)
-        lost = None if difference is None else -100 * difference.value
-        texts = limits.broken(run.folder.metrics) + limits.broken_loss(lost)
-        broken += [f"{run.name}: {text}" for text in texts]
+        difference = run.differences.get("mask_ap", run.differences.get("box_ap"))
+        lost = None if difference is None else -difference.value
+        broken += [f"{run.name}: {text}" for text in broken_limits(args, run.folder.metrics, lost)]
     return broken

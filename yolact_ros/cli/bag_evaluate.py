@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from yolact_ros.cli.bag_limits import add_limits, limits_of
+from yolact_ros.cli.bag_limits import add_limits, broken_limits
 from yolact_ros.cli.bag_progress import ProgressBars
 from yolact_ros.cli.model_file import add_class_names, open_model
 from yolact_ros.errors import ConfigError
@@ -149,18 +149,20 @@ def run(args: argparse.Namespace) -> int:
     with ProgressBars() as bars:
         metrics = evaluate_bags(options, bars)
         if args.write is not None:
-            _write(args, options, bars)
+            from yolact_ros.evaluation.bag.export import export_evaluation
+
+            export_evaluation(options, args.write, args.overlay, bars)
+            print(f"bag: {args.write}")
     print(summary_text(metrics))
     print(f"report: {options.output / 'report.html'}")
-    broken = limits_of(args).broken(metrics)
+    broken = broken_limits(args, metrics)
     for text in broken:
         print(f"yolact: limit broken: {text}", file=sys.stderr)
     return 1 if broken else 0
 
 
 def _options(args: argparse.Namespace) -> Any:
-    from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
-    from yolact_ros.evaluation.bag.replay_options import ReplayOptions
+    from yolact_ros.evaluation.bag.options import EvaluationOptions, ReplayOptions, TopicAddress
 
     if not args.real_time and len(args.input_size) > 1:
         raise ConfigError("several input sizes are the levels of a budget: add --real-time")
@@ -213,14 +215,3 @@ def _source(args: argparse.Namespace) -> Any:
         nms=args.nms,
         num_threads=threads,
     )
-
-
-def _write(args: argparse.Namespace, options: Any, bars: ProgressBars) -> None:
-    from yolact_ros.evaluation.bag.export import ExportOptions
-    from yolact_ros.evaluation.bag.export_evaluation import export_evaluation
-
-    export = ExportOptions(
-        args.write, args.overlay, args.operating_threshold, overwrite=args.overwrite
-    )
-    export_evaluation(options, export, bars)
-    print(f"bag: {args.write}")

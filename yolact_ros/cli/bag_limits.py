@@ -1,14 +1,12 @@
-"""Limits that make ``yolact bag`` end with exit code 1."""
+"""Limits that a robot's CI states, and which of them a result breaks: then exit code 1."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
-if TYPE_CHECKING:
-    from yolact_ros.evaluation.bag.limits import Limits
-
-__all__ = ["add_limits", "limits_of"]
+__all__ = ["add_limits", "broken_limits"]
 
 
 def add_limits(parser: argparse.ArgumentParser, *, comparison: bool = False) -> None:
@@ -26,13 +24,43 @@ def add_limits(parser: argparse.ArgumentParser, *, comparison: bool = False) -> 
         )
 
 
-def limits_of(args: argparse.Namespace) -> Limits:
-    """The limits of the options."""
-    from yolact_ros.evaluation.bag.limits import Limits
+def broken_limits(
+    args: argparse.Namespace, metrics: Mapping[str, Any], ap_lost: float | None = None
+) -> list[str]:
+    """A sentence for every limit that a result does not keep.
 
-    return Limits(
-        min_map_percent=args.min_map,
-        max_miss_percent=args.max_miss,
-        max_p95_ms=args.max_p95,
-        max_map_loss_percent=getattr(args, "max_map_loss", None),
+    What was not measured does not keep its limit. AP is that of the masks, or of the boxes where
+    the truth has no masks.
+
+    Args:
+        args: with the options of :func:`add_limits`.
+        metrics: content of metrics.json.
+        ap_lost: against the first run of a comparison, 0..1.
+    """
+    accuracy = metrics.get("accuracy", {})
+    ap = accuracy.get("segm", accuracy.get("bbox", {})).get("ap")
+    missed = metrics.get("deadline", {}).get("miss_rate")
+    p95_ms = metrics.get("latency_ms", {}).get("total", {}).get("p95")
+    checks = (
+        _check("AP", _percent(ap), args.min_map, "%", at_least=True),
+        _check("deadlines missed", _percent(missed), args.max_miss, "%"),
+        _check("latency p95", p95_ms, args.max_p95, "ms"),
+        _check("AP lost", _percent(ap_lost), getattr(args, "max_map_loss", None), "%"),
     )
+    return [text for text in checks if text]
+
+
+def _check(
+    name: str, value: float | None, limit: float | None, unit: str, *, at_least: bool = False
+) -> str:
+    if limit is None:
+        return ""
+    expected = f"expected at {'least' if at_least else 'most'} {limit:g} {unit}"
+    if value is None:
+        return f"{name} was not measured, {expected}"
+    kept = value >= limit if at_least else value <= limit
+    return "" if kept else f"{name} is {value:.4g} {unit}, {expected}"
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value

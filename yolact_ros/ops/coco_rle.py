@@ -17,6 +17,7 @@ from yolact_ros.structures import MaskCrop
 
 __all__ = [
     "compress",
+    "decode_crop",
     "decode_mask",
     "encode_box",
     "encode_crop",
@@ -101,6 +102,21 @@ def decode_mask(counts: str, height_px: int, width_px: int) -> NDArray[np.uint8]
     runs = run_lengths(counts, height_px * width_px)
     columns = np.repeat((np.arange(len(runs)) % 2).astype(np.uint8), runs)
     return np.ascontiguousarray(columns.reshape(width_px, height_px).T)
+
+
+def decode_crop(counts: str, height_px: int, width_px: int) -> MaskCrop:
+    """The smallest crop that holds the mask; the inverse of :func:`encode_crop`.
+
+    Raises:
+        DataError: as :func:`run_lengths`.
+    """
+    box = mask_box_xywh(counts, height_px, width_px)
+    if box is None:
+        return MaskCrop(0, 0, 0, 0, np.zeros(0, np.uint8))
+    x_px, y_px, width, height = map(int, box)
+    full = decode_mask(counts, height_px, width_px)
+    bits = np.packbits(full[y_px : y_px + height, x_px : x_px + width])
+    return MaskCrop(x_px, y_px, width, height, bits)
 
 
 def mask_area(counts: str, num_pixels: int) -> int:

@@ -34,16 +34,21 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from yolact_ros.datasets.coco_file import read_coco_file
 from yolact_ros.errors import DataError, DependencyError, WorkerError
-from yolact_ros.evaluation.bag.definitions import (
+from yolact_ros.evaluation.bag.evaluate import evaluate_bags
+from yolact_ros.evaluation.bag.frame_table import (
+    frame_row,
+    joined_rows,
+    read_frame_csv,
+    write_frame_csv,
+)
+from yolact_ros.evaluation.bag.messages import (
     COMPRESSED_IMAGE,
     IMAGE,
     INSTANCE_ARRAY,
     default_typestore,
 )
-from yolact_ros.evaluation.bag.evaluate import evaluate_bags
-from yolact_ros.evaluation.bag.frame_table import FrameTable
-from yolact_ros.evaluation.bag.journal import Journal
 from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
+from yolact_ros.evaluation.bag.record_files import FrameRecords
 from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
 from yolact_ros.evaluation.bag.summary import summary_text
@@ -124,7 +129,7 @@ def test_ap_is_that_of_the_evaluator_on_the_same_images(tmp_path: Path) -> None:
     segmenter = source.open()
     results = []
     for index in range(NUM_FRAMES):
-        prediction, _ = segmenter.segment(frame_bgr(index, 3))
+        prediction, _ = segmenter.predict_timed(frame_bgr(index, 3))
         results += prediction_to_results(prediction, index + 1, [1, None])
     for iou_type in ("segm", "bbox"):
         expected = evaluate_results(read_coco_file(path), results, iou_type).to_dict()
@@ -140,7 +145,7 @@ def test_files_of_an_evaluation_can_be_read_back(bag: Path, tmp_path: Path) -> N
     assert folder.frames["num_instances"].tolist() == [2, 2, 2, 0] * 3
     assert folder.frames["false_negatives"].tolist() == [0, 0, 0, 2] * 3
     assert folder.frames["quality"].tolist() == [1, 1, 1, 0] * 3
-    assert folder.matches["segm"].object_count.sum() == 2 * NUM_FRAMES
+    assert folder.matches["segm"].objects["count"].sum() == 2 * NUM_FRAMES
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Worst frames" in report
     assert "data:image/jpeg;base64," in report
@@ -193,10 +198,10 @@ def test_processes_give_the_same_numbers_as_one(bag: Path, tmp_path: Path) -> No
 def test_a_killed_evaluation_goes_on_where_it_was(bag: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="was killed by SIGKILL"):
         evaluate(options(bag, tmp_path / "out", source=ShapeSource(crash_after=3), jobs=2))
-    journal_file = tmp_path / "out" / "frames-0.jsonl"
-    with journal_file.open("a") as stream:
+    records_file = tmp_path / "out" / "frames-0.jsonl"
+    with records_file.open("a") as stream:
         stream.write('{"index":7,"stamp_ns":17')  # what a kill leaves of a line
-    done = Journal(tmp_path / "out").indices
+    done = set(FrameRecords(tmp_path / "out").indices)
     # Either of the two processes may be the first to die, which ends the other.
     assert {0, 2, 4} <= done or {1, 3, 5} <= done
     assert done <= {0, 1, 2, 3, 4, 5}
@@ -396,14 +401,18 @@ def test_truth_of_another_size_or_without_frames_is_listed(tmp_path: Path) -> No
 
 
 def test_a_table_of_frames_survives_its_csv(tmp_path: Path) -> None:
-    table = FrameTable()
-    table.append(0, 1_700_000_000_123_456_789, time_s=0.0, quality=1 / 3)
-    table.append(1, 1_700_000_000_223_456_789, time_s=0.1, deadline_met=True)
-    table.write_csv(tmp_path / "frames.csv")
-    again = FrameTable.read_csv(tmp_path / "frames.csv")
+    table = joined_rows(
+        [
+            frame_row(0, 1_700_000_000_123_456_789, time_s=0.0, quality=1 / 3),
+            frame_row(1, 1_700_000_000_223_456_789, time_s=0.1, deadline_met=True),
+        ]
+    )
+    write_frame_csv(table, tmp_path / "frames.csv")
+    again = read_frame_csv(tmp_path / "frames.csv")
     assert again["stamp_ns"].tolist() == table["stamp_ns"].tolist()
     assert again["quality"][0] == pytest.approx(1 / 3, rel=1e-5)
     assert np.isnan(again["quality"][1])
+    assert again["deadline_met"][1] == 1.0
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="not a table of frames"):
-        FrameTable.read_csv(tmp_path / "other.csv")
+        read_frame_csv(tmp_path / "other.csv")

@@ -16,8 +16,8 @@ from bag_samples import (
     write_bag,
 )
 
-from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE
 from yolact_ros.evaluation.bag.images import decode_image, image_frames
+from yolact_ros.evaluation.bag.messages import COMPRESSED_IMAGE, IMAGE
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.inference.bit_depth import BitDepth
 from yolact_ros.inference.cdr import read_compressed_image, read_image
@@ -59,4 +59,4 @@ def test_16_bit_frames_look_as_on_the_robot_whichever_of_them_are_decoded(
         frames = list(image_frames(bag, IMAGE_TOPIC))
     assert [frame.bits for frame in frames] == [8, 8, 10, 10, 10, 12, 12]
     for frame in frames[taken]:
-        assert np.array_equal(decode_image(frame).image_bgr, expected[frame.index])
+        assert np.array_equal(decode_image(frame)[1], expected[frame.index])

@@ -12,8 +12,14 @@ from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.datasets.coco_file import parse_coco
 from yolact_ros.evaluation.bag import matches as matches_module
 from yolact_ros.evaluation.bag.bootstrap import WeightedAp
-from yolact_ros.evaluation.bag.frame import FoundInstance
-from yolact_ros.evaluation.bag.matches import AREAS, MatchCollector, MatchTable, coco_metrics
+from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
+from yolact_ros.evaluation.bag.matches import (
+    AREAS,
+    MatchCollector,
+    MatchTable,
+    accumulated,
+    summarized,
+)
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.structures import MaskCrop
@@ -21,6 +27,11 @@ from yolact_ros.structures import MaskCrop
 SHAPE = (120, 160)
 CATEGORIES = [CocoCategory(3, "cup"), CocoCategory(1, "person"), CocoCategory(7, "dog")]
 NUM_FRAMES = 37
+Frame = tuple[list[FoundInstance], list[FoundInstance]]
+
+
+def coco_metrics(tables: Any, iou_type: Any, num_frames: int) -> Any:
+    return summarized(accumulated(tables, CATEGORIES, iou_type), tables, CATEGORIES, num_frames)
 
 
 def ellipse(box: tuple[int, int, int, int]) -> str:
@@ -32,7 +43,7 @@ def ellipse(box: tuple[int, int, int, int]) -> str:
 
 def random_frames(
     seed: int,
-) -> list[tuple[list[dict[str, Any]], list[FoundInstance]]]:
+) -> list[Frame]:
     """Annotations, and detections that are shifted copies of them and inventions."""
     random = np.random.default_rng(seed)
     frames = []
@@ -42,17 +53,16 @@ def random_frames(
             category = CATEGORIES[int(random.integers(0, 2))]
             x, y = (int(v) for v in random.integers(0, 60, 2))
             width, height = (int(v) for v in random.integers(6, 60, 2))
+            is_crowd = random.random() < 0.1
             annotations.append(
-                {
-                    "category_id": category.id,
-                    "bbox": [x, y, width, height],
-                    "area": float(width * height * 0.78),
-                    "iscrowd": int(random.random() < 0.1),
-                    "segmentation": {
-                        "size": list(SHAPE),
-                        "counts": ellipse((x, y, width, height)),
-                    },
-                }
+                FoundInstance(
+                    int(category.id) - 1,
+                    category.name,
+                    0.0 if is_crowd else 1.0,
+                    (float(x), float(y), float(width), float(height)),
+                    ellipse((x, y, width, height)),
+                    area_px=float(width * height * 0.78),
+                )
             )
             if random.random() < 0.8:
                 dx, dy = (int(v) for v in random.integers(0, 6, 2))
@@ -69,13 +79,23 @@ def random_frames(
     return frames
 
 
-def at_once(frames: list[tuple[list[dict[str, Any]], list[FoundInstance]]], iou_type: Any) -> Any:
+def at_once(frames: list[Frame], iou_type: Any) -> Any:
     ids = {row.name: row.id for row in CATEGORIES}
     images = [{"id": i + 1, "height": SHAPE[0], "width": SHAPE[1]} for i in range(len(frames))]
     annotations, results = [], []
     for image_id, (known, found) in enumerate(frames, start=1):
         for row in known:
-            annotations.append({**row, "id": len(annotations) + 1, "image_id": image_id})
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": row.class_id + 1,
+                    "bbox": list(row.bbox_xywh),
+                    "area": row.area_px,
+                    "iscrowd": int(row.is_crowd),
+                    "segmentation": {"size": list(SHAPE), "counts": row.counts},
+                }
+            )
         for instance in found:
             if instance.class_name in ids:
                 results.append(
@@ -96,12 +116,11 @@ def at_once(frames: list[tuple[list[dict[str, Any]], list[FoundInstance]]], iou_
 
 
 def collect(
-    frames: list[tuple[list[dict[str, Any]], list[FoundInstance]]],
+    frames: list[Frame],
 ) -> tuple[Any, MatchCollector]:
     collector = MatchCollector(CATEGORIES, ("bbox", "segm"))
     for index, (known, found) in enumerate(frames):
-        truth = {"height": SHAPE[0], "width": SHAPE[1], "annotations": known}
-        collector.add(index, truth, found)
+        collector.add(index, FrameInstances(*SHAPE, tuple(known)), found)
     return collector.tables(), collector
 
 
@@ -113,7 +132,7 @@ def test_matching_in_blocks_changes_no_digit(
     monkeypatch.setattr(matches_module, "BLOCK_FRAMES", block)
     frames = random_frames(1)
     tables, collector = collect(frames)
-    metrics = coco_metrics(tables[iou_type], CATEGORIES, iou_type, collector.num_frames)
+    metrics = coco_metrics(tables[iou_type], iou_type, collector.num_frames)
     expected = at_once(frames, iou_type)
     assert metrics.to_dict() == expected.to_dict()
     assert 0.1 < metrics.ap < 0.9
@@ -125,27 +144,29 @@ def test_tables_of_two_bags_join_to_the_table_of_both() -> None:
     both, collector = collect(first + second)
     parts = [collect(first)[0]["segm"], collect(second)[0]["segm"]]
     joined = {
-        area: MatchTable.concatenate([part[area] for part in parts], [0, NUM_FRAMES])
+        area: MatchTable.concatenate(
+            [
+                part[area].renumbered(np.arange(NUM_FRAMES) + first)
+                for part, first in zip(parts, (0, NUM_FRAMES), strict=True)
+            ]
+        )
         for area in AREAS
     }
-    expected = coco_metrics(both["segm"], CATEGORIES, "segm", collector.num_frames)
-    assert coco_metrics(joined, CATEGORIES, "segm", 2 * NUM_FRAMES) == expected
+    expected = coco_metrics(both["segm"], "segm", collector.num_frames)
+    assert coco_metrics(joined, "segm", 2 * NUM_FRAMES) == expected
 
 
 def test_iou_of_a_match_is_that_of_its_masks() -> None:
-    annotation = {
-        "category_id": 1,
-        "bbox": [10, 10, 40, 40],
-        "iscrowd": 0,
-        "segmentation": {"size": list(SHAPE), "counts": box_mask(10, 10, 40, 40)},
-    }
+    annotation = FoundInstance(
+        0, "person", 1.0, (10.0, 10.0, 40.0, 40.0), box_mask(10, 10, 40, 40)
+    )
     shifted = FoundInstance(0, "person", 0.9, (20.0, 10.0, 40.0, 40.0), box_mask(20, 10, 40, 40))
     wrong = FoundInstance(0, "person", 0.95, (90.0, 60.0, 20.0, 20.0), box_mask(90, 60, 20, 20))
     table = collect([([annotation], [shifted, wrong])])[0]["segm"]["all"]
-    assert table.score.tolist() == [0.95, 0.9]
-    assert table.iou.tolist() == pytest.approx([0.0, 30 / 50])
-    assert table.matched.tolist() == [0, 0b111]  # 0.50, 0.55 and 0.60
-    assert table.object_count.tolist() == [1]
+    assert table.detections["score"].tolist() == [0.95, 0.9]
+    assert table.detections["iou"].tolist() == pytest.approx([0.0, 30 / 50])
+    assert table.detections["matched"].tolist() == [0, 0b111]  # 0.50, 0.55 and 0.60
+    assert table.objects["count"].tolist() == [1]
 
 
 def box_mask(x: int, y: int, width: int, height: int) -> str:
@@ -156,7 +177,7 @@ def box_mask(x: int, y: int, width: int, height: int) -> str:
 def test_weighted_ap_with_weights_of_one_is_cocos() -> None:
     frames = random_frames(4)
     table = collect(frames)[0]["segm"]["all"]
-    ap = WeightedAp(table, NUM_FRAMES)(np.ones(NUM_FRAMES, np.int64))
+    ap = WeightedAp(table, NUM_FRAMES)(np.ones(NUM_FRAMES, np.int64)).mean()
     assert ap == pytest.approx(at_once(frames, "segm").ap, abs=1e-12)
 
 
@@ -167,12 +188,12 @@ def test_a_frame_of_weight_two_counts_like_two_frames() -> None:
     repeated = [frame for frame, count in zip(frames, weights, strict=True) for _ in range(count)]
     table = collect(frames)[0]["segm"]["all"]
     expected = at_once(repeated, "segm").ap
-    assert WeightedAp(table, NUM_FRAMES)(weights) == pytest.approx(expected, abs=1e-9)
+    assert WeightedAp(table, NUM_FRAMES)(weights).mean() == pytest.approx(expected, abs=1e-9)
 
 
 def distinct_scores(
-    frames: list[tuple[list[dict[str, Any]], list[FoundInstance]]],
-) -> list[tuple[list[dict[str, Any]], list[FoundInstance]]]:
+    frames: list[Frame],
+) -> list[Frame]:
     random = np.random.default_rng(9)
     return [
         (

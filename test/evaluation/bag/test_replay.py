@@ -23,12 +23,11 @@ from bag_samples import (
 
 from yolact_ros.errors import ConfigError, DataError
 from yolact_ros.evaluation.bag.available_results import available_results
-from yolact_ros.evaluation.bag.definitions import IMAGE, INSTANCE_ARRAY
+from yolact_ros.evaluation.bag.competing_load import CompetingLoad
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame import DROPPED, PROCESSED, FrameRecord, FrameTiming
-from yolact_ros.evaluation.bag.load import CompetingLoad
-from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.replay_options import ReplayOptions
+from yolact_ros.evaluation.bag.messages import IMAGE, INSTANCE_ARRAY
+from yolact_ros.evaluation.bag.options import EvaluationOptions, ReplayOptions
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
 
 NUM_FRAMES = 20
@@ -178,5 +177,5 @@ def test_the_consumer_has_the_newest_result_that_was_published_in_time(
     totals_ms: list[float | None], budget_ms: float, expected: list[int]
 ) -> None:
     records = [frame(i, 100.0 * i, total, budget_ms) for i, total in enumerate(totals_ms)]
-    available = [result.available for result in available_results(records, period_ms=100.0)]
+    available = [result for _, result in available_results(records, period_ms=100.0)]
     assert [-1 if record is None else record.index for record in available] == expected

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.definitions import INSTANCE_ARRAY, default_typestore
-from yolact_ros.evaluation.bag.frame import FoundInstance
-from yolact_ros.evaluation.bag.instances import (
-    InstanceMessage,
+from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
+from yolact_ros.evaluation.bag.messages import (
+    INSTANCE_ARRAY,
+    BagTopic,
     InstanceReader,
+    RawMessage,
+    default_typestore,
     serialize_instances,
 )
-from yolact_ros.evaluation.bag.messages import BagTopic, RawMessage
-from yolact_ros.evaluation.bag.rle import mask_iou, rle_to_crop
+from yolact_ros.ops.coco_rle import decode_crop
 
 SHAPE = (37, 53)
 
@@ -45,7 +46,7 @@ MASKS = [
 def test_a_crop_of_run_lengths_is_the_mask_inside_its_smallest_rectangle(
     mask: NDArray[np.bool_],
 ) -> None:
-    crop = rle_to_crop(counts_of(mask), SHAPE)
+    crop = decode_crop(counts_of(mask), *SHAPE)
     full = np.zeros(SHAPE, bool)
     bits = np.unpackbits(crop.bits, count=crop.width * crop.height)
     rows = slice(crop.y_offset, crop.y_offset + crop.height)
@@ -58,16 +59,10 @@ def test_a_crop_of_run_lengths_is_the_mask_inside_its_smallest_rectangle(
 
 def test_run_lengths_of_another_image_are_refused() -> None:
     with pytest.raises(DataError, match="do not add up to the 2014 pixels"):
-        rle_to_crop(counts_of(MASKS[3]), (38, 53))
+        decode_crop(counts_of(MASKS[3]), 38, 53)
 
 
-def test_iou_of_masks_is_that_of_their_pixels() -> None:
-    ious = mask_iou([counts_of(m) for m in MASKS[1:5]], [counts_of(m) for m in MASKS[3:8]], SHAPE)
-    naive = [[(a & b).sum() / (a | b).sum() for b in MASKS[3:8]] for a in MASKS[1:5]]
-    np.testing.assert_allclose(ious, naive, atol=1e-12)
-
-
-def read_back(data: bytes) -> InstanceMessage:
+def read_back(data: bytes) -> FrameInstances:
     return InstanceReader().read(RawMessage(BagTopic("/t", INSTANCE_ARRAY), 0, data))
 
 
@@ -79,7 +74,7 @@ def test_instances_survive_their_message() -> None:
         )
     )
     report = {"total_ms": 12.5, "deadline_met": False, "input_size": 320, "degradation": 3}
-    message = InstanceMessage(1_700_000_000_123_456_789, "camera", *SHAPE, found, report)
+    message = FrameInstances(*SHAPE, found, 1_700_000_000_123_456_789, "camera", report)
     back = read_back(bytes(serialize_instances(message)))
     assert back.stamp_ns == message.stamp_ns
     assert back.instances == message.instances
@@ -95,7 +90,7 @@ def test_run_lengths_of_a_message_are_read_like_bits() -> None:
     flat = mask.T.reshape(-1)
     changes = np.flatnonzero(np.diff(flat.astype(np.int8), prepend=0, append=2))
     runs = np.diff(changes, prepend=0)
-    plain = InstanceMessage(5, "", *SHAPE, (FoundInstance(0, "a", 1.0, (0, 0, 1, 1)),), {})
+    plain = FrameInstances(*SHAPE, (FoundInstance(0, "a", 1.0, (0, 0, 1, 1)),), 5)
     message = store.deserialize_cdr(serialize_instances(plain), INSTANCE_ARRAY)
     message.instances[0].mask = types["yolact_ros/msg/InstanceMask"](
         encoding=2,
@@ -117,7 +112,7 @@ def test_run_lengths_of_a_message_are_read_like_bits() -> None:
 def test_impossible_masks_are_refused(changes: dict[str, Any]) -> None:
     store = default_typestore()
     found = FoundInstance(0, "a", 1.0, (0, 0, 1, 1), counts_of(MASKS[1]))
-    data = serialize_instances(InstanceMessage(5, "", *SHAPE, (found,), {}))
+    data = serialize_instances(FrameInstances(*SHAPE, (found,), 5))
     message = store.deserialize_cdr(data, INSTANCE_ARRAY)
     for name, value in changes.items():
         object.__setattr__(message.instances[0].mask, name, value)

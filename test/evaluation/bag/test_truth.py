@@ -23,11 +23,11 @@ from bag_samples import (
 
 from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.definitions import INSTANCE_ARRAY
+from yolact_ros.evaluation.bag.frame import FrameInstances
+from yolact_ros.evaluation.bag.messages import INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.bag.truth import Truth
-from yolact_ros.evaluation.bag.truth_json import read_truth_file
-from yolact_ros.evaluation.bag.truth_topic import read_truth_topic
+from yolact_ros.evaluation.bag.truth import Truth, read_truth_topic
+from yolact_ros.evaluation.bag.truth_file import read_truth_file
 
 
 def write(folder: Path, dataset: dict[str, Any]) -> Path:
@@ -46,7 +46,7 @@ def with_keys(keys: list[dict[str, Any]]) -> dict[str, Any]:
 
 def boxes(truth: Truth, index: int) -> list[list[float]] | None:
     frame = truth.of_frame(index, stamp_ns(index))
-    return None if frame is None else [row["bbox"] for row in frame["annotations"]]
+    return None if frame is None else [list(row.bbox_xywh) for row in frame.instances]
 
 
 NS = str(stamp_ns(1))
@@ -94,10 +94,8 @@ def test_masks_of_a_file_are_the_polygons(tmp_path: Path) -> None:
     frame = truth.of_frame(0, stamp_ns(0))
     assert frame is not None
     expected = box_instance(rectangle(0)).counts
-    assert frame["annotations"][0]["segmentation"] == {
-        "size": [HEIGHT_PX, WIDTH_PX],
-        "counts": expected,
-    }
+    assert frame.shape == (HEIGHT_PX, WIDTH_PX)
+    assert frame.instances[0].counts == expected
     assert truth.has_masks
 
 
@@ -224,10 +222,10 @@ def test_truth_from_a_topic_is_that_of_the_file(tmp_path: Path) -> None:
         theirs = from_file.of_frame(index, stamp_ns(index))
         assert ours is not None
         assert theirs is not None
-        for row, expected in zip(ours["annotations"], theirs["annotations"], strict=True):
-            assert row["bbox"] == pytest.approx(expected["bbox"])
-            assert row["segmentation"] == expected["segmentation"]
-            assert row["iscrowd"] == 0
+        for row, expected in zip(ours.instances, theirs.instances, strict=True):
+            assert row.bbox_xywh == pytest.approx(expected.bbox_xywh)
+            assert row.counts == expected.counts
+            assert not row.is_crowd
 
 
 def test_a_truth_instance_of_score_zero_is_a_crowd(tmp_path: Path) -> None:
@@ -236,7 +234,7 @@ def test_a_truth_instance_of_score_zero_is_a_crowd(tmp_path: Path) -> None:
     with Bag(bag_path) as bag:
         frame = read_truth_topic(bag, TRUTH_TOPIC).of_frame(0, stamp_ns(0))
     assert frame is not None
-    assert frame["annotations"][0]["iscrowd"] == 1
+    assert frame.instances[0].is_crowd
 
 
 def test_an_unreadable_truth_message_is_listed_and_the_others_are_used(tmp_path: Path) -> None:
@@ -257,7 +255,7 @@ def test_a_topic_that_is_no_truth_lists_those_that_are(tmp_path: Path) -> None:
 
 
 def test_stamps_as_floating_point_seconds_are_found_within_a_microsecond() -> None:
-    frame = {"height": 2, "width": 2, "annotations": []}
+    frame = FrameInstances(2, 2, ())
     truth = Truth("stamp", [CocoCategory(1, "a")], [(1_700_000_000_123_456_512, frame)])
     assert truth.of_frame(0, 1_700_000_000_123_456_789) is not None
     assert truth.of_frame(0, 1_700_000_000_123_467_000) is None

@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yolact_ros.datasets.coco_data import CocoAnnotation, CocoCategory, CocoData
+from yolact_ros.datasets.coco_data import CocoAnnotation, CocoData
 from yolact_ros.datasets.coco_file import parse_coco
 from yolact_ros.datasets.coco_results import parse_results
 from yolact_ros.datasets.json_file import read_json
-from yolact_ros.errors import ConfigError, DataError, FrameFault
-from yolact_ros.evaluation.bag.export import truth_instances
-from yolact_ros.evaluation.bag.frame import PROCESSED
+from yolact_ros.errors import DataError, FrameFault
+from yolact_ros.evaluation.bag.frame import PROCESSED, FrameInstances
 from yolact_ros.evaluation.bag.images import decode_image, image_frames
-from yolact_ros.evaluation.bag.instances import InstanceMessage
-from yolact_ros.evaluation.bag.journal import PATTERN, Journal
+from yolact_ros.evaluation.bag.options import check_topic_name
 from yolact_ros.evaluation.bag.problems import ProblemLog
+from yolact_ros.evaluation.bag.record_files import PATTERN, FrameRecords
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
-from yolact_ros.evaluation.bag.truth_json import truth_from_data
+from yolact_ros.evaluation.bag.truth import Truth, truth_from_instances
+from yolact_ros.evaluation.bag.truth_file import truth_from_data
 from yolact_ros.evaluation.bag.writer import BagWriter
 from yolact_ros.ops.coco_rle import mask_box_xywh
 
-__all__ = ["AnnotateOptions", "annotate_bag", "read_annotations"]
-
-
-@dataclass(frozen=True)
-class AnnotateOptions:
-    """The new bag.
-
-    Attributes:
-        path: of the new bag.
-        topic: of the truth.
-        copy_images: False leaves the images out.
-        overwrite: replace a bag that is there.
-    """
-
-    path: Path
-    topic: str = "/truth"
-    copy_images: bool = True
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.topic.startswith("/"):
-            raise ConfigError(f"{self.topic!r} is no topic: expected a name that starts with /")
+__all__ = ["annotate_bag", "read_annotations"]
 
 
 def read_annotations(
@@ -59,7 +37,7 @@ def read_annotations(
         images: of a results file, the JSON with the ``images`` and ``categories`` that its ids
             stand for; None takes ``images.json`` beside it.
         key: what ties an image to a frame, see
-            :func:`yolact_ros.evaluation.bag.truth_json.read_truth_file`.
+            :func:`yolact_ros.evaluation.bag.truth_file.read_truth_file`.
         score_threshold: results of a lower score are left out.
 
     Raises:
@@ -112,40 +90,37 @@ def _as_truth(data: CocoData, rows: list[Any], score_threshold: float) -> CocoDa
 def _from_evaluation(folder: Path, score_threshold: float) -> Truth:
     if not list(folder.glob(PATTERN)):
         raise DataError(f"{folder}: not the folder of an evaluation of one bag")
-    names: dict[str, int] = {}
-    with Journal(folder) as journal:
-
-        def frames() -> Iterator[tuple[int, TruthFrame]]:
-            for record in journal:
-                if record.status != PROCESSED:
-                    continue
-                size = [record.height_px, record.width_px]
-                rows: list[dict[str, Any]] = []
-                for found in record.instances:
-                    if found.score < score_threshold:
-                        continue
-                    row: dict[str, Any] = {
-                        "category_id": names.setdefault(found.class_name, len(names) + 1),
-                        "bbox": list(found.bbox_xywh),
-                        "iscrowd": 0,
-                    }
-                    if found.counts:
-                        row["segmentation"] = {"size": size, "counts": found.counts}
-                    rows.append(row)
-                yield record.stamp_ns, {"height": size[0], "width": size[1], "annotations": rows}
-
-        truth = Truth("stamp", [CocoCategory(0, "")], frames())
-    truth.categories = [CocoCategory(number, name) for name, number in names.items()]
-    if not names:
-        raise DataError(f"{folder}: no detection of score {score_threshold:g} or more")
-    return truth
+    with FrameRecords(folder) as records:
+        frames = (
+            FrameInstances(
+                *record.shape,
+                instances=tuple(
+                    replace(found, score=1.0)
+                    for found in record.instances
+                    if found.score >= score_threshold
+                ),
+                stamp_ns=record.stamp_ns,
+            )
+            for record in records
+            if record.status == PROCESSED
+        )
+        try:
+            return truth_from_instances(frames)
+        except DataError as error:
+            raise DataError(
+                f"{folder}: no detection of score {score_threshold:g} or more"
+            ) from error
 
 
 def annotate_bag(
     bag: Bag,
     topic: str,
     truth: Truth,
-    options: AnnotateOptions,
+    path: Path,
+    truth_topic: str,
+    *,
+    copy_images: bool = True,
+    overwrite: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[int, ProblemLog]:
     """Write a new bag with the images and a truth message for every annotated one.
@@ -154,49 +129,44 @@ def annotate_bag(
         bag: the source.
         topic: of its images.
         truth: annotations by frame.
-        options: of the new bag.
+        path: of the new bag.
+        truth_topic: its topic of the truth.
+        copy_images: False leaves the images out.
+        overwrite: replace a bag that is there.
         progress: told of frames done.
 
     Returns:
         how many frames were annotated, and what could not be used.
 
     Raises:
+        ConfigError: ``truth_topic`` is no name of a topic.
         DataError: the new bag exists or cannot be written, or no frame was annotated.
     """
+    check_topic_name(truth_topic)
     problems = ProblemLog()
     problems.add_defects(truth.defects, "the annotations")
     count = 0
-    with BagWriter(options.path, overwrite=options.overwrite) as writer:
+    with BagWriter(path, overwrite=overwrite) as writer:
         for frame in image_frames(bag, topic):
             progress(1)
-            if options.copy_images:
+            if copy_images:
                 writer.copy(frame.message)
             known = truth.of_frame(frame.index, frame.stamp_ns)
             if known is None:
                 continue
             place = f"{topic} frame {frame.index}"
             try:
-                image = decode_image(frame)
+                header, image_bgr = decode_image(frame)
             except FrameFault as fault:
                 problems.add("unreadable frame", place, str(fault))
                 continue
-            shape = (image.image_bgr.shape[0], image.image_bgr.shape[1])
-            if shape != (known["height"], known["width"]):
-                problems.add(
-                    "truth of another size",
-                    place,
-                    f"annotated at {known['width']}x{known['height']}, the image is "
-                    f"{shape[1]}x{shape[0]}",
-                )
+            height_px, width_px = image_bgr.shape[:2]
+            if (height_px, width_px) != known.shape:
+                reason = f"annotated at {known.width_px}x{known.height_px}, the image is "
+                problems.add("truth of another size", place, f"{reason}{width_px}x{height_px}")
                 continue
-            message = InstanceMessage(
-                frame.stamp_ns,
-                image.header.frame_id,
-                *shape,
-                truth_instances(known["annotations"], truth),
-                {},
-            )
-            writer.write_instances(options.topic, message, frame.message.log_time_ns)
+            message = replace(known, stamp_ns=frame.stamp_ns, frame_id=header.frame_id)
+            writer.write_instances(truth_topic, message, frame.message.log_time_ns)
             count += 1
         if not count:
             raise DataError(

@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from yolact_ros.evaluation.bag.frame import PROCESSED, FrameRecord
 
-__all__ = ["AvailableResult", "available_results", "own_results"]
+__all__ = ["FrameResult", "available_results", "frame_period_ms", "own_results"]
+
+FrameResult = tuple[FrameRecord, FrameRecord | None]
+"""A frame of the topic, and the one whose instances are scored against its truth, if any."""
 
 
-@dataclass(frozen=True)
-class AvailableResult:
-    """A frame and the result that counts for it.
-
-    Attributes:
-        frame: of the topic.
-        available: whose instances are scored against the frame's truth; None for no result.
-    """
-
-    frame: FrameRecord
-    available: FrameRecord | None
-
-
-def own_results(records: Iterable[FrameRecord]) -> Iterator[AvailableResult]:
+def own_results(records: Iterable[FrameRecord]) -> Iterator[FrameResult]:
     """Every frame counts by its own result, however long it took."""
-    for record in records:
-        yield AvailableResult(record, record if record.status == PROCESSED else None)
+    return ((record, record if record.status == PROCESSED else None) for record in records)
 
 
-def available_results(
-    records: Iterable[FrameRecord], period_ms: float
-) -> Iterator[AvailableResult]:
+def available_results(records: Iterable[FrameRecord], period_ms: float) -> Iterator[FrameResult]:
     """Every frame counts by what the consumer had when its result was due.
 
     That is the newest result, of this frame or one before, published no later than the frame's
@@ -45,23 +31,16 @@ def available_results(
         records: with ``timing`` where processed; a dropped frame has its reception there.
         period_ms: of the camera.
     """
-    waiting: deque[FrameRecord] = deque()
+    waiting: deque[tuple[float, FrameRecord]] = deque()
     available: FrameRecord | None = None
     for record in records:
-        if record.timing is None:
-            yield AvailableResult(record, available)
-            continue
-        if record.status == PROCESSED:
-            waiting.append(record)
-        due_ms = record.timing.received_ms + (record.timing.budget_ms or period_ms)
-        while waiting and _published_ms(waiting[0]) <= due_ms:
-            available = waiting.popleft()
-        yield AvailableResult(record, available)
-
-
-def _published_ms(record: FrameRecord) -> float:
-    assert record.timing is not None
-    return record.timing.published_ms
+        if timing := record.timing:
+            if record.status == PROCESSED:
+                waiting.append((timing.published_ms, record))
+            due_ms = timing.received_ms + (timing.budget_ms or period_ms)
+            while waiting and waiting[0][0] <= due_ms:
+                available = waiting.popleft()[1]
+        yield record, available
 
 
 def frame_period_ms(log_times_ns: Iterable[int]) -> float:

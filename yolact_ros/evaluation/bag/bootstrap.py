@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,50 +38,41 @@ class Interval:
 class WeightedAp:
     """AP of a match table in which every frame counts a whole number of times.
 
-    The rule is COCO's: precision made monotonic, read at 101 recalls, mean over IoU thresholds
-    and categories that have an object. With every weight 1 the result is COCOeval's.
+    The rule is COCO's: precision made monotonic, read at 101 recalls, mean over the categories
+    that have an object. With every weight 1 the result is COCOeval's.
 
     Args:
         table: verdicts, area range "all".
         num_frames: frames that have a weight; frames of the table are indices among them.
-        thresholds: bits of the IoU thresholds to average over.
     """
 
-    def __init__(
-        self,
-        table: MatchTable,
-        num_frames: int,
-        thresholds: Sequence[int] = tuple(range(NUM_THRESHOLDS)),
-    ) -> None:
+    def __init__(self, table: MatchTable, num_frames: int) -> None:
         self._categories = []
-        bits = np.asarray(thresholds)[:, None]
-        for category in np.unique(table.object_category):
-            rows = np.flatnonzero(table.category == category)
-            rows = rows[np.argsort(-table.score[rows], kind="mergesort")]
-            matched = (table.matched[rows] >> bits) & 1 == 1
-            ignored = (table.ignored[rows] >> bits) & 1 == 1
-            objects = np.zeros(num_frames, np.int64)
-            mine = table.object_category == category
-            np.add.at(objects, table.object_frame[mine], table.object_count[mine])
+        bits = np.arange(NUM_THRESHOLDS)[:, None]
+        for category in np.unique(table.objects["category"]):
+            found = table.detections[table.detections["category"] == category]
+            found = found[np.argsort(-found["score"], kind="mergesort")]
+            matched = (found["matched"] >> bits) & 1 == 1
+            ignored = (found["ignored"] >> bits) & 1 == 1
+            mine = table.objects[table.objects["category"] == category]
+            objects = np.bincount(mine["frame"], mine["count"], num_frames).astype(np.int64)
             self._categories.append(
-                (table.frame[rows], matched & ~ignored, ~matched & ~ignored, objects)
+                (found["frame"], matched & ~ignored, ~matched & ~ignored, objects)
             )
 
-        self._num_thresholds = len(bits)
+    def __call__(self, weights: Weights) -> NDArray[np.float64]:
+        """AP 0..1 at each IoU threshold, float64[10]; NaN where no object is left.
 
-    def __call__(self, weights: Weights) -> float:
-        """AP 0..1 with ``weights`` (int64[num_frames]); NaN where no object is left."""
-        return float(self.by_threshold(weights).mean())
-
-    def by_threshold(self, weights: Weights) -> NDArray[np.float64]:
-        """AP at each IoU threshold, float64[T]."""
+        Args:
+            weights (int64[num_frames]): how often each frame counts.
+        """
         values = []
         for frames, right, wrong, objects in self._categories:
             num_objects = int(weights @ objects)
             if num_objects:
                 values.append(_ap(weights[frames], right, wrong, num_objects))
         if not values:
-            return np.full(self._num_thresholds, np.nan)
+            return np.full(NUM_THRESHOLDS, np.nan)
         mean: NDArray[np.float64] = np.mean(values, axis=0)
         return mean
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from yolact_ros.evaluation.bag.compare import ComparedRun, Comparison, verdict
+from yolact_ros.evaluation.bag.frame_table import present
 from yolact_ros.evaluation.bag.run_statistics import STATISTICS
 from yolact_ros.evaluation.charts import Series, bar_chart, line_chart
 from yolact_ros.evaluation.template import render
@@ -135,7 +136,7 @@ def _timing(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
     charts = []
     lines = []
     for run in runs:
-        times_ms = np.sort(run.folder.frames.present("total_ms"))
+        times_ms = np.sort(present(run.folder.frames, "total_ms"))
         if times_ms.size:
             lines.append(Series(run.name, times_ms, np.linspace(0, 100, times_ms.size)))
     if lines:
@@ -151,10 +152,10 @@ def _timing(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
     over_time = []
     for run in runs:
         quality = run.folder.frames["quality"]
-        present = ~np.isnan(quality)
-        if present.any():
-            times_s = run.folder.frames["time_s"][present]
-            over_time.append(Series(run.name, times_s, quality[present]))
+        known = ~np.isnan(quality)
+        if known.any():
+            times_s = run.folder.frames["time_s"][known]
+            over_time.append(Series(run.name, times_s, quality[known]))
     if over_time:
         chart = line_chart(over_time, x_label="time, s", y_label="quality", y_range=(0.0, 1.02))
         charts.append(("Quality of each frame", chart))

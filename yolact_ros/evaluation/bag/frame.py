@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from yolact_ros.evaluation.results import prediction_to_results
+from yolact_ros.prediction import Prediction
 
 __all__ = [
     "DROPPED",
@@ -12,8 +15,10 @@ __all__ = [
     "PROCESSED",
     "UNREADABLE",
     "FoundInstance",
+    "FrameInstances",
     "FrameRecord",
     "FrameTiming",
+    "found_instances",
 ]
 
 PROCESSED = "processed"
@@ -24,14 +29,16 @@ DROPPED = "dropped"
 
 @dataclass(frozen=True)
 class FoundInstance:
-    """One detection.
+    """One detection, or one object of a truth.
 
     Attributes:
-        class_id: index in the class list of the model.
+        class_id: index in the class list of the model or of the truth.
         class_name: its name there.
-        score: 0..1.
+        score: 0..1; of a truth 1 for an object and 0 for a crowd region, in which finding
+            something is neither right nor wrong.
         bbox_xywh: left, top, width and height in pixels.
         counts: COCO's compressed run lengths over the whole image; empty without a mask.
+        area_px: as the truth's file gives it; None takes that of mask or box.
     """
 
     class_id: int
@@ -39,6 +46,52 @@ class FoundInstance:
     score: float
     bbox_xywh: tuple[float, float, float, float]
     counts: str = ""
+    area_px: float | None = None
+
+    @property
+    def is_crowd(self) -> bool:
+        """Of a truth: a region of many objects."""
+        return self.score <= 0.0
+
+
+def found_instances(
+    prediction: Prediction, class_names: Sequence[str]
+) -> tuple[FoundInstance, ...]:
+    """A prediction as an evaluation stores it: rounded like COCO results, so AP is the same."""
+    return tuple(
+        FoundInstance(
+            class_id=row["category_id"],
+            class_name=class_names[row["category_id"]],
+            score=row["score"],
+            bbox_xywh=tuple(row["bbox"]),
+            counts=row["segmentation"]["counts"] if "segmentation" in row else "",
+        )
+        for row in prediction_to_results(prediction, 0, range(len(class_names)))
+    )
+
+
+@dataclass(frozen=True)
+class FrameInstances:
+    """The instances of one image: the content of an InstanceArray, and what a truth knows.
+
+    Attributes:
+        height_px, width_px: of the image.
+        instances: in the order of the message.
+        stamp_ns, frame_id: of the header.
+        report: fields of FrameReport by name.
+    """
+
+    height_px: int
+    width_px: int
+    instances: tuple[FoundInstance, ...]
+    stamp_ns: int = 0
+    frame_id: str = ""
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        return self.height_px, self.width_px
 
 
 @dataclass(frozen=True)
@@ -59,13 +112,13 @@ class FrameTiming:
 
     received_ms: float
     published_ms: float
-    wait_ms: float
-    total_ms: float
-    image_age_ms: float
-    budget_ms: float
-    deadline_met: bool
-    degradation: int
-    input_size_px: int
+    wait_ms: float = 0.0
+    total_ms: float = 0.0
+    image_age_ms: float = 0.0
+    budget_ms: float = 0.0
+    deadline_met: bool = False
+    degradation: int = 0
+    input_size_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,20 +150,20 @@ class FrameRecord:
     times_ms: Mapping[str, float] = field(default_factory=dict)
     timing: FrameTiming | None = None
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        return self.height_px, self.width_px
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; :meth:`from_dict` is the inverse."""
-        values: dict[str, Any] = {
-            key: value
-            for key, value in vars(self).items()
-            if key not in ("instances", "times_ms", "timing")
-        }
+        values = dict(vars(self))
         values["times_ms"] = {key: round(value, 3) for key, value in self.times_ms.items()}
         values["instances"] = [
             [found.class_id, found.class_name, found.score, *found.bbox_xywh, found.counts]
             for found in self.instances
         ]
-        if self.timing is not None:
-            values["timing"] = asdict(self.timing)
+        values["timing"] = None if self.timing is None else asdict(self.timing)
         return values
 
     @classmethod
@@ -120,14 +173,10 @@ class FrameRecord:
         Raises:
             KeyError, TypeError, ValueError: it is not such a result.
         """
-        plain = dict(values)
-        timing = plain.pop("timing", None)
+        timing = values.get("timing")
         instances = tuple(
             FoundInstance(int(class_id), class_name, score, (x, y, width, height), counts)
-            for class_id, class_name, score, x, y, width, height, counts in plain.pop("instances")
+            for class_id, class_name, score, x, y, width, height, counts in values["instances"]
         )
-        return cls(
-            **plain,
-            instances=instances,
-            timing=None if timing is None else FrameTiming(**timing),
-        )
+        changed = {"instances": instances, "timing": timing and FrameTiming(**timing)}
+        return cls(**{**values, **changed})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,15 @@ from numpy.typing import NDArray
 
 from yolact_ros.errors import DataError
 
-__all__ = ["COLUMNS", "FrameTable"]
+__all__ = [
+    "COLUMNS",
+    "FrameTable",
+    "frame_row",
+    "joined_rows",
+    "present",
+    "read_frame_csv",
+    "write_frame_csv",
+]
 
 COLUMNS: Mapping[str, str] = {
     "index": "position on the image topic, from 0",
@@ -46,84 +53,55 @@ COLUMNS: Mapping[str, str] = {
     "input_size_px": "side of the network input",
 }
 _WHOLE = ("index", "stamp_ns")
+_TYPE = np.dtype([(name, np.int64 if name in _WHOLE else np.float64) for name in COLUMNS])
+
+FrameTable = NDArray[np.void]
+"""A row a frame with the fields of :data:`COLUMNS`; NaN where a frame has no number."""
 
 
-class FrameTable:
-    """Columns of numbers, NaN where a frame has none; about 230 bytes a frame."""
+def frame_row(index: int, stamp_ns: int, **values: float | None) -> FrameTable:
+    """A table of one frame; columns that are not named, or None, are NaN."""
+    row = np.array([(index, stamp_ns, *[math.nan] * (len(COLUMNS) - 2))], _TYPE)
+    for name, value in values.items():
+        row[name] = math.nan if value is None else value
+    return row
 
-    def __init__(self) -> None:
-        self._columns: dict[str, array[float]] = {
-            name: array("q" if name in _WHOLE else "d") for name in COLUMNS
-        }
 
-    def append(self, index: int, stamp_ns: int, **values: float | None) -> None:
-        """Add a frame; columns that are not named are NaN.
+def joined_rows(rows: Sequence[FrameTable]) -> FrameTable:
+    """One table of several, which may be none."""
+    return np.concatenate([np.zeros(0, _TYPE), *rows])
 
-        Raises:
-            KeyError: no such column.
-        """
-        unknown = set(values) - set(COLUMNS)
-        if unknown:
-            raise KeyError(f"no column {sorted(unknown)}")
-        self._columns["index"].append(index)
-        self._columns["stamp_ns"].append(stamp_ns)
-        for name, column in self._columns.items():
-            if name not in _WHOLE:
-                value = values.get(name)
-                column.append(math.nan if value is None else float(value))
 
-    def set_column(self, name: str, values: NDArray[np.float64]) -> None:
-        """Replace a column by float64[n]."""
-        if len(values) != len(self):
-            raise ValueError(f"{len(values)} values for {len(self)} frames")
-        self._columns[name] = array("d", np.asarray(values, np.float64).tobytes())
+def present(frames: FrameTable, name: str) -> NDArray[np.float64]:
+    """The numbers of a column that are not NaN."""
+    column: NDArray[np.float64] = frames[name]
+    return column[~np.isnan(column)]
 
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
-        """A column, float64[n] (``stamp_ns`` and ``index`` int64[n])."""
-        column = self._columns[name]
-        return np.frombuffer(column, dtype=np.int64 if name in _WHOLE else np.float64)
 
-    def __len__(self) -> int:
-        return len(self._columns["index"])
+def write_frame_csv(frames: FrameTable, path: Path) -> None:
+    """Write all columns; NaN is an empty field."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        writer.writerows([_text(value) for value in row] for row in frames.tolist())
 
-    def present(self, name: str) -> NDArray[np.float64]:
-        """The numbers of a column that are not NaN."""
-        column = self[name]
-        return column[~np.isnan(column)]
 
-    def write_csv(self, path: Path) -> None:
-        """Write all columns; NaN is an empty field."""
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(COLUMNS)
-            for row in zip(*self._columns.values(), strict=True):
-                rows.writerow([_text(value) for value in row])
+def read_frame_csv(path: Path) -> FrameTable:
+    """Read what :func:`write_frame_csv` wrote.
 
-    @classmethod
-    def read_csv(cls, path: Path) -> FrameTable:
-        """Read what :meth:`write_csv` wrote.
-
-        Raises:
-            DataError: not readable, or other columns.
-        """
-        table = cls()
-        try:
-            with path.open(newline="", encoding="utf-8") as stream:
-                rows = csv.reader(stream)
-                names = next(rows, [])
-                if list(names) != list(COLUMNS):
-                    raise DataError(f"{path}: not a table of frames, or of another version")
-                for row in rows:
-                    for name, text in zip(names, row, strict=True):
-                        if name in _WHOLE:
-                            table._columns[name].append(int(text))
-                        else:
-                            table._columns[name].append(float(text) if text else math.nan)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise DataError(f"{path}: not a table of frames: {error}") from error
-        return table
+    Raises:
+        DataError: not readable, or other columns.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.reader(stream)
+            if next(reader, []) != list(COLUMNS):
+                raise DataError(f"{path}: not a table of frames, or of another version")
+            return np.array([_values(row) for row in reader], _TYPE)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not a table of frames: {error}") from error
 
 
 def _text(value: float) -> str:
@@ -132,3 +110,8 @@ def _text(value: float) -> str:
     if math.isnan(value):
         return ""
     return f"{value:.6g}" if value != int(value) else str(int(value))
+
+
+def _values(row: Sequence[str]) -> tuple[float, ...]:
+    pairs = zip(COLUMNS, row, strict=True)
+    return tuple(int(text) if name in _WHOLE else float(text or "nan") for name, text in pairs)

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from yolact_ros.datasets.coco_file import read_coco_file
 from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import ConfigError, DataError, ImageError
-from yolact_ros.evaluation.bag.export import truth_instances
-from yolact_ros.evaluation.bag.instances import InstanceMessage
+from yolact_ros.evaluation.bag.options import check_topic_name
 from yolact_ros.evaluation.bag.truth import Truth
-from yolact_ros.evaluation.bag.truth_json import truth_from_data
+from yolact_ros.evaluation.bag.truth_file import truth_from_data
 from yolact_ros.evaluation.bag.writer import BagWriter
 from yolact_ros.evaluation.images import DatasetImages
 from yolact_ros.inference.sources import open_source
@@ -52,9 +51,8 @@ class VideoBagOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        for name in (self.topic, self.truth_topic):
-            if not name.startswith("/"):
-                raise ConfigError(f"{name!r} is no topic: expected a name that starts with /")
+        check_topic_name(self.topic)
+        check_topic_name(self.truth_topic)
         if self.encoding not in ("raw", "jpeg"):
             raise ConfigError(f"encoding is {self.encoding!r}, expected 'raw' or 'jpeg'")
         if not 0.0 <= self.rate_hz <= 1000.0 or self.limit < 0:
@@ -128,21 +126,16 @@ def _write(
     progress: Callable[[int], None],
 ) -> int:
     """Write images with their times in seconds; returns how many."""
-    write = writer.write_image if options.encoding == "raw" else writer.write_jpeg
     count = 0
     for index, (image_bgr, time_s) in enumerate(images):
         stamp_ns = START_NS + round(time_s * 1e9)
-        write(options.topic, image_bgr, stamp_ns, stamp_ns, options.frame_id)
+        as_jpeg = options.encoding == "jpeg"
+        writer.write_image(
+            options.topic, image_bgr, stamp_ns, stamp_ns, options.frame_id, as_jpeg=as_jpeg
+        )
         known = truth.of_frame(index, stamp_ns) if truth is not None else None
         if known is not None:
-            message = InstanceMessage(
-                stamp_ns,
-                options.frame_id,
-                known["height"],
-                known["width"],
-                truth_instances(known["annotations"], truth),
-                {},
-            )
+            message = replace(known, stamp_ns=stamp_ns, frame_id=options.frame_id)
             writer.write_instances(options.truth_topic, message, stamp_ns)
         count += 1
         progress(1)

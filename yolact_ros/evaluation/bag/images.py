@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.errors import DataError, FrameFault
-from yolact_ros.evaluation.bag.definitions import COMPRESSED_IMAGE, IMAGE
-from yolact_ros.evaluation.bag.messages import BagTopic, RawMessage
+from yolact_ros.evaluation.bag.messages import COMPRESSED_IMAGE, IMAGE, BagTopic, RawMessage
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import (
@@ -23,23 +24,10 @@ from yolact_ros.inference.cdr import (
 )
 from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr, observe_depth
 
-__all__ = ["BagFrame", "DecodedImage", "choose_image_topic", "decode_image", "image_frames"]
+__all__ = ["BagFrame", "choose_image_topic", "decode_image", "image_frames"]
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 STAMP_BYTES = 12
-
-
-@dataclass(frozen=True)
-class DecodedImage:
-    """An image message as pixels.
-
-    Attributes:
-        header: of the message.
-        image_bgr (uint8[H, W, 3]): maybe a read-only view of the message.
-    """
-
-    header: MessageHeader
-    image_bgr: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -90,10 +78,10 @@ def choose_image_topic(bag: Bag, name: str = "") -> BagTopic:
     return next(iter(images.values()))
 
 
-def image_frames(bag: Bag, topic: str) -> Iterator[BagFrame]:
-    """Messages of an image topic in the order of recording, numbered."""
+def image_frames(bag: Bag, topic: str, stop: int = 0) -> Iterator[BagFrame]:
+    """Messages of an image topic as recorded, numbered; the first ``stop``, 0 takes all."""
     depth = BitDepth()
-    for index, message in enumerate(bag.messages({topic})):
+    for index, message in enumerate(islice(bag.messages({topic}), stop or None)):
         # Here, where every frame passes, so that frames look alike in whatever process decodes
         # them, and as on the robot, which saw those before.
         if depth.bits != FULL_BITS:
@@ -102,17 +90,15 @@ def image_frames(bag: Bag, topic: str) -> Iterator[BagFrame]:
         yield BagFrame(index, _stamp_ns(message.data), message, depth.bits)
 
 
-def decode_image(frame: BagFrame) -> DecodedImage:
-    """The pixels of an image message.
+def decode_image(frame: BagFrame) -> tuple[MessageHeader, NDArray[np.uint8]]:
+    """Header and pixels (uint8[H, W, 3] BGR, maybe a read-only view) of an image message.
 
     Raises:
         FrameFault: as the node finds it: unknown encoding, wrong size or step, cut off.
     """
     image = _read(frame.message)
-    depth = BitDepth(frame.bits)
-    if isinstance(image, ImageMessage):
-        return DecodedImage(image.header, image_to_bgr(image, depth))
-    return DecodedImage(image.header, compressed_to_bgr(image, depth))
+    to_bgr: Any = image_to_bgr if isinstance(image, ImageMessage) else compressed_to_bgr
+    return image.header, to_bgr(image, BitDepth(frame.bits))
 
 
 def _read(message: RawMessage) -> ImageMessage | CompressedImageMessage:

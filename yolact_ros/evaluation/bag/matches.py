@@ -8,7 +8,7 @@ only the verdicts are kept, and one last ``accumulate`` makes the same numbers f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,7 @@ from yolact_ros.datasets.coco_data import CocoAnnotation, CocoCategory, CocoData
 from yolact_ros.datasets.coco_results import CocoResult
 from yolact_ros.datasets.values import Id
 from yolact_ros.dependencies import require
-from yolact_ros.evaluation.bag.frame import FoundInstance
-from yolact_ros.evaluation.bag.truth import TruthFrame
+from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
 from yolact_ros.evaluation.coco import (
     CocoMetrics,
     IouType,
@@ -34,7 +33,6 @@ __all__ = [
     "MatchCollector",
     "MatchTable",
     "accumulated",
-    "coco_metrics",
     "summarized",
 ]
 
@@ -43,73 +41,65 @@ BLOCK_FRAMES = 128
 ALL_DETECTIONS = 1 << 30
 
 
+_DETECTION = np.dtype(
+    [
+        ("frame", np.int32),
+        ("category", np.int32),
+        ("score", np.float64),
+        ("matched", np.uint16),
+        ("ignored", np.uint16),
+        ("iou", np.float32),
+    ]
+)
+_OBJECTS = np.dtype([("frame", np.int32), ("category", np.int32), ("count", np.int32)])
+
+
 @dataclass(frozen=True)
 class MatchTable:
     """Verdicts on D detections and the number of objects in G pairs of frame and category.
 
-    Detections are by category, then by frame, then by falling score.
-
     Attributes:
-        frame (int32[D]): index of the frame.
-        category (int32[D]): category id.
-        score (float64[D]): 0..1.
-        matched (uint16[D]): bit t set: matched an object at the IoU threshold 0.50 + 0.05 t.
-        ignored (uint16[D]): bit t set: counts neither as right nor as wrong there.
-        iou (float32[D]): with the object matched at 0.5; 0 without.
-        object_frame (int32[G]), object_category (int32[G]): the pair.
-        object_count (int32[G]): objects to be found.
+        detections (structured[D]): by category, then by frame, then by falling score. ``frame``,
+            ``category`` (id) and ``score``; ``matched`` (bit t set: matched an object at the IoU
+            threshold 0.50 + 0.05 t), ``ignored`` (bit t set: counts neither as right nor as wrong
+            there) and ``iou`` with the object matched at 0.5; 0 without.
+        objects (structured[G]): ``frame``, ``category`` and ``count`` of the objects to be found.
     """
 
-    frame: NDArray[np.int32]
-    category: NDArray[np.int32]
-    score: NDArray[np.float64]
-    matched: NDArray[np.uint16]
-    ignored: NDArray[np.uint16]
-    iou: NDArray[np.float32]
-    object_frame: NDArray[np.int32]
-    object_category: NDArray[np.int32]
-    object_count: NDArray[np.int32]
-
-    def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
-        """The columns by name, for ``numpy.savez``."""
-        return {f"{prefix}{field.name}": getattr(self, field.name) for field in fields(self)}
+    detections: NDArray[np.void]
+    objects: NDArray[np.void]
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> MatchTable:
-        """The inverse of :meth:`to_arrays`.
+    def concatenate(cls, tables: Sequence[MatchTable]) -> MatchTable:
+        """One table of several."""
+        detections = np.concatenate(
+            [np.zeros(0, _DETECTION), *(table.detections for table in tables)]
+        )
+        order = np.lexsort((detections["frame"], detections["category"]))
+        objects = np.concatenate([np.zeros(0, _OBJECTS), *(table.objects for table in tables)])
+        return cls(detections[order], objects)
 
-        Raises:
-            KeyError: a column is missing.
+    def renumbered(
+        self, frames: NDArray[np.int64], categories: NDArray[np.int64] | None = None
+    ) -> MatchTable:
+        """The same under other numbers.
+
+        Args:
+            frames: new number of each frame; -1 leaves it out.
+            categories: new id of each category id; None keeps them.
         """
-        return cls(**{field.name: arrays[f"{prefix}{field.name}"] for field in fields(cls)})
+        parts = []
+        for rows in (self.detections, self.objects):
+            kept = rows[frames[rows["frame"]] >= 0]
+            kept["frame"] = frames[kept["frame"]]
+            if categories is not None:
+                kept["category"] = categories[kept["category"]]
+            parts.append(kept)
+        return MatchTable(*parts)
 
-    @classmethod
-    def concatenate(cls, tables: Sequence[MatchTable], offsets: Sequence[int]) -> MatchTable:
-        """One table of several; ``offsets`` are added to the frames of each."""
-        columns: dict[str, NDArray[Any]] = {}
-        for field in fields(cls):
-            parts = [getattr(table, field.name) for table in tables]
-            if field.name in ("frame", "object_frame"):
-                parts = [
-                    part + np.int32(offset) for part, offset in zip(parts, offsets, strict=True)
-                ]
-            columns[field.name] = np.concatenate(parts) if parts else _empty(field.name)
-        order = np.lexsort((columns["frame"], columns["category"]))
-        for name in ("frame", "category", "score", "matched", "ignored", "iou"):
-            columns[name] = columns[name][order]
-        return cls(**columns)
-
-
-_DTYPES: Mapping[str, Any] = {
-    "score": np.float64,
-    "matched": np.uint16,
-    "ignored": np.uint16,
-    "iou": np.float32,
-}
-
-
-def _empty(name: str) -> NDArray[Any]:
-    return np.zeros(0, _DTYPES.get(name, np.int32))
+    def num_objects(self, category: Id) -> int:
+        """Objects of a category."""
+        return int(self.objects["count"][self.objects["category"] == category].sum())
 
 
 class MatchCollector:
@@ -137,27 +127,25 @@ class MatchCollector:
         self.unknown_classes: set[str] = set()
         self.num_frames = 0
 
-    def add(self, index: int, truth: TruthFrame, found: Sequence[FoundInstance]) -> None:
+    def add(self, index: int, truth: FrameInstances, found: Sequence[FoundInstance]) -> None:
         """Add a frame.
 
         Args:
             index: of the frame; each once, in rising order.
-            truth: its annotations.
+            truth: its annotations; a category's id is their class id plus 1.
             found: its detections, masks of the same image size.
         """
-        size = [truth["height"], truth["width"]]
-        self._images.append(CocoImage(index, *size))
-        for row in truth["annotations"]:
-            mask = row.get("segmentation")
+        self._images.append(CocoImage(index, *truth.shape))
+        for row in truth.instances:
             annotation = CocoAnnotation(
                 id=len(self._annotations) + 1,
                 own_id=None,
                 image_id=index,
-                category_id=row["category_id"],
-                bbox_xywh=tuple(row["bbox"]),
-                counts=mask["counts"] if mask else None,
-                area_px=row.get("area"),
-                is_crowd=bool(row["iscrowd"]),
+                category_id=row.class_id + 1,
+                bbox_xywh=row.bbox_xywh,
+                counts=row.counts or None,
+                area_px=row.area_px,
+                is_crowd=row.is_crowd,
             )
             self._annotations.append(annotation)
         for instance in found:
@@ -171,7 +159,7 @@ class MatchCollector:
                 "score": instance.score,
             }
             if instance.counts:
-                result["segmentation"] = {"size": size, "counts": instance.counts}
+                result["segmentation"] = {"size": truth.shape, "counts": instance.counts}
             self._results.append(result)
         self.num_frames += 1
         if len(self._images) >= BLOCK_FRAMES:
@@ -199,7 +187,7 @@ class MatchCollector:
         self._match_block()
         joined: dict[IouType, dict[str, MatchTable]] = {}
         for (iou_type, area), parts in self._parts.items():
-            table = MatchTable.concatenate(parts, [0] * len(parts))
+            table = MatchTable.concatenate(parts)
             self._parts[iou_type, area] = [table]
             joined.setdefault(iou_type, {})[area] = table
         return joined
@@ -211,40 +199,30 @@ def _tables(evaluator: Any, dataset: CocoData) -> list[MatchTable]:
     num_images = len(params.imgIds)
     tables = []
     for area in range(len(params.areaRng)):
-        rows: dict[str, list[NDArray[Any]]] = {field.name: [] for field in fields(MatchTable)}
+        parts = []
         for column, category in enumerate(dataset.categories):
             start = (column * len(params.areaRng) + area) * num_images
             for verdict in evaluator.evalImgs[start : start + num_images]:
                 if verdict is not None:
                     frame = dataset.images[verdict["image_id"] - 1].id
-                    _add_rows(rows, evaluator, verdict, frame, category.id)
-        columns = {
-            name: np.concatenate(parts).astype(_DTYPES.get(name, np.int32))
-            if parts
-            else _empty(name)
-            for name, parts in rows.items()
-        }
-        tables.append(MatchTable(**columns))
+                    parts.append(_table(evaluator, verdict, frame, category.id))
+        tables.append(MatchTable.concatenate(parts))
     return tables
 
 
-def _add_rows(
-    rows: dict[str, list[NDArray[Any]]], evaluator: Any, verdict: Any, frame: Id, category_id: Id
-) -> None:
-    scores = np.asarray(verdict["dtScores"], np.float64)
+def _table(evaluator: Any, verdict: Any, frame: Id, category_id: Id) -> MatchTable:
+    """COCOeval's verdict on one category in one image."""
     matches = np.asarray(verdict["dtMatches"])
     bits = (1 << np.arange(matches.shape[0]))[:, None]
-    rows["frame"].append(np.full(scores.size, frame))
-    rows["category"].append(np.full(scores.size, category_id))
-    rows["score"].append(scores)
-    rows["matched"].append(((matches > 0) * bits).sum(axis=0))
-    rows["ignored"].append(((np.asarray(verdict["dtIgnore"]) > 0) * bits).sum(axis=0))
-    rows["iou"].append(_matched_iou(evaluator, verdict, matches))
+    detections = np.zeros(matches.shape[1], _DETECTION)
+    detections["frame"], detections["category"] = frame, category_id
+    detections["score"] = verdict["dtScores"]
+    detections["matched"] = ((matches > 0) * bits).sum(axis=0)
+    detections["ignored"] = ((np.asarray(verdict["dtIgnore"]) > 0) * bits).sum(axis=0)
+    detections["iou"] = _matched_iou(evaluator, verdict, matches)
     count = int(np.count_nonzero(np.asarray(verdict["gtIgnore"]) == 0))
-    if count:
-        rows["object_frame"].append(np.array([frame]))
-        rows["object_category"].append(np.array([category_id]))
-        rows["object_count"].append(np.array([count]))
+    objects = [(frame, category_id, count)] if count else []
+    return MatchTable(detections, np.array(objects, _OBJECTS))
 
 
 def _matched_iou(evaluator: Any, verdict: Any, matches: NDArray[Any]) -> NDArray[np.float64]:
@@ -261,33 +239,21 @@ def _matched_iou(evaluator: Any, verdict: Any, matches: NDArray[Any]) -> NDArray
     return found
 
 
-def coco_metrics(
-    tables: Mapping[str, MatchTable],
-    categories: Sequence[CocoCategory],
-    iou_type: IouType,
-    num_frames: int,
-) -> CocoMetrics:
-    """AP of collected verdicts, by COCOeval's own ``accumulate``.
-
-    Args:
-        tables: by area range, as in :meth:`MatchCollector.tables`.
-        categories: of the truth.
-        iou_type: of the tables.
-        num_frames: that were matched.
-    """
-    evaluator = accumulated(tables, categories, iou_type)
-    return summarized(evaluator, tables, categories, num_frames)
-
-
 def summarized(
     evaluator: Any,
     tables: Mapping[str, MatchTable],
     categories: Sequence[CocoCategory],
     num_frames: int,
 ) -> CocoMetrics:
-    """The metrics of what :func:`accumulated` returned."""
-    whole = tables["all"]
-    counts = [int(whole.object_count[whole.object_category == row.id].sum()) for row in categories]
+    """The metrics of what :func:`accumulated` returned.
+
+    Args:
+        evaluator: of the tables.
+        tables: by area range, as in :meth:`MatchCollector.tables`.
+        categories: of the truth.
+        num_frames: that were matched.
+    """
+    counts = [tables["all"].num_objects(row.id) for row in categories]
     return summarize(evaluator, categories, counts, num_frames)
 
 
@@ -312,13 +278,13 @@ def accumulated(
 
 
 def _verdict(table: MatchTable, category_id: Id, bits: NDArray[Any]) -> dict[str, Any] | None:
-    rows = table.category == category_id
-    count = int(table.object_count[table.object_category == category_id].sum())
-    if not rows.any() and not count:
+    rows = table.detections[table.detections["category"] == category_id]
+    count = table.num_objects(category_id)
+    if not rows.size and not count:
         return None
     return {
-        "dtScores": table.score[rows],
-        "dtMatches": table.matched[rows] & bits > 0,
-        "dtIgnore": table.ignored[rows] & bits > 0,
+        "dtScores": rows["score"],
+        "dtMatches": rows["matched"] & bits > 0,
+        "dtIgnore": rows["ignored"] & bits > 0,
         "gtIgnore": np.zeros(count),
     }

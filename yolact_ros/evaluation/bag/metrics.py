@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.evaluation.bag.frame import DROPPED
-from yolact_ros.evaluation.bag.frame_table import FrameTable
+from yolact_ros.evaluation.bag.frame_table import FrameTable, present
 from yolact_ros.evaluation.bag.matches import AREAS, MatchTable, accumulated, summarized
 from yolact_ros.evaluation.bag.score import BagScore
 from yolact_ros.evaluation.coco import IouType
 
-__all__ = ["STAGES", "accuracy", "measure", "percentiles", "precision_curve"]
+__all__ = ["STAGES", "measure"]
 
 STAGES = ("decode", "preprocess", "inference", "postprocess", "total")
 DEGRADATIONS = {1: "smaller input", 2: "fewer instances", 4: "coarser masks", 8: "boxes only"}
@@ -42,11 +42,11 @@ def measure(score: BagScore, operating_threshold: float) -> dict[str, Any]:
     if deadline:
         metrics["deadline"] = deadline
     if score.matches:
-        metrics["accuracy"] = accuracy(
+        metrics["accuracy"] = _accuracy(
             score.matches, score.categories, score.num_scored, operating_threshold
         )
     if score.processed_matches:
-        metrics["accuracy_of_processed_frames"] = accuracy(
+        metrics["accuracy_of_processed_frames"] = _accuracy(
             score.processed_matches,
             score.categories,
             score.num_scored_processed,
@@ -55,7 +55,7 @@ def measure(score: BagScore, operating_threshold: float) -> dict[str, Any]:
     return metrics
 
 
-def accuracy(
+def _accuracy(
     matches: Mapping[IouType, Mapping[str, MatchTable]],
     categories: Sequence[CocoCategory],
     num_frames: int,
@@ -68,23 +68,21 @@ def accuracy(
         coco = summarized(evaluator, tables, categories, num_frames)
         result[iou_type] = {
             **coco.to_dict(),
-            "precision_recall": precision_curve(evaluator),
+            "precision_recall": _precision_curve(evaluator),
             "operating_point": _operating_point(tables["all"], categories, operating_threshold),
         }
     return result
 
 
-def precision_curve(evaluator: Any) -> dict[str, list[float]]:
+def _precision_curve(evaluator: Any) -> dict[str, list[float]]:
     """Precision at 101 recalls, mean over the classes that have objects, by IoU threshold."""
     precision = evaluator.eval["precision"][..., AREAS.index("all"), -1]  # [T, R, K]
     thresholds = [round(float(value), 2) for value in evaluator.params.iouThrs]
-    present = (precision > -1).all(axis=(0, 1))
-    if not present.any():
+    there = (precision > -1).all(axis=(0, 1))
+    if not there.any():
         return {}
     return {
-        str(iou): [
-            round(float(v), 4) for v in precision[thresholds.index(iou)][:, present].mean(1)
-        ]
+        str(iou): [round(float(v), 4) for v in precision[thresholds.index(iou)][:, there].mean(1)]
         for iou in CURVE_IOUS
     }
 
@@ -92,41 +90,34 @@ def precision_curve(evaluator: Any) -> dict[str, list[float]]:
 def _operating_point(
     table: MatchTable, categories: Sequence[CocoCategory], threshold: float
 ) -> dict[str, Any]:
-    counted = (table.score >= threshold) & (table.ignored & 1 == 0)
-    right = counted & (table.matched & 1 == 1)
+    found = table.detections[
+        (table.detections["score"] >= threshold) & (table.detections["ignored"] & 1 == 0)
+    ]
     rows = [
         {
             "name": row.name,
-            **_judged(
-                int(right[table.category == row.id].sum()),
-                int(counted[table.category == row.id].sum()),
-                int(table.object_count[table.object_category == row.id].sum()),
-                table.iou[right & (table.category == row.id)],
-            ),
+            **_judged(found[found["category"] == row.id], table.num_objects(row.id)),
         }
         for row in categories
     ]
-    whole = _judged(
-        int(right.sum()), int(counted.sum()), int(table.object_count.sum()), table.iou[right]
-    )
+    whole = _judged(found, int(table.objects["count"].sum()))
     return {"score_threshold": threshold, "iou": 0.5, **whole, "per_class": rows}
 
 
-def _judged(
-    num_right: int, num_found: int, num_objects: int, ious: NDArray[np.float32]
-) -> dict[str, Any]:
+def _judged(found: NDArray[np.void], num_objects: int) -> dict[str, Any]:
+    right = found[found["matched"] & 1 == 1]
     return {
         "objects": num_objects,
-        "found": num_found,
-        "right": num_right,
-        "precision": _rounded(num_right / num_found) if num_found else None,
-        "recall": _rounded(num_right / num_objects) if num_objects else None,
-        "mean_iou": _rounded(float(ious.mean())) if ious.size else None,
+        "found": found.size,
+        "right": right.size,
+        "precision": _ratio(right.size, found.size),
+        "recall": _ratio(right.size, num_objects),
+        "mean_iou": _ratio(float(right["iou"].sum(dtype=np.float64)), right.size),
     }
 
 
 def _counts(score: BagScore) -> dict[str, Any]:
-    counts = score.frames.present("num_instances")
+    counts = present(score.frames, "num_instances")
     if not counts.size:
         return {}
     return {
@@ -141,22 +132,18 @@ def _counts(score: BagScore) -> dict[str, Any]:
 
 def _stability(score: BagScore) -> dict[str, Any]:
     frames = score.frames
-    steadiness = frames.present("steadiness")
-    pairs = frames.present("matched_pairs").sum()
+    steadiness = present(frames, "steadiness")
     if not steadiness.size:
         return {}
-    blinkable = frames.present("num_before_last").sum()
+
+    def share(column: str, of: str) -> float | None:
+        return _ratio(float(np.nansum(frames[column])), float(np.nansum(frames[of])))
+
     result: dict[str, Any] = {
         "steadiness": _rounded(float(steadiness.mean())),
-        "matched_iou": _rounded(float(frames.present("pair_iou_sum").sum() / pairs))
-        if pairs
-        else None,
-        "score_flicker": _rounded(float(frames.present("score_change_sum").sum() / pairs))
-        if pairs
-        else None,
-        "blink_rate": _rounded(float(frames.present("blinks").sum() / blinkable))
-        if blinkable
-        else None,
+        "matched_iou": share("pair_iou_sum", "matched_pairs"),
+        "score_flicker": share("score_change_sum", "matched_pairs"),
+        "blink_rate": share("blinks", "num_before_last"),
     }
     if score.truth_steadiness:
         result["truth_steadiness"] = _rounded(float(np.mean(score.truth_steadiness)))
@@ -164,11 +151,11 @@ def _stability(score: BagScore) -> dict[str, Any]:
 
 
 def _latencies(frames: FrameTable) -> dict[str, Any]:
-    found = {stage: frames.present(f"{stage}_ms") for stage in STAGES}
-    return {stage: percentiles(values) for stage, values in found.items() if values.size}
+    found = {stage: present(frames, f"{stage}_ms") for stage in STAGES}
+    return {stage: _percentiles(values) for stage, values in found.items() if values.size}
 
 
-def percentiles(values: NDArray[np.float64]) -> dict[str, float]:
+def _percentiles(values: NDArray[np.float64]) -> dict[str, float]:
     """Mean, 50th, 95th and 99th percentile and largest of float64[n], n > 0."""
     p50, p95, p99 = np.percentile(values, [50, 95, 99])
     named = {"mean": values.mean(), "p50": p50, "p95": p95, "p99": p99, "max": values.max()}
@@ -176,10 +163,10 @@ def percentiles(values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _deadline(frames: FrameTable, num_dropped: int) -> dict[str, Any]:
-    waits = frames.present("wait_ms")
+    waits = present(frames, "wait_ms")
     if not waits.size:
         return {}
-    met = frames.present("deadline_met")
+    met = present(frames, "deadline_met")
     processed = frames["processed"] == 1
     degradation = frames["degradation"][processed]
     sizes = frames["input_size_px"][processed]
@@ -189,8 +176,8 @@ def _deadline(frames: FrameTable, num_dropped: int) -> dict[str, Any]:
         "drop_rate": _rounded(num_dropped / len(frames)),
         "deadlines_missed": int((met == 0).sum()),
         "miss_rate": _rounded(float((met == 0).mean())) if met.size else None,
-        "image_age_ms": percentiles(frames["image_age_ms"][processed]),
-        "wait_ms": percentiles(frames["wait_ms"][processed]),
+        "image_age_ms": _percentiles(frames["image_age_ms"][processed]),
+        "wait_ms": _percentiles(frames["wait_ms"][processed]),
         "degraded": {
             text: _rounded(float((degradation.astype(np.int64) & bit > 0).mean()))
             for bit, text in DEGRADATIONS.items()
@@ -205,3 +192,7 @@ def _deadline(frames: FrameTable, num_dropped: int) -> dict[str, Any]:
 
 def _rounded(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 6)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return _rounded(part / whole) if whole else None

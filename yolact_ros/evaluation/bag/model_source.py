@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from yolact_ros.evaluation.bag.replay_options import ReplayOptions
-from yolact_ros.evaluation.bag.segmenter import Segmenter
+from yolact_ros.evaluation.bag.options import ReplayOptions
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models.checkpoint import read_config
 from yolact_ros.models.zoo import find_model
-from yolact_ros.prediction import Prediction
 
 __all__ = ["ModelSource"]
-
-HASH_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -54,16 +47,15 @@ class ModelSource:
     nms: str = "fast"
     num_threads: int = 0
 
-    def open(self) -> Segmenter:
+    def open(self) -> Predictor:
         """Load and warm up the network.
 
         Raises:
             YolactError: no such model, or a device that is not there.
         """
-        self._set_threads()
         predictor = self._load(self.input_size_px)
         predictor.warm_up()
-        return _PredictorSegmenter(predictor)
+        return predictor
 
     def open_runner(self, replay: ReplayOptions) -> BudgetRunner:
         """Load the network at every input size of the replay, under its budget.
@@ -71,17 +63,17 @@ class ModelSource:
         Raises:
             YolactError: no such model, a size it cannot have, or a device that is not there.
         """
-        self._set_threads()
-        own = self.input_size_px or read_config(find_model(self.model)).input_size_px
-        sizes_px = replay.input_sizes_px or (own,)
+        own_px = self.input_size_px or read_config(find_model(self.model)).input_size_px
         return BudgetRunner(
-            {size_px: self._load(size_px) for size_px in sizes_px},
+            {size_px: self._load(size_px) for size_px in replay.input_sizes_px or (own_px,)},
             self._settings(),
             budget_ms=replay.budget_ms,
             policy=OverrunPolicy(replay.overrun_policy),
         )
 
     def _load(self, input_size_px: int) -> Predictor:
+        if self.num_threads:
+            torch.set_num_threads(self.num_threads)
         return Predictor.load(
             self.model,
             runtime="eager",
@@ -99,12 +91,10 @@ class ModelSource:
             nms=self.nms,  # type: ignore[arg-type]
         )
 
-    def _set_threads(self) -> None:
-        if self.num_threads:
-            torch.set_num_threads(self.num_threads)
-
     def describe(self) -> Mapping[str, Any]:
-        """The settings, the hash of the model's file and its classes.
+        """The settings, the hash of the model's file and its classes, in JSON types.
+
+        Equal descriptions give equal results.
 
         Raises:
             CheckpointError: no such model.
@@ -116,31 +106,6 @@ class ModelSource:
             **values,
             "input_size_px": self.input_size_px or config.input_size_px,
             "variant": config.name,
-            "sha256": _hash(path),
+            "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
             "class_names": list(config.class_names),
         }
-
-
-class _PredictorSegmenter:
-    def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
-        self.class_names: Sequence[str] = predictor.class_names
-
-    def segment(self, image_bgr: NDArray[np.uint8]) -> tuple[Prediction, Mapping[str, float]]:
-        prediction, times = self._predictor.predict_timed(image_bgr)
-        return prediction, {
-            "preprocess": times.preprocess_ms,
-            "inference": times.inference_ms,
-            "postprocess": times.postprocess_ms,
-        }
-
-    def close(self) -> None:
-        self._predictor.close()
-
-
-def _hash(path: str | os.PathLike[str]) -> str:
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.evaluation.bag.replay_options import ReplayOptions
-from yolact_ros.evaluation.bag.segmenter import SegmenterSource
 
-__all__ = ["EvaluationOptions", "TopicAddress"]
+if TYPE_CHECKING:
+    from yolact_ros.evaluation.bag.model_source import ModelSource
+
+__all__ = ["EvaluationOptions", "ReplayOptions", "TopicAddress", "check_topic_name"]
+
+
+def check_topic_name(name: str) -> None:
+    """Refuse what is no name of a topic.
+
+    Raises:
+        ConfigError: it does not start with a slash.
+    """
+    if not name.startswith("/"):
+        raise ConfigError(f"{name!r} is no topic: expected a name that starts with /")
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,40 @@ class TopicAddress:
 
 
 @dataclass(frozen=True)
+class ReplayOptions:
+    """How a bag is replayed in real time: a camera, a budget and a competing load.
+
+    Attributes:
+        rate: speed against the recording; 2 plays twice as fast.
+        load: processes that keep one core busy each while the bag plays.
+        budget_ms: deadline from reception to publication; 0 for none.
+        overrun_policy: ``publish`` late results or ``drop`` them.
+        input_sizes_px: network inputs, best first; empty for the model's own alone.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    rate: float = 1.0
+    load: int = 0
+    budget_ms: float = 33.3
+    overrun_policy: str = "publish"
+    input_sizes_px: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.rate) or self.rate <= 0:
+            raise ConfigError(f"rate is {self.rate}, expected a positive number")
+        if self.load < 0:
+            raise ConfigError(f"load is {self.load}, expected a number of processes, 0 or more")
+        if not math.isfinite(self.budget_ms) or self.budget_ms < 0:
+            raise ConfigError(f"budget is {self.budget_ms} ms, expected 0 (none) or more")
+        if self.overrun_policy not in ("publish", "drop"):
+            raise ConfigError(
+                f"overrun policy is {self.overrun_policy!r}, expected 'publish' or 'drop'"
+            )
+
+
+@dataclass(frozen=True)
 class EvaluationOptions:
     """What ``yolact bag evaluate`` does.
 
@@ -48,7 +95,7 @@ class EvaluationOptions:
         source: of the network; None scores recorded predictions.
         predictions: where recorded predictions are; None runs the network.
         truth: a COCO file or a topic for all bags, or one for each; empty for none.
-        truth_key: see :func:`yolact_ros.evaluation.bag.truth_json.read_truth_file`.
+        truth_key: see :func:`yolact_ros.evaluation.bag.truth_file.read_truth_file`.
         classes: score these only; empty takes those that the model knows.
         all_classes: score classes that the model does not know, too.
         operating_threshold: score from which on the robot acts on a detection.
@@ -58,12 +105,15 @@ class EvaluationOptions:
         num_worst: frames to show.
         overwrite: throw away what ``output`` holds of another evaluation.
         command: as the user gave it, for the report.
+
+    Raises:
+        ConfigError: values out of range, or that exclude each other.
     """
 
     bags: tuple[Path, ...]
     output: Path
     topic: str = ""
-    source: SegmenterSource | None = None
+    source: ModelSource | None = None
     predictions: TopicAddress | None = None
     truth: tuple[str, ...] = ()
     truth_key: str = "auto"
@@ -96,3 +146,8 @@ class EvaluationOptions:
             raise ConfigError("jobs must be at least 1, limit and worst frames at least 0")
         if self.replay is not None and self.jobs > 1:
             raise ConfigError("real time runs one frame at a time, as the robot does: --jobs 1")
+
+    @property
+    def is_timed(self) -> bool:
+        """Frames may be late or dropped, and then count by another's result."""
+        return self.replay is not None or self.predictions is not None

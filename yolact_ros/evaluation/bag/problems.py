@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yolact_ros.datasets.defects import Defects
+from yolact_ros.datasets.json_file import read_json
 
 __all__ = ["Problem", "ProblemLog", "problem_lines"]
 
@@ -44,14 +45,15 @@ class ProblemLog:
         if count <= MAX_EXAMPLES_PER_KIND:
             self.examples.append(Problem(kind, place, reason))
 
-    def extend(self, other: ProblemLog) -> None:
-        """Add everything that ``other`` holds."""
+    def extend(self, other: ProblemLog, *, only: str = "") -> None:
+        """Add everything that ``other`` holds, or what is of the kind ``only``."""
         for problem in other.examples:
             shown = sum(kept.kind == problem.kind for kept in self.examples)
-            if shown < MAX_EXAMPLES_PER_KIND:
+            if shown < MAX_EXAMPLES_PER_KIND and only in ("", problem.kind):
                 self.examples.append(problem)
         for kind, count in other.counts.items():
-            self.counts[kind] = self.counts.get(kind, 0) + count
+            if only in ("", kind):
+                self.counts[kind] = self.counts.get(kind, 0) + count
 
     def add_defects(self, defects: Defects, place: str) -> None:
         """Add what was left out or mended of a file, ``place``."""
@@ -70,6 +72,16 @@ class ProblemLog:
     def write(self, path: Path) -> None:
         """Write :meth:`to_dict` as JSON."""
         path.write_text(json.dumps(self.to_dict()), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> ProblemLog:
+        """What :meth:`write` wrote; nothing where the file is missing."""
+        log = cls()
+        if path.is_file():
+            values = read_json(path)
+            log.counts = values["counts"]
+            log.examples = [Problem(**row) for row in values["examples"]]
+        return log
 
     def __len__(self) -> int:
         return sum(self.counts.values())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.definitions import INSTANCE_ARRAY
-from yolact_ros.evaluation.bag.frame import DROPPED, FoundInstance, FrameRecord, FrameTiming
+from yolact_ros.evaluation.bag.frame import DROPPED, FrameInstances, FrameRecord, FrameTiming
 from yolact_ros.evaluation.bag.images import image_frames
-from yolact_ros.evaluation.bag.instances import InstanceMessage, InstanceReader
-from yolact_ros.evaluation.bag.spool import Spool
 from yolact_ros.evaluation.bag.storage import Bag
+from yolact_ros.evaluation.bag.temporary_store import TemporaryStore
+from yolact_ros.evaluation.bag.truth import instance_messages
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["RecordedPredictions"]
 
@@ -28,38 +29,22 @@ class RecordedPredictions:
         same_clock: the images are in this bag too, so that its log times say when a consumer
             had each result; otherwise reception plus ``report.total_ms`` does.
 
-    Attributes:
-        first_budget_ms: of the first message; the deadline of frames without a result.
-
     Raises:
         DataError: no such topic, of another type, or without a readable message.
     """
 
     def __init__(self, bag: Bag, topic: str, *, same_clock: bool) -> None:
-        found = bag.topics.get(topic)
-        if found is None or found.message_type != INSTANCE_ARRAY:
-            there = [t.name for t in bag.topics.values() if t.message_type == INSTANCE_ARRAY]
-            raise DataError(
-                f"{bag.path}: no topic {topic} of type {INSTANCE_ARRAY}; it has "
-                f"{', '.join(there) or 'none'}"
-            )
-        self.first_budget_ms = 0.0
         self._topic = topic
         self._same_clock = same_clock
-        self._messages = Spool()
+        # Log time and content by stamp.
+        self._messages: TemporaryStore[tuple[int, FrameInstances]] = TemporaryStore()
         self._used: set[int] = set()
-        reader = InstanceReader()
-        for number, message in enumerate(bag.messages({topic})):
-            place = f"{topic} message {number}, log time {message.log_time_ns} ns"
-            try:
-                content = reader.read(message)
-            except DataError as error:
-                bag.problems.add("unreadable result", place, str(error))
-                continue
+        for number, log_time_ns, content in instance_messages(bag, topic, "unreadable result"):
             if not self._messages:
-                self.first_budget_ms = float(content.report.get("budget_ms", 0.0))
-            value = {"log_time_ns": message.log_time_ns, **_to_json(content)}
-            if not self._messages.put(content.stamp_ns, value):
+                # Of the frames without a result too.
+                self._budget_ms = float(content.report.get("budget_ms", 0.0))
+            if not self._messages.put(content.stamp_ns, (log_time_ns, content)):
+                place = f"{topic} message {number}, log time {log_time_ns} ns"
                 bag.problems.add("result given twice", place, "its stamp came before; first used")
         if not self._messages:
             raise DataError(f"{bag.path}: {topic} has no readable message")
@@ -73,15 +58,12 @@ class RecordedPredictions:
             received_ms = (log_time_ns - first_ns) / 1e6
             if frame.stamp_ns in self._messages and frame.stamp_ns not in self._used:
                 self._used.add(frame.stamp_ns)
-                value = self._messages.get(frame.stamp_ns)
-                published_ms = (value["log_time_ns"] - first_ns) / 1e6
-                yield _record(
-                    frame.index,
-                    value,
-                    log_time_ns,
-                    received_ms,
-                    published_ms if self._same_clock else None,
-                )
+                result_ns, content = self._messages.get(frame.stamp_ns)
+                total_ms = float(content.report.get("total_ms", 0.0))
+                published_ms = received_ms + total_ms
+                if self._same_clock:
+                    published_ms = (result_ns - first_ns) / 1e6
+                yield _record(frame.index, content, log_time_ns, received_ms, published_ms)
             else:
                 yield FrameRecord(
                     index=frame.index,
@@ -89,68 +71,58 @@ class RecordedPredictions:
                     log_time_ns=log_time_ns,
                     status=DROPPED,
                     reason=f"no message on {self._topic} has its stamp",
-                    timing=FrameTiming(
-                        received_ms, received_ms, 0.0, 0.0, 0.0, self.first_budget_ms, False, 0, 0
-                    ),
+                    timing=FrameTiming(received_ms, received_ms, budget_ms=self._budget_ms),
                 )
 
     def alone(self) -> Iterator[FrameRecord]:
         """A record for every message, where no images were recorded; drops cannot be seen."""
         first_ns: int | None = None
         for index, stamp_ns in enumerate(self._messages):
-            value = self._messages.get(stamp_ns)
-            log_time_ns = value["log_time_ns"]
+            log_time_ns, content = self._messages.get(stamp_ns)
             first_ns = log_time_ns if first_ns is None else first_ns
-            total_ms = float(value["report"].get("total_ms", 0.0))
             published_ms = (log_time_ns - first_ns) / 1e6
-            yield _record(index, value, log_time_ns, published_ms - total_ms, published_ms)
+            received_ms = published_ms - float(content.report.get("total_ms", 0.0))
+            yield _record(index, content, log_time_ns, received_ms, published_ms)
 
     def unmatched(self) -> list[int]:
         """Stamps of results that no image asked for."""
         return [stamp_ns for stamp_ns in self._messages if stamp_ns not in self._used]
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Remove the file."""
         self._messages.close()
 
 
-def _to_json(content: InstanceMessage) -> dict[str, Any]:
-    return {
-        "stamp_ns": content.stamp_ns,
-        "height_px": content.height_px,
-        "width_px": content.width_px,
-        "instances": [asdict(found) for found in content.instances],
-        "report": dict(content.report),
-    }
-
-
 def _record(
     index: int,
-    value: Mapping[str, Any],
+    content: FrameInstances,
     log_time_ns: int,
     received_ms: float,
-    published_ms: float | None,
+    published_ms: float,
 ) -> FrameRecord:
-    report = value["report"]
-    total_ms = float(report.get("total_ms", 0.0))
+    report = content.report
+
+    def milliseconds(name: str) -> float:
+        return float(report.get(f"{name}_ms", 0.0))
+
     return FrameRecord(
         index=index,
-        stamp_ns=int(value["stamp_ns"]),
+        stamp_ns=content.stamp_ns,
         log_time_ns=log_time_ns,
-        height_px=int(value["height_px"]),
-        width_px=int(value["width_px"]),
-        instances=tuple(
-            FoundInstance(**{**row, "bbox_xywh": tuple(row["bbox_xywh"])})
-            for row in value["instances"]
-        ),
-        times_ms={stage: float(report.get(f"{stage}_ms", 0.0)) for stage in STAGES},
+        height_px=content.height_px,
+        width_px=content.width_px,
+        instances=content.instances,
+        times_ms={stage: milliseconds(stage) for stage in STAGES},
         timing=FrameTiming(
             received_ms=received_ms,
-            published_ms=received_ms + total_ms if published_ms is None else published_ms,
-            wait_ms=float(report.get("wait_ms", 0.0)),
-            total_ms=total_ms,
-            image_age_ms=float(report.get("image_age_ms", 0.0)) + total_ms,
-            budget_ms=float(report.get("budget_ms", 0.0)),
+            published_ms=published_ms,
+            wait_ms=milliseconds("wait"),
+            total_ms=milliseconds("total"),
+            image_age_ms=milliseconds("image_age") + milliseconds("total"),
+            budget_ms=milliseconds("budget"),
             deadline_met=bool(report.get("deadline_met", True)),
             degradation=int(report.get("degradation", 0)),
             input_size_px=int(report.get("input_size", 0)),

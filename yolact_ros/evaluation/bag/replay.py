@@ -13,32 +13,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from yolact_ros.errors import DataError, FrameFault
+from yolact_ros.evaluation.bag.competing_load import CompetingLoad
 from yolact_ros.evaluation.bag.frame import (
     DROPPED,
     FAILED,
-    PROCESSED,
     UNREADABLE,
     FrameRecord,
     FrameTiming,
+    found_instances,
 )
 from yolact_ros.evaluation.bag.images import BagFrame, decode_image, image_frames
-from yolact_ros.evaluation.bag.journal import JournalWriter
-from yolact_ros.evaluation.bag.load import CompetingLoad
-from yolact_ros.evaluation.bag.process import PROBLEMS_FILE, BagTask
-from yolact_ros.evaluation.bag.replay_options import ReplayOptions
-from yolact_ros.evaluation.bag.segmenter import SegmenterSource
+from yolact_ros.evaluation.bag.model_source import ModelSource
+from yolact_ros.evaluation.bag.options import ReplayOptions
+from yolact_ros.evaluation.bag.record_files import RecordWriter
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.bag.tape import Tape
-from yolact_ros.inference.frame_processor import (
-    DecodedFrame,
-    FrameProcessor,
-    FrameResult,
-)
+from yolact_ros.evaluation.bag.task import BagTask
+from yolact_ros.evaluation.bag.temporary_store import TemporaryStore
+from yolact_ros.inference.frame_processor import DecodedFrame, FrameProcessor, FrameResult
 from yolact_ros.inference.quality.runner import BudgetRunner, monotonic_ms
 from yolact_ros.inference.slots import TakenItem
 from yolact_ros.inference.worker import SlotWorker
@@ -54,6 +51,11 @@ POLL_S = 0.05
 SWITCH_INTERVAL_S = 0.0005
 MAX_PLAUSIBLE_AGE_MS = 60_000.0
 
+# Encoding masks for the records takes longer than the network may have: in the worker it would
+# make every frame late, in another thread it would be a load that a robot does not have. So
+# predictions are put aside and encoded once the bag has been played.
+Replayed = tuple[FrameRecord, Prediction | None]
+
 
 @dataclass(frozen=True)
 class _Received:
@@ -65,7 +67,7 @@ class _Received:
 
 def replay_bag(
     task: BagTask,
-    source: SegmenterSource,
+    source: ModelSource,
     options: ReplayOptions,
     progress: Callable[[int], None],
 ) -> None:
@@ -81,20 +83,24 @@ def replay_bag(
         DataError: the bag has no frame that can be decoded, or its folder cannot be written.
         YolactError: the network cannot be opened.
     """
-    with Bag(task.bag) as bag, Tape() as tape:
+    with Bag(task.bag) as bag, TemporaryStore[Replayed]() as results:
         runner = source.open_runner(options)
         try:
             runner.warm_up(_first_image(task))
-            replay = _Replay(tape, runner, options, progress)
+            replay = _Replay(results, runner, options, progress)
             with CompetingLoad(options.load), _switching_often():
-                replay.run(_frames(bag, task))
-            with JournalWriter(task.folder, 0, task.header) as journal:
-                for record in tape.records(runner.class_names):
-                    journal.append(record)
+                replay.run(image_frames(bag, task.topic, task.stop))
+            with RecordWriter(task.folder, 0, task.header) as records:
+                for index in sorted(results):
+                    record, prediction = results.get(index)
+                    if prediction is not None:
+                        instances = found_instances(prediction, runner.class_names)
+                        record = replace(record, instances=instances)
+                    records.append(record)
         finally:
             runner.close()
         replay.report_feed(bag)
-        bag.problems.write(task.folder / PROBLEMS_FILE)
+        bag.problems.write(task.problems_file)
 
 
 class _Replay:
@@ -107,12 +113,12 @@ class _Replay:
 
     def __init__(
         self,
-        tape: Tape,
+        results: TemporaryStore[Replayed],
         runner: BudgetRunner,
         options: ReplayOptions,
         progress: Callable[[int], None],
     ) -> None:
-        self._tape = tape
+        self._results = results
         self._options = options
         self._progress = progress
         self._start_ms = 0.0
@@ -133,7 +139,7 @@ class _Replay:
         fed = 0
         try:
             fed = self._feed(ahead)
-            while len(self._tape) < fed:
+            while len(self._results) < fed:
                 time.sleep(POLL_S)
         finally:
             self._worker.stop()
@@ -172,12 +178,12 @@ class _Replay:
         """The pixels, as the node has them; None for an image that cannot be read."""
         message = received.frame.message
         try:
-            decoded = decode_image(received.frame)
+            header, image_bgr = decode_image(received.frame)
         except FrameFault as fault:
             self._record(received, UNREADABLE, str(fault))
             return None
         age_ms = (message.log_time_ns - received.frame.stamp_ns) / 1e6
-        return DecodedFrame(decoded.header, decoded.image_bgr, age_ms)
+        return DecodedFrame(header, image_bgr, age_ms)
 
     def encode(self, decoded: DecodedFrame, prediction: Prediction) -> None:
         """Nothing: results are encoded once the bag has been played."""
@@ -188,24 +194,21 @@ class _Replay:
         if not result.outcome.publish:
             self._record(received, DROPPED, "late, and late results are dropped")
             return
-        record = FrameRecord(
-            index=received.frame.index,
-            stamp_ns=received.frame.stamp_ns,
-            log_time_ns=received.frame.message.log_time_ns,
+        times_ms = {
+            "decode": result.decode_ms,
+            "preprocess": result.times.preprocess_ms - result.decode_ms,
+            "inference": result.times.inference_ms,
+            "postprocess": result.times.postprocess_ms,
+        }
+        record = replace(
+            self._empty_record(received),
             height_px=result.decoded.image_bgr.shape[0],
             width_px=result.decoded.image_bgr.shape[1],
-            status=PROCESSED,
             bits=received.frame.bits,
-            times_ms={
-                "decode": result.decode_ms,
-                "preprocess": result.times.preprocess_ms - result.decode_ms,
-                "inference": result.times.inference_ms,
-                "postprocess": result.times.postprocess_ms,
-            },
+            times_ms=times_ms,
             timing=self._timing(result),
         )
-        self._tape.put(record, result.prediction)
-        self._progress(1)
+        self._put(record, result.prediction)
 
     def replaced(self, frames: int) -> None:
         """Recorded already, when the newer frame was fed."""
@@ -251,18 +254,16 @@ class _Replay:
 
     def _record(self, received: _Received, status: str, reason: str) -> None:
         received_ms = received.received_ms - self._start_ms
-        self._tape.put(
-            FrameRecord(
-                index=received.frame.index,
-                stamp_ns=received.frame.stamp_ns,
-                log_time_ns=received.frame.message.log_time_ns,
-                status=status,
-                reason=reason,
-                timing=FrameTiming(
-                    received_ms, received_ms, 0.0, 0.0, 0.0, self._options.budget_ms, False, 0, 0
-                ),
-            )
-        )
+        timing = FrameTiming(received_ms, received_ms, budget_ms=self._options.budget_ms)
+        record = self._empty_record(received)
+        self._put(replace(record, status=status, reason=reason, timing=timing))
+
+    def _empty_record(self, received: _Received) -> FrameRecord:
+        frame = received.frame
+        return FrameRecord(frame.index, frame.stamp_ns, frame.message.log_time_ns)
+
+    def _put(self, record: FrameRecord, prediction: Prediction | None = None) -> None:
+        self._results.put(record.index, (record, prediction))
         self._progress(1)
 
     def report_feed(self, bag: Bag) -> None:
@@ -290,19 +291,12 @@ def _read_ahead(
         ahead.put(None)
 
 
-def _frames(bag: Bag, task: BagTask) -> Iterator[BagFrame]:
-    for frame in image_frames(bag, task.topic):
-        if task.stop and frame.index >= task.stop:
-            return
-        yield frame
-
-
-def _first_image(task: BagTask) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _first_image(task: BagTask) -> NDArray[np.uint8]:
     reason = "it has no message"
     with Bag(task.bag) as bag:
-        for frame in _frames(bag, task):
+        for frame in image_frames(bag, task.topic, task.stop):
             try:
-                return decode_image(frame).image_bgr
+                return decode_image(frame)[1]
             except FrameFault as fault:
                 reason = str(fault)
     raise DataError(f"{task.bag}: no frame of {task.topic} can be decoded: {reason}")

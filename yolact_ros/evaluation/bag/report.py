@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from yolact_ros.evaluation.bag.frame_table import FrameTable
+from yolact_ros.evaluation.bag.frame_table import FrameTable, present
 from yolact_ros.evaluation.bag.metrics import STAGES
-from yolact_ros.evaluation.bag.worst_frames import WorstFrame
+from yolact_ros.evaluation.bag.pictures import WorstFrame
 from yolact_ros.evaluation.charts import Series, histogram, line_chart
 from yolact_ros.evaluation.template import render
 
@@ -92,14 +92,14 @@ def _precision_recall(iou_type: str, values: Metrics) -> Chart:
 
 def _over_time(frames: FrameTable) -> list[Chart]:
     counts = [_series("found", frames, "num_instances", step=True)]
-    if frames.present("num_truth").size:
+    if present(frames, "num_truth").size:
         counts.append(_series("truth", frames, "num_truth", step=True, dashed=True))
     charts = [("Instances", line_chart(counts, x_label="time, s", y_label="instances"))]
     for column, title in (
         ("quality", "Quality of each frame: ΣIoU / (TP + FP/2 + FN/2)"),
         ("steadiness", "Steadiness against the frame before"),
     ):
-        if frames.present(column).size:
+        if present(frames, column).size:
             line = _series(column, frames, column)
             chart = line_chart([line], x_label="time, s", y_label=column, y_range=(0.0, 1.02))
             charts.append((title, chart))

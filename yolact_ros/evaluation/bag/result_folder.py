@@ -12,15 +12,16 @@ import numpy as np
 
 from yolact_ros.datasets.json_file import read_json
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.frame_table import FrameTable
+from yolact_ros.evaluation.bag.frame_table import read_frame_csv, write_frame_csv
 from yolact_ros.evaluation.bag.matches import MatchTable
+from yolact_ros.evaluation.bag.score import BagScore
 from yolact_ros.evaluation.coco import IouType
 
 __all__ = ["METRICS_FILE", "ResultFolder", "write_text"]
 
 METRICS_FILE, FRAMES_FILE = "metrics.json", "frames.csv"
 MATCHES_FILE, REPORT_FILE = "matches.npz", "report.html"
-FORMAT = 1
+FORMAT = 2
 
 
 class ResultFolder:
@@ -50,44 +51,40 @@ class ResultFolder:
         self.metrics: Mapping[str, Any] = read_json(file)
         if self.metrics.get("format") != FORMAT:
             raise DataError(f"{file}: of another version of this program; evaluate again")
-        self.frames = FrameTable.read_csv(self.path / FRAMES_FILE)
+        self.frames = read_frame_csv(self.path / FRAMES_FILE)
         self.matches: dict[IouType, MatchTable] = {}
         matches_file = self.path / MATCHES_FILE
         if matches_file.is_file():
             try:
                 with np.load(matches_file, allow_pickle=False) as arrays:
                     for iou_type in ("segm", "bbox"):
-                        if f"{iou_type}_frame" in arrays:
-                            self.matches[iou_type] = MatchTable.from_arrays(arrays, f"{iou_type}_")
+                        if f"{iou_type}_detections" in arrays:
+                            self.matches[iou_type] = MatchTable(
+                                arrays[f"{iou_type}_detections"], arrays[f"{iou_type}_objects"]
+                            )
             except (OSError, ValueError, KeyError) as error:
                 raise DataError(f"{matches_file}: damaged: {error}") from error
 
     @staticmethod
-    def write(
-        path: Path,
-        metrics: Mapping[str, Any],
-        frames: FrameTable,
-        matches: Mapping[IouType, Mapping[str, MatchTable]],
-        report: str,
-    ) -> None:
+    def write(path: Path, metrics: Mapping[str, Any], score: BagScore, report: str) -> None:
         """Write all files; metrics.json, which makes the evaluation a finished one, last.
 
         Raises:
             DataError: the folder cannot be written.
         """
+        arrays: dict[str, Any] = {}
+        for iou_type, tables in score.matches.items():
+            arrays[f"{iou_type}_detections"] = tables["all"].detections
+            arrays[f"{iou_type}_objects"] = tables["all"].objects
+        metrics_text = json.dumps({"format": FORMAT, **metrics}, indent=1) + "\n"
         try:
             path.mkdir(parents=True, exist_ok=True)
-            frames.write_csv(path / FRAMES_FILE)
-            arrays: dict[str, Any] = {}
-            for iou_type, tables in matches.items():
-                arrays |= tables["all"].to_arrays(f"{iou_type}_")
+            write_frame_csv(score.frames, path / FRAMES_FILE)
             (path / MATCHES_FILE).unlink(missing_ok=True)
             if arrays:
                 np.savez_compressed(path / MATCHES_FILE, **arrays)
             write_text(path / REPORT_FILE, report)
-            write_text(
-                path / METRICS_FILE, json.dumps({"format": FORMAT, **metrics}, indent=1) + "\n"
-            )
+            write_text(path / METRICS_FILE, metrics_text)
         except OSError as error:
             raise DataError(f"{path}: cannot be written: {error}") from error
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,12 +82,11 @@ class RunStatistics:
     def __init__(
         self, frames: FrameTable, matches: Mapping[IouType, MatchTable], rows: Rows
     ) -> None:
-        self._rows = rows
-        self._frames = frames
-        place = np.full(int(frames["index"].max()) + 1 if len(frames) else 0, -1, np.int64)
-        place[frames["index"][rows].astype(np.int64)] = np.arange(len(rows))
+        self._frames = frames[rows]
+        place = np.full(int(frames["index"].max(initial=-1)) + 1, -1, np.int64)
+        place[self._frames["index"]] = np.arange(len(rows))
         self._ap = {
-            iou_type: WeightedAp(_renumbered(table, place), len(rows))
+            iou_type: WeightedAp(table.renumbered(place), len(rows))
             for iou_type, table in matches.items()
         }
 
@@ -98,68 +97,41 @@ class RunStatistics:
             weights (int64[len(rows)]): how often each frame counts.
         """
         values = dict.fromkeys((statistic.name for statistic in STATISTICS), np.nan)
-        for iou_type, names in (("segm", ("mask_ap", "mask_ap50")), ("bbox", ("box_ap",))):
-            if iou_type in self._ap:
-                by_threshold = self._ap[iou_type].by_threshold(weights)
-                values[names[0]] = float(by_threshold.mean())
-                if len(names) > 1:
-                    values[names[1]] = float(by_threshold[0])
-        ratio = self._ratio(weights)
-        values["precision"] = ratio(["true_positives"], ["true_positives", "false_positives"])
-        values["recall"] = ratio(["true_positives"], ["true_positives", "false_negatives"])
-        values["mean_iou"] = ratio(["iou_sum"], ["true_positives"])
-        values["score_flicker"] = ratio(["score_change_sum"], ["matched_pairs"])
-        values["blink_rate"] = ratio(["blinks"], ["num_before_last"])
-        for name, column in (("count", "num_instances"), ("steadiness", "steadiness")):
-            values[name] = self._mean(column, weights)
-        missed = self._mean("deadline_met", weights)
-        values["miss_rate"] = 1.0 - missed
+        if "segm" in self._ap:
+            by_threshold = self._ap["segm"](weights)
+            values["mask_ap"] = float(by_threshold.mean())
+            values["mask_ap50"] = float(by_threshold[0])
+        if "bbox" in self._ap:
+            values["box_ap"] = float(self._ap["bbox"](weights).mean())
+
+        def ratio(upper: str, *lower: str) -> float:
+            below = sum(self._sum(name, weights) for name in lower)
+            return self._sum(upper, weights) / below if below else float("nan")
+
+        values["precision"] = ratio("true_positives", "true_positives", "false_positives")
+        values["recall"] = ratio("true_positives", "true_positives", "false_negatives")
+        values["mean_iou"] = ratio("iou_sum", "true_positives")
+        values["score_flicker"] = ratio("score_change_sum", "matched_pairs")
+        values["blink_rate"] = ratio("blinks", "num_before_last")
+        values["count"] = self._mean("num_instances", weights)
+        values["steadiness"] = self._mean("steadiness", weights)
+        values["miss_rate"] = 1.0 - self._mean("deadline_met", weights)
         values["drop_rate"] = 1.0 - self._mean("processed", weights)
-        for name, column, percent in (
-            ("latency_p50_ms", "total_ms", 50),
-            ("latency_p95_ms", "total_ms", 95),
-            ("image_age_p95_ms", "image_age_ms", 95),
-        ):
-            values[name] = self._percentile(column, weights, percent)
+        values["latency_p50_ms"] = self._percentile("total_ms", weights, 50)
+        values["latency_p95_ms"] = self._percentile("total_ms", weights, 95)
+        values["image_age_p95_ms"] = self._percentile("image_age_ms", weights, 95)
         return np.array([values[statistic.name] for statistic in STATISTICS])
 
-    def _ratio(self, weights: Weights) -> Callable[[Sequence[str], Sequence[str]], float]:
-        def ratio(upper: Sequence[str], lower: Sequence[str]) -> float:
-            above = sum(self._sum(name, weights) for name in upper)
-            below = sum(self._sum(name, weights) for name in lower)
-            return above / below if below else float("nan")
-
-        return ratio
-
     def _sum(self, column: str, weights: Weights) -> float:
-        return float(np.nansum(self._frames[column][self._rows] * weights))
+        return float(np.nansum(self._frames[column] * weights))
 
     def _mean(self, column: str, weights: Weights) -> float:
-        values = self._frames[column][self._rows]
-        present = ~np.isnan(values)
-        total = weights[present].sum()
-        return float(values[present] @ weights[present] / total) if total else float("nan")
+        values = self._frames[column]
+        there = ~np.isnan(values)
+        total = weights[there].sum()
+        return float(values[there] @ weights[there] / total) if total else float("nan")
 
     def _percentile(self, column: str, weights: Weights, percent: float) -> float:
-        values = self._frames[column][self._rows]
-        drawn = np.repeat(values, weights)
+        drawn = np.repeat(self._frames[column], weights)
         drawn = drawn[~np.isnan(drawn)]
         return float(np.percentile(drawn, percent)) if drawn.size else float("nan")
-
-
-def _renumbered(table: MatchTable, place: Rows) -> MatchTable:
-    """The part of a table whose frames take part, numbered by their place among them."""
-    kept = place[table.frame] >= 0
-    objects = place[table.object_frame] >= 0
-    return replace(
-        table,
-        frame=place[table.frame[kept]].astype(np.int32),
-        category=table.category[kept],
-        score=table.score[kept],
-        matched=table.matched[kept],
-        ignored=table.ignored[kept],
-        iou=table.iou[kept],
-        object_frame=place[table.object_frame[objects]].astype(np.int32),
-        object_category=table.object_category[objects],
-        object_count=table.object_count[objects],
-    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.dependencies import require
 from yolact_ros.evaluation.bag.frame import FoundInstance
-from yolact_ros.evaluation.bag.rle import mask_iou
 
 __all__ = ["FrameStability", "StabilityMeter", "match_instances"]
 
@@ -45,23 +46,12 @@ class FrameStability:
 
 
 class StabilityMeter:
-    """Follows the instances through the frames of one bag; remembers two frames.
+    """Follows the instances through the frames of one bag; remembers two frames."""
 
-    Args:
-        min_iou: least IoU of two instances of a class that are taken for the same object.
-    """
-
-    def __init__(self, min_iou: float = MIN_IOU) -> None:
-        self._min_iou = min_iou
+    def __init__(self) -> None:
         self._last: tuple[tuple[FoundInstance, ...], tuple[int, int]] | None = None
         self._before_last: tuple[FoundInstance, ...] = ()
         self._lost: list[FoundInstance] = []
-
-    def reset(self) -> None:
-        """Forget all frames, for example where the image size changes."""
-        self._last = None
-        self._before_last = ()
-        self._lost = []
 
     def add(
         self, instances: Sequence[FoundInstance], shape: tuple[int, int]
@@ -77,14 +67,13 @@ class StabilityMeter:
         """
         now = tuple(instances)
         if self._last is None or self._last[1] != shape:
-            self.reset()
-            self._last = (now, shape)
+            self._last, self._before_last, self._lost = (now, shape), (), []
             return None
         before = self._last[0]
-        pairs = match_instances(before, now, shape, self._min_iou)
+        pairs = match_instances(before, now, shape, MIN_IOU)
         matched_now = {column for _, column, _ in pairs}
         fresh = [found for column, found in enumerate(now) if column not in matched_now]
-        blinks = match_instances(self._lost, fresh, shape, self._min_iou)
+        blinks = match_instances(self._lost, fresh, shape, MIN_IOU)
         matched_before = {row for row, _, _ in pairs}
         result = FrameStability(
             ious=tuple(iou for _, _, iou in pairs),
@@ -120,33 +109,30 @@ def match_instances(
     """
     if not before or not now:
         return []
-    with_masks = all(found.counts for found in (*before, *now))
-    if with_masks:
-        ious = mask_iou([f.counts for f in before], [f.counts for f in now], shape)
-    else:
-        ious = _box_iou(before, now)
+    ious = _ious(before, now, shape)
     names_before = np.array([found.class_name for found in before])
     names_now = np.array([found.class_name for found in now])
     ious = np.where(names_before[:, None] == names_now[None, :], ious, 0.0)
     pairs: list[tuple[int, int, float]] = []
-    free = ious.copy()
     while True:
-        row, column = np.unravel_index(int(free.argmax()), free.shape)
-        iou = float(free[row, column])
+        row, column = np.unravel_index(int(ious.argmax()), ious.shape)
+        iou = float(ious[row, column])
         if iou < min_iou or iou <= 0.0:
             return pairs
         pairs.append((int(row), int(column), iou))
-        free[row, :] = -1.0
-        free[:, column] = -1.0
+        ious[row, :] = -1.0
+        ious[:, column] = -1.0
 
 
-def _box_iou(before: Sequence[FoundInstance], now: Sequence[FoundInstance]) -> NDArray[np.float64]:
-    first = np.array([found.bbox_xywh for found in before], np.float64)[:, None]
-    second = np.array([found.bbox_xywh for found in now], np.float64)[None]
-    low = np.maximum(first[..., :2], second[..., :2])
-    high = np.minimum(first[..., :2] + first[..., 2:], second[..., :2] + second[..., 2:])
-    overlap = np.prod(np.clip(high - low, 0.0, None), axis=-1)
-    union = np.prod(first[..., 2:], axis=-1) + np.prod(second[..., 2:], axis=-1) - overlap
-    ious: NDArray[np.float64] = np.zeros_like(overlap)
-    np.divide(overlap, union, out=ious, where=union > 0)
-    return ious
+def _ious(
+    before: Sequence[FoundInstance], now: Sequence[FoundInstance], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """IoU of all pairs, float64[n, m]: of the masks where all have one, else of the boxes."""
+    sides: list[Any] = []
+    for instances in (before, now):
+        if all(found.counts for found in (*before, *now)):
+            sides.append([{"size": shape, "counts": found.counts} for found in instances])
+        else:
+            sides.append(np.array([found.bbox_xywh for found in instances], np.float64))
+    coco_mask = require("pycocotools.mask", extra="evaluate")
+    return np.asarray(coco_mask.iou(*sides, [0] * len(now)), np.float64)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from yolact_ros.datasets.categories import match_categories
 from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.spool import Spool
+from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
+from yolact_ros.evaluation.bag.messages import INSTANCE_ARRAY, InstanceReader
+from yolact_ros.evaluation.bag.storage import Bag
+from yolact_ros.evaluation.bag.temporary_store import TemporaryStore
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # of typing from Python 3.11 on
 
-__all__ = ["Truth", "TruthFrame"]
+__all__ = ["Truth", "instance_messages", "read_truth_topic", "truth_from_instances"]
 
 STAMP_TOLERANCE_NS = 1000  # a stamp written as float64 seconds is this coarse
-
-TruthFrame = Mapping[str, Any]
-"""``height``, ``width`` and ``annotations``: COCO annotations without ids, masks as RLE."""
 
 
 class Truth:
@@ -28,14 +29,13 @@ class Truth:
 
     Args:
         key: frames are found by ``stamp`` (nanoseconds) or by ``index`` (position on the topic).
-        categories: numbered by whole numbers.
+        categories: the id of each is the class id of its annotations plus 1.
         frames: key and annotations of each frame; consumed at once, to disk.
+        defects: what was left out or mended while reading.
 
     Attributes:
-        key: as given.
-        categories: as given.
+        key, categories, defects: as given.
         has_masks: an annotation has a mask, or there is none.
-        defects: what was left out or mended while reading.
         duplicates: keys that came more than once; the first counts.
 
     Raises:
@@ -45,33 +45,31 @@ class Truth:
     def __init__(
         self,
         key: str,
-        categories: Sequence[CocoCategory],
-        frames: Iterable[tuple[int, TruthFrame]],
+        categories: Iterable[CocoCategory],
+        frames: Iterable[tuple[int, FrameInstances]],
         defects: Defects | None = None,
     ) -> None:
         self.key = key
         self.defects = defects or Defects()
-        with_mask = without_mask = 0
         self.duplicates: list[int] = []
-        self._frames = Spool()
+        self._frames: TemporaryStore[FrameInstances] = TemporaryStore()
         self._used: set[int] = set()
+        masks: set[bool] = set()
         for frame_key, frame in frames:
-            if not self._frames.put(frame_key, frame):
+            if self._frames.put(frame_key, frame):
+                masks.update(bool(row.counts) for row in frame.instances)
+            else:
                 self.duplicates.append(frame_key)
-                continue
-            for row in frame["annotations"]:
-                with_mask += "segmentation" in row
-                without_mask += "segmentation" not in row
-        self.has_masks = with_mask > 0 or without_mask == 0
+        self.has_masks = masks != {False}
         self._sorted = sorted(self._frames)
-        # A topic's categories are known only after its last message.
+        # Where they are numbered as the frames come, all are known only now.
         self.categories = list(categories)
         if not self._frames:
             raise DataError("the truth has no frame")
         if not self.categories:
             raise DataError("the truth has no category")
 
-    def of_frame(self, index: int, stamp_ns: int) -> TruthFrame | None:
+    def of_frame(self, index: int, stamp_ns: int) -> FrameInstances | None:
         """Annotations of a frame; None where it was not annotated."""
         key = index if self.key == "index" else self._nearest_stamp(stamp_ns)
         if key is None or key not in self._frames:
@@ -79,8 +77,9 @@ class Truth:
         self._used.add(key)
         frame = self._frames.get(key)
         kept = {row.id for row in self.categories}
-        rows = [row for row in frame["annotations"] if row["category_id"] in kept]
-        return {**frame, "annotations": rows}
+        return replace(
+            frame, instances=tuple(row for row in frame.instances if row.class_id + 1 in kept)
+        )
 
     def keep_classes(self, class_names: Sequence[str]) -> None:
         """Forget the categories of other names.
@@ -106,13 +105,12 @@ class Truth:
         return forgotten
 
     def _nearest_stamp(self, stamp_ns: int) -> int | None:
-        if stamp_ns in self._frames:
-            return stamp_ns
         place = bisect.bisect_left(self._sorted, stamp_ns)
-        for candidate in self._sorted[max(place - 1, 0) : place + 1]:
-            if abs(candidate - stamp_ns) <= STAMP_TOLERANCE_NS:
-                return candidate
-        return None
+        near = self._sorted[max(place - 1, 0) : place + 1]
+        nearest = min(near, key=lambda key: abs(key - stamp_ns), default=None)
+        if nearest is None or abs(nearest - stamp_ns) > STAMP_TOLERANCE_NS:
+            return None
+        return nearest
 
     @property
     def unused(self) -> list[int]:
@@ -122,12 +120,84 @@ class Truth:
     def __len__(self) -> int:
         return len(self._frames)
 
-    def close(self) -> None:
-        """Remove the file."""
-        self._frames.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        """Remove the file."""
+        self._frames.close()
+
+
+def truth_from_instances(frames: Iterable[FrameInstances]) -> Truth:
+    """A truth by stamp of frames that name their classes; what is of score 0 is a crowd region.
+
+    Raises:
+        DataError: no frame, or no instance in any.
+    """
+    categories: dict[str, CocoCategory] = {}
+
+    def category_id(row: FoundInstance) -> int:
+        new = CocoCategory(len(categories) + 1, row.class_name)
+        return int(categories.setdefault(row.class_name, new).id)
+
+    def numbered() -> Iterator[tuple[int, FrameInstances]]:
+        for frame in frames:
+            rows = tuple(replace(row, class_id=category_id(row) - 1) for row in frame.instances)
+            yield frame.stamp_ns, replace(frame, instances=rows)
+
+    return Truth("stamp", categories.values(), numbered())
+
+
+def read_truth_topic(bag: Bag, topic: str) -> Truth:
+    """The annotations that a topic of InstanceArray holds, one message a frame.
+
+    Args:
+        bag: that holds the topic; unreadable messages are added to its problems.
+        topic: its name.
+
+    Raises:
+        DataError: no such topic, of another type, or without any class.
+    """
+    messages = instance_messages(bag, topic, "unreadable truth")
+    try:
+        return truth_from_instances(frame for _, _, frame in messages)
+    except DataError as error:
+        raise DataError(f"{bag.path}: {topic}: {error}") from error
+
+
+def instance_messages(
+    bag: Bag, topic: str, problem: str
+) -> Iterator[tuple[int, int, FrameInstances]]:
+    """The readable messages of an InstanceArray topic.
+
+    Args:
+        bag: that holds the topic.
+        topic: its name.
+        problem: kind under which unreadable messages are added to the bag's problems.
+
+    Returns:
+        number on the topic, log time in nanoseconds and content of each.
+
+    Raises:
+        DataError: no such topic, or of another type.
+    """
+    found = bag.topics.get(topic)
+    if found is None or found.message_type != INSTANCE_ARRAY:
+        there = [row.name for row in bag.topics.values() if row.message_type == INSTANCE_ARRAY]
+        raise DataError(
+            f"{bag.path}: no topic {topic} of type {INSTANCE_ARRAY}; it has "
+            f"{', '.join(there) or 'none'}"
+        )
+    return _readable_messages(bag, topic, problem)
+
+
+def _readable_messages(
+    bag: Bag, topic: str, problem: str
+) -> Iterator[tuple[int, int, FrameInstances]]:
+    reader = InstanceReader()
+    for number, message in enumerate(bag.messages({topic})):
+        try:
+            yield number, message.log_time_ns, reader.read(message)
+        except DataError as error:
+            place = f"{topic} message {number}, log time {message.log_time_ns} ns"
+            bag.problems.add(problem, place, str(error))

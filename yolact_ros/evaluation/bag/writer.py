@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,21 +13,22 @@ from numpy.typing import NDArray
 
 from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.definitions import (
+from yolact_ros.evaluation.bag.frame import FrameInstances
+from yolact_ros.evaluation.bag.messages import (
     COMPRESSED_IMAGE,
     IMAGE,
     INSTANCE_ARRAY,
+    RawMessage,
     default_typestore,
+    message_header,
+    serialize_instances,
 )
-from yolact_ros.evaluation.bag.instances import InstanceMessage, serialize_instances
-from yolact_ros.evaluation.bag.messages import RawMessage
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["BagWriter"]
 
-NS_PER_S = 1_000_000_000
 JPEG_QUALITY = 90
 
 
@@ -73,9 +73,9 @@ class BagWriter:
         except OSError as error:
             raise DataError(f"{path}: cannot be written: {error}") from error
 
-    def write_instances(self, topic: str, message: InstanceMessage, log_time_ns: int) -> None:
+    def write_instances(self, topic: str, frame: FrameInstances, log_time_ns: int) -> None:
         """Write an InstanceArray."""
-        self._write(topic, INSTANCE_ARRAY, serialize_instances(message), log_time_ns)
+        self._write(topic, INSTANCE_ARRAY, serialize_instances(frame), log_time_ns)
 
     def write_image(
         self,
@@ -84,64 +84,36 @@ class BagWriter:
         stamp_ns: int,
         log_time_ns: int,
         frame_id: str = "",
+        *,
+        as_jpeg: bool = False,
     ) -> None:
-        """Write uint8[H, W, 3] as a bgr8 Image."""
-        height_px, width_px = image_bgr.shape[:2]
-        self._write_message(
-            topic,
-            IMAGE,
-            log_time_ns,
-            header=self._header(stamp_ns, frame_id),
-            height=height_px,
-            width=width_px,
-            encoding="bgr8",
-            is_bigendian=0,
-            step=3 * width_px,
-            data=np.ascontiguousarray(image_bgr).reshape(-1),
-        )
-
-    def write_jpeg(
-        self,
-        topic: str,
-        image_bgr: NDArray[np.uint8],
-        stamp_ns: int,
-        log_time_ns: int,
-        frame_id: str = "",
-        quality: int = JPEG_QUALITY,
-    ) -> None:
-        """Write uint8[H, W, 3] as a CompressedImage; rviz wants ``compressed`` as last name."""
-        _, file = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        self._write_message(
-            topic,
-            COMPRESSED_IMAGE,
-            log_time_ns,
-            header=self._header(stamp_ns, frame_id),
-            format="bgr8; jpeg compressed bgr8",
-            data=file.reshape(-1),
-        )
-
-    def copy(self, message: RawMessage, topic: str = "") -> None:
-        """Write a message of another bag unchanged, its definition with it."""
-        self._write(
-            topic or message.topic.name,
-            message.topic.message_type,
-            message.data,
-            message.log_time_ns,
-        )
-
-    def _header(self, stamp_ns: int, frame_id: str) -> Any:
-        types = self._store.types
-        stamp = types["builtin_interfaces/msg/Time"](
-            sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S
-        )
-        return types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
-
-    def _write_message(
-        self, topic: str, message_type: str, log_time_ns: int, **fields: Any
-    ) -> None:
-        message = self._store.types[message_type](**fields)
+        """Write uint8[H, W, 3] as a bgr8 Image, or as a CompressedImage with a JPEG file."""
+        header = message_header(stamp_ns, frame_id)
+        if as_jpeg:
+            _, file = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            message_type = COMPRESSED_IMAGE
+            fields: dict[str, Any] = {
+                "format": "bgr8; jpeg compressed bgr8",
+                "data": file.reshape(-1),
+            }
+        else:
+            message_type = IMAGE
+            fields = {
+                "height": image_bgr.shape[0],
+                "width": image_bgr.shape[1],
+                "encoding": "bgr8",
+                "is_bigendian": 0,
+                "step": 3 * image_bgr.shape[1],
+                "data": np.ascontiguousarray(image_bgr).reshape(-1),
+            }
+        message = self._store.types[message_type](header=header, **fields)
         data = self._store.serialize_cdr(message, message_type)
         self._write(topic, message_type, data, log_time_ns)
+
+    def copy(self, message: RawMessage) -> None:
+        """Write a message of another bag unchanged, its definition with it."""
+        topic = message.topic
+        self._write(topic.name, topic.message_type, message.data, message.log_time_ns)
 
     def _write(
         self, topic: str, message_type: str, data: bytes | memoryview, log_time_ns: int
@@ -157,9 +129,15 @@ class BagWriter:
         except OSError as error:
             raise DataError(f"{self._path}: cannot be written: {error}") from error
 
-    def close(self) -> None:
-        """Finish the bag and give it its name."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Finish the bag and give it its name; after an exception leave nothing behind."""
         try:
+            if kind is not None:
+                self._writer.abort()
+                return
             self._writer.close()
             if self._path.exists():
                 shutil.rmtree(self._path)
@@ -168,23 +146,3 @@ class BagWriter:
             raise DataError(f"{self._path}: cannot be written: {error}") from error
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-    def abort(self) -> None:
-        """Leave nothing behind."""
-        self._writer.abort()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Literal[False]:
-        if exc_type is None:
-            self.close()
-        else:
-            self.abort()
-        return False

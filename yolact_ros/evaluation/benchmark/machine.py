@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
 import yolact_ros
-from yolact_ros.evaluation.bag.environment import describe_environment
 
-__all__ = ["LoadMeter", "MachineLoad", "describe_machine"]
+__all__ = ["LoadMeter", "MachineLoad", "describe_environment", "describe_machine"]
 
 # Those that decide what a network costs.
 CPU_FLAGS = (
@@ -28,18 +30,34 @@ CPU_FLAGS = (
     "bf16",
     "i8mm",
 )
-PACKAGES = ("openvino", "nncf", "ncnn", "pnnx", "onnxruntime", "onnx")
+PACKAGES = ("torch", "numpy", "opencv-python-headless", "pycocotools", "rosbags")
+RUNTIME_PACKAGES = ("openvino", "nncf", "ncnn", "pnnx", "onnxruntime", "onnx")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 BUSY_SHARE = 0.1
 STEAL_SHARE = 0.02
 GIT_TIMEOUT_S = 5.0
 
 
+def describe_environment(device: str = "") -> Mapping[str, str]:
+    """Versions, processor, device and time; the machine's name tells two machines apart."""
+    processor = _cpu_info("model name") or platform.processor() or platform.machine()
+    return {
+        "yolact_ros": yolact_ros.__version__,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "machine": platform.node(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": f"{processor}, {os.cpu_count()} logical cores",
+        "device": _device(device),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
 def describe_machine(device: str = "") -> dict[str, str]:
     """Versions, processor and the features of it that matter here, governor, commit, device."""
     return {
         **describe_environment(device),
-        **{package: _version(package) for package in PACKAGES},
+        **{package: _version(package) for package in RUNTIME_PACKAGES},
         "cpu_flags": " ".join(_cpu_flags()),
         "governor": _read(GOVERNOR),
         "torch_threads": str(torch.get_num_threads()),
@@ -120,13 +138,26 @@ class _CpuTimes:
         )
 
 
-def _cpu_flags() -> list[str]:
+def _cpu_info(*names: str) -> str:
+    """The first line of one of these names in /proc/cpuinfo; empty without one."""
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            present = set(value.split())
-            return [flag for flag in CPU_FLAGS if flag in present]
-    return []
+        if name.strip() in names:
+            return value.strip()
+    return ""
+
+
+def _cpu_flags() -> list[str]:
+    present = set(_cpu_info("flags", "Features").split())
+    return [flag for flag in CPU_FLAGS if flag in present]
+
+
+def _device(device: str) -> str:
+    if device in ("", "recorded"):
+        return device or "cpu"
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        return torch.cuda.get_device_name(None if device == "auto" else torch.device(device))
+    return "cpu"
 
 
 def _commit() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,20 +15,20 @@ from yolact_ros.evaluation.bag.frame import FrameRecord
 if TYPE_CHECKING:
     from typing_extensions import Self  # of typing from Python 3.11 on
 
-__all__ = ["Journal", "JournalWriter"]
+__all__ = ["PATTERN", "FrameRecords", "RecordWriter"]
 
 PATTERN = "frames-*.jsonl"
 # The first field of every record; parsing whole lines would take seconds for a long bag.
 _INDEX = re.compile(rb'\{"index":(\d+),')
 
 
-class JournalWriter:
+class RecordWriter:
     """Appends records to one file; a process has its own file, so that none waits for another.
 
     Args:
         folder: of the evaluation.
         part: number of the process.
-        header: what the records were made with; see :class:`Journal`.
+        header: what the records were made with; see :class:`FrameRecords`.
     """
 
     def __init__(self, folder: Path, part: int, header: Mapping[str, Any]) -> None:
@@ -47,73 +48,55 @@ class JournalWriter:
         self._stream.write(json.dumps(values, separators=(",", ":")) + "\n")
         self._stream.flush()
 
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._stream.close()
 
 
-class Journal:
+class FrameRecords:
     """All records of a folder, read one at a time by their frame's index.
 
     Args:
         folder: of the evaluation.
         header: expected first line of every file; None accepts any.
 
+    Attributes:
+        indices: frames that have a record, in order.
+
     Raises:
         DataError: a file was made with another header (model, settings or bag), or is damaged.
     """
 
     def __init__(self, folder: Path, header: Mapping[str, Any] | None = None) -> None:
-        self._folder = folder
         self._places: dict[int, tuple[Path, int]] = {}
         self._open_files: dict[Path, IO[bytes]] = {}
-        self.header: Mapping[str, Any] = {} if header is None else header
         for path in sorted(folder.glob(PATTERN)):
             self._index(path, header)
+        self.indices = sorted(self._places)
 
     def _index(self, path: Path, expected: Mapping[str, Any] | None) -> None:
+        offset = 0
         with path.open("rb") as stream:
-            first = stream.readline()
-            if not first.endswith(b"\n"):
-                return
-            header = _parse(first, path, 0)
-            if expected is not None and header != json.loads(json.dumps(expected)):
-                changed = sorted(
-                    key for key in {*header, *expected} if header.get(key) != expected.get(key)
-                )
-                raise DataError(
-                    f"{self._folder} holds the results of another evaluation (different: "
-                    f"{', '.join(changed)}); choose another --output, or --overwrite"
-                )
-            self.header = header
-            while True:
-                offset = stream.tell()
-                line = stream.readline()
+            for line in stream:
                 if not line.endswith(b"\n"):
-                    return
+                    return  # what a kill left of a record
                 found = _INDEX.match(line)
-                if found is None:
+                if found is not None:
+                    self._places[int(found[1])] = (path, offset)
+                elif offset:
                     raise DataError(f"{path} byte {offset}: not a frame's record: {line[:40]!r}")
-                self._places[int(found[1])] = (path, offset)
-
-    @property
-    def indices(self) -> frozenset[int]:
-        """Frames that have a record."""
-        return frozenset(self._places)
+                elif expected is not None:
+                    _check_header(_parse(line, path, 0), expected, path.parent)
+                offset += len(line)
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __iter__(self) -> Iterator[FrameRecord]:
         """Records by index."""
-        for index in sorted(self._places):
-            yield self.read(index)
+        return map(self.read, self.indices)
 
     def read(self, index: int) -> FrameRecord:
         """The record of one frame.
@@ -123,50 +106,46 @@ class Journal:
             DataError: its line is damaged.
         """
         path, offset = self._places[index]
-        stream = self._open_files.get(path)
-        if stream is None:
-            stream = self._open_files[path] = path.open("rb")
+        if path not in self._open_files:
+            self._open_files[path] = path.open("rb")
+        stream = self._open_files[path]
         stream.seek(offset)
         try:
             return FrameRecord.from_dict(_parse(stream.readline(), path, offset))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path} byte {offset}: not a frame's record: {error}") from error
-
-    def close(self) -> None:
-        """Close the files."""
-        for stream in self._open_files.values():
-            stream.close()
-        self._open_files.clear()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        for stream in self._open_files.values():
+            stream.close()
+
+
+def _check_header(found: Mapping[str, Any], expected: Mapping[str, Any], folder: Path) -> None:
+    expected = json.loads(json.dumps(expected))
+    changed = sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key))
+    if changed:
+        raise DataError(
+            f"{folder} holds the results of another evaluation (different: {', '.join(changed)}); "
+            "choose another --output, or --overwrite"
+        )
 
 
 def _parse(line: bytes, path: Path, offset: int) -> dict[str, Any]:
     try:
-        values = json.loads(line)
-    except ValueError as error:
+        return dict(json.loads(line))
+    except (TypeError, ValueError) as error:
         raise DataError(
             f"{path} byte {offset}: damaged ({error}); delete it to evaluate its frames again"
         ) from error
-    if not isinstance(values, dict):
-        raise DataError(f"{path} byte {offset}: not a record")
-    return values
 
 
 def _cut_half_line(path: Path) -> None:
     """Remove what a killed process left of its last line."""
-    with path.open("r+b") as stream:
-        end = stream.seek(0, 2)
-        while end > 0:
-            start = max(end - 65536, 0)
-            stream.seek(start)
-            newline = stream.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                stream.truncate(start + newline + 1)
-                return
-            end = start
-        stream.truncate(0)
+    if path.stat().st_size:
+        with path.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as content:
+            end = content.rfind(b"\n") + 1
+        with path.open("r+b") as stream:
+            stream.truncate(end)

@@ -9,11 +9,12 @@ from decimal import Decimal
 from pathlib import Path, PurePath
 from typing import Any
 
-from yolact_ros.datasets.coco_data import CocoAnnotation, CocoCategory, CocoData, CocoImage
+from yolact_ros.datasets.coco_data import CocoCategory, CocoData, CocoImage
 from yolact_ros.datasets.coco_file import read_coco_file
 from yolact_ros.datasets.values import Id, number, whole_number
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
+from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
+from yolact_ros.evaluation.bag.truth import Truth
 
 __all__ = ["read_truth_file", "truth_from_data"]
 
@@ -119,23 +120,21 @@ def _int64(value: Any) -> int | None:
     return found if found is not None and abs(found) <= MAX_INT64 else None
 
 
-def _frames(data: CocoData, keys: Sequence[int]) -> Iterator[tuple[int, TruthFrame]]:
-    numbers = {row.id: number for number, row in enumerate(data.categories, 1)}
-    by_image: dict[Id, list[CocoAnnotation]] = defaultdict(list)
-    for annotation in data.annotations:
-        by_image[annotation.image_id].append(annotation)
+def _frames(data: CocoData, keys: Sequence[int]) -> Iterator[tuple[int, FrameInstances]]:
+    class_ids = {row.id: class_id for class_id, row in enumerate(data.categories)}
+    by_image: dict[Id, list[FoundInstance]] = defaultdict(list)
+    for row in data.annotations:
+        class_id = class_ids[row.category_id]
+        by_image[row.image_id].append(
+            FoundInstance(
+                class_id=class_id,
+                class_name=data.categories[class_id].name,
+                score=0.0 if row.is_crowd else 1.0,
+                bbox_xywh=row.bbox_xywh,
+                counts=row.counts or "",
+                area_px=row.area_px,
+            )
+        )
     for key, image in zip(keys, data.images, strict=True):
-        size = [image.height_px, image.width_px]
-        rows = []
-        for annotation in by_image[image.id]:
-            row: dict[str, Any] = {
-                "category_id": numbers[annotation.category_id],
-                "bbox": list(annotation.bbox_xywh),
-                "iscrowd": int(annotation.is_crowd),
-            }
-            if annotation.counts is not None:
-                row["segmentation"] = {"size": size, "counts": annotation.counts}
-            if annotation.area_px is not None:
-                row["area"] = annotation.area_px
-            rows.append(row)
-        yield key, {"height": size[0], "width": size[1], "annotations": rows}
+        instances = tuple(by_image[image.id])
+        yield key, FrameInstances(image.height_px, image.width_px, instances)

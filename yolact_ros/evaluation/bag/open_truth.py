@@ -8,9 +8,8 @@ from pathlib import Path
 from yolact_ros.evaluation.bag.options import TopicAddress
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.bag.truth import Truth
-from yolact_ros.evaluation.bag.truth_json import read_truth_file
-from yolact_ros.evaluation.bag.truth_topic import read_truth_topic
+from yolact_ros.evaluation.bag.truth import Truth, read_truth_topic
+from yolact_ros.evaluation.bag.truth_file import read_truth_file
 
 __all__ = ["open_truth"]
 
@@ -43,8 +42,7 @@ def open_truth(
         with Bag(address.bag or bag_path) as bag:
             truth = read_truth_topic(bag, address.topic)
             # The bag's own damage is listed by whoever reads its images.
-            for kind in ("unreadable truth",):
-                problems.extend(_only(bag.problems, kind))
+            problems.extend(bag.problems, only="unreadable truth")
     else:
         truth, _ = read_truth_file(Path(text), key)
         problems.add_defects(truth.defects, text)
@@ -54,10 +52,3 @@ def open_truth(
         for name in truth.keep_known_classes(model_classes):
             problems.add("class unknown to the model", name, "its objects are not part of AP")
     return truth
-
-
-def _only(log: ProblemLog, kind: str) -> ProblemLog:
-    kept = ProblemLog()
-    kept.counts = {name: count for name, count in log.counts.items() if name == kind}
-    kept.examples = [problem for problem in log.examples if problem.kind == kind]
-    return kept

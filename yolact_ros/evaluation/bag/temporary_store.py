@@ -1,0 +1,67 @@
+"""Values on disk by a whole number, so that memory stays flat however many there are."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
+
+__all__ = ["TemporaryStore"]
+
+Value = TypeVar("Value")
+
+
+class TemporaryStore(Generic[Value]):
+    """A temporary file of values; memory holds their keys and places only. Thread-safe."""
+
+    def __init__(self) -> None:
+        # The file lives as long as this object.
+        self._file = tempfile.TemporaryFile(prefix="yolact_bag_")  # noqa: SIM115
+        self._lock = threading.Lock()
+        self._places: dict[int, int] = {}
+
+    def put(self, key: int, value: Value) -> bool:
+        """Keep ``value``; False, and the first one stays, if the key is taken."""
+        data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        with self._lock:
+            if key in self._places:
+                return False
+            self._places[key] = self._file.seek(0, 2)
+            self._file.write(data)
+            return True
+
+    def get(self, key: int) -> Value:
+        """The value of ``key``.
+
+        Raises:
+            KeyError: there is none.
+        """
+        with self._lock:
+            self._file.seek(self._places[key])
+            value: Value = pickle.load(self._file)  # written above, never from outside
+            return value
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._places
+
+    def __iter__(self) -> Iterator[int]:
+        """Keys in the order they came."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
