@@ -28,9 +28,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from yolact_ros.cli.benchmark_live import LiveRun, LiveSettings, run_live
-from yolact_ros.cli.benchmark_ros import camera_source, model_parameters, require_ros
+from yolact_ros.cli.benchmark_ros import camera_source
+from yolact_ros.cli.demo_plan import model_parameters
+from yolact_ros.cli.demo_processes import require_ros
 from yolact_ros.evaluation.bag.competing_load import CompetingLoad
-from yolact_ros.evaluation.benchmark.contenders import ContenderName
 from yolact_ros.evaluation.benchmark.live_record import ResultRecord, find_untruths, summarise
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.tables import LIVE_COLUMNS, live_cells
@@ -87,7 +88,8 @@ def main() -> int:
         rate_hz=args.rate,
         duration_s=sum(args.seconds),
         parameters=(
-            *model_parameters(args.model, args.device, ContenderName(runtime)),
+            *model_parameters(args.model, args.device),
+            f"runtime:={runtime}",
             f"input_size:={list(args.sizes)}",
             *args.param,
         ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from yolact_ros.cli.bag_limits import add_limits, broken_limits
 from yolact_ros.cli.bag_progress import ProgressBars
+from yolact_ros.cli.options import listed
 from yolact_ros.errors import DataError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     require_page_packages()
 
-    names = [name.strip() for name in args.names.split(",")] if args.names else []
+    names = listed(args.names)
     with ProgressBars() as bars:
         comparison = compare_runs(
             args.results,

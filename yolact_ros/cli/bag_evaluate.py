@@ -10,10 +10,9 @@ from typing import Any
 
 from yolact_ros.cli.bag_limits import add_limits, broken_limits
 from yolact_ros.cli.bag_progress import ProgressBars
-from yolact_ros.cli.model_file import add_class_names, open_model
+from yolact_ros.cli.model_file import open_model
+from yolact_ros.cli.options import add_options, listed
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.settings import NMS_NAMES
-from yolact_ros.models.zoo import BUNDLED
 
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
@@ -90,29 +89,24 @@ def _add_truth(parser: argparse.ArgumentParser) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is scored")
-    group.add_argument("--model", default=BUNDLED, help="name or path (default: %(default)s)")
-    add_class_names(group)
+    add_options(group, "model", "class-names")
     group.add_argument(
         "--predictions",
         metavar="TOPIC[@BAG]",
         help="InstanceArray messages recorded from a robot, instead of running a model",
     )
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_options(group, "device")
     group.add_argument("--threads", type=int, default=0, metavar="N", help="of torch, a process")
-    group.add_argument(
-        "--input-size",
-        type=int,
+    add_options(
+        group,
+        "input-size",
         nargs="+",
         default=[],
-        metavar="PX",
         help="network input; with --real-time several, best first: the levels of the budget",
     )
-    group.add_argument(
-        "--score-threshold", type=float, metavar="S", help="default: 0.05, in real time 0.3"
-    )
-    group.add_argument("--top-k", type=int, metavar="N", help="default: 100, in real time 15")
-    group.add_argument("--nms", choices=NMS_NAMES, default="fast", help="default: %(default)s")
-    group.add_argument("--nms-threshold", type=float, default=0.5, metavar="IOU")
+    add_options(group, "score-threshold", help="default: 0.05, in real time 0.3")
+    add_options(group, "top-k", help="default: 100, in real time 15")
+    add_options(group, "nms", "nms-threshold")
 
 
 def _add_real_time(parser: argparse.ArgumentParser) -> None:
@@ -172,7 +166,7 @@ def _options(args: argparse.Namespace) -> Any:
     if args.real_time:
         sizes = tuple(args.input_size)
         replay = ReplayOptions(args.rate, args.load, args.budget, args.overrun_policy, sizes)
-    chosen = [name.strip() for name in (args.classes or "").split(",") if name.strip()]
+    chosen = listed(args.classes)
     return EvaluationOptions(
         bags=tuple(args.bags),
         output=args.output,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
-from yolact_ros.cli.numbers import require_not_negative, require_positive
+from yolact_ros.cli.options import (
+    add_options,
+    image_size,
+    require_not_negative,
+    require_positive,
+)
 from yolact_ros.config import VARIANTS
-from yolact_ros.errors import ConfigError
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.models.zoo import BUNDLED
 
 __all__ = ["add_parser", "run"]
 
@@ -57,13 +59,12 @@ def add_parser(subparsers: Any) -> None:
 def _add_network_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("network")
     which = group.add_mutually_exclusive_group()
-    which.add_argument("--model", default=BUNDLED, help="name or path (default: %(default)s)")
+    add_options(which, "model")
     which.add_argument(
         "--variant", choices=sorted(VARIANTS), metavar="NAME", help="random weights of this "
         "network instead; they find nothing, so masks cost nothing: see --scaling",
     )  # fmt: skip
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    group.add_argument("--input-size", type=int, default=0, metavar="PX", help="0: its own")
+    add_options(group, "device", "input-size")
     group.add_argument(
         "--runtimes", nargs="+", default=[], metavar="NAME[:PRECISION]", help="such as eager, "
         "compiled, openvino:int8 (default: all that are here); --scaling and --ros take the first",
@@ -73,17 +74,17 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--images", metavar="SOURCE", help="a folder, video or image (default: "
                        "coloured noise; with --ros a clip of a man in a car)")  # fmt: skip
     group.add_argument(
-        "--image-size", type=_size, default=(640, 480), metavar="WIDTHxHEIGHT",
+        "--image-size", type=image_size, default=(640, 480), metavar="WIDTHxHEIGHT",
         help="of the images (default: 640x480)",
     )  # fmt: skip
-    group.add_argument("--score-threshold", type=float, default=0.3, metavar="S")
-    group.add_argument("--top-k", type=int, default=15, metavar="N")
+    add_options(group, "score-threshold", default=0.3)
+    add_options(group, "top-k", default=15)
 
 
 def _add_ros_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("cameras, with --ros and --scaling")
     group.add_argument(
-        "--sizes", type=_size, nargs="+", default=[(640, 480), (1280, 720), (1920, 1080)],
+        "--sizes", type=image_size, nargs="+", default=[(640, 480), (1280, 720), (1920, 1080)],
         metavar="WIDTHxHEIGHT", help="of the camera (default: 640x480 1280x720 1920x1080)",
     )  # fmt: skip
     group.add_argument(
@@ -98,8 +99,7 @@ def _add_ros_options(parser: argparse.ArgumentParser) -> None:
                        help="frame_budget_ms of the node (default: %(default)g)")  # fmt: skip
     group.add_argument("--node-prefix", default="", metavar="COMMAND", help="what the node is "
                        "started with, such as 'chrt --rr 1'")  # fmt: skip
-    group.add_argument("-p", "--param", action="append", default=[], metavar="NAME:=VALUE",
-                       help="parameter of the node")  # fmt: skip
+    add_options(group, "param")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -108,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: an option, the model, all runtimes or the output cannot be used.
     """
-    _check(args)
+    require_positive(args, "rounds", "rate", "duration")
+    require_not_negative(args, "threads", "budget")
     if args.ros:
         from yolact_ros.cli.benchmark_ros import run_ros
 
@@ -127,18 +128,3 @@ def run(args: argparse.Namespace) -> int:
     from yolact_ros.cli.benchmark_stages import run_stages
 
     return run_stages(args, settings)
-
-
-def _check(args: argparse.Namespace) -> None:
-    require_positive(args, "rounds", "rate", "duration")
-    require_not_negative(args, "threads", "budget")
-    for text in args.param:
-        if ":=" not in text:
-            raise ConfigError(f"--param {text}: expected NAME:=VALUE")
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None or not (int(match[1]) and int(match[2])):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected WIDTHxHEIGHT, for example 640x480")
-    return int(match[1]), int(match[2])

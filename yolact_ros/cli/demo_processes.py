@@ -1,7 +1,9 @@
-"""Starting, watching and ending the demo's processes."""
+"""Starting, watching and ending the processes of the demo and of the benchmark."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import random
 import signal
@@ -11,9 +13,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from yolact_ros.errors import DependencyError
 from yolact_ros.workers import end_with_parent
 
-__all__ = ["Child", "free_domain_id", "stop_all"]
+__all__ = ["Child", "free_domain_id", "require_ros", "stop_all"]
 
 TERM_PATIENCE_S = 2.0
 KILL_PATIENCE_S = 2.0
@@ -90,6 +93,32 @@ class Child:
         if self.log is None or not self.log.is_file():
             return []
         return self.log.read_text(errors="replace").splitlines()[-count:]
+
+    def last_json(self) -> dict[str, int]:
+        """The last line of its log, where that is a JSON object; else empty."""
+        lines = self.last_lines(1)
+        try:
+            values = json.loads(lines[0]) if lines else None
+        except ValueError:
+            values = None
+        return values if isinstance(values, dict) else {}
+
+
+def require_ros() -> None:
+    """ROS 2 and the package's messages are here.
+
+    Raises:
+        DependencyError: they are not.
+    """
+    for module, missing in (
+        ("rclpy", "this needs ROS 2"),
+        ("yolact_ros.msg", "the messages of yolact_ros are not built"),
+    ):
+        if importlib.util.find_spec(module) is None:
+            raise DependencyError(
+                f"{missing}: {module} is missing: use `./dev run` in a checkout, or build the "
+                "package with colcon and source the workspace"
+            )
 
 
 def stop_all(

@@ -20,8 +20,7 @@ from yolact_ros.cli.doctor_checks import (
     check_runtimes,
     check_shm,
 )
-from yolact_ros.cli.numbers import require_positive
-from yolact_ros.models.zoo import BUNDLED
+from yolact_ros.cli.options import add_options, require_positive
 
 __all__ = ["add_parser", "run"]
 
@@ -47,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME",
         help="a running node, such as /yolact (default: every one that is found)",
     )
-    parser.add_argument("--model", default=BUNDLED, help="name or path (default: %(default)s)")
+    add_options(parser, "model")
     parser.add_argument(
         "--listen",
         type=float,
@@ -58,7 +57,6 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object: wrong (a number), findings"
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from yolact_ros.cli.defect_lines import print_defects
-from yolact_ros.cli.model_file import add_class_names, open_model
-from yolact_ros.cli.numbers import require_positive
+from yolact_ros.cli.model_file import open_model
+from yolact_ros.cli.options import add_options, listed, require_positive
 from yolact_ros.datasets.categories import match_categories
 from yolact_ros.datasets.coco_data import CocoData
 from yolact_ros.datasets.coco_file import read_coco_file
@@ -35,7 +35,7 @@ from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.evaluation.images import DatasetImages
 from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.evaluation.results import prediction_to_results
-from yolact_ros.inference.settings import NMS_NAMES, PredictionSettings
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
@@ -69,37 +69,31 @@ def add_parser(subparsers: Any) -> None:
     model.add_argument(
         "--model", nargs="+", default=[BUNDLED], help="names or paths (default: %(default)s)"
     )
-    add_class_names(model)
+    add_options(model, "class-names")
     model.add_argument(
         "--results", nargs="+", type=Path, metavar="FILE", help="COCO results instead of a model"
     )
-    model.add_argument(
-        "--input-size", type=int, nargs="+", default=[0], metavar="PX", help="0: the model's own"
-    )
-    model.add_argument(
-        "--nms", nargs="+", choices=NMS_NAMES, default=["fast"], help="default: fast"
-    )
+    add_options(model, "input-size", nargs="+", default=[0])
+    add_options(model, "nms", nargs="+", default=["fast"], help="default: fast")
     model.add_argument(
         "--k", type=int, default=0, help="number of prototypes that the models must have"
     )
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    model.add_argument(
-        "--score-threshold",
-        type=float,
+    add_options(model, "device")
+    add_options(
+        model,
+        "score-threshold",
         default=0.0,
         help="least score (default: %(default)g, as the paper: boxes below 0.05 in every class "
         "never count)",
     )
-    model.add_argument(
-        "--top-k", type=int, default=100, help="detections an image (default: %(default)s)"
-    )
-    model.add_argument("--nms-threshold", type=float, default=0.5, help="default: %(default)g")
+    add_options(model, "top-k", default=100)
+    add_options(model, "nms-threshold")
     output = parser.add_argument_group("output")
     output.add_argument("--per-class", action="store_true", help="a table for every class too")
     output.add_argument(
         "--pascal", action="store_true", help="AP at 0.5 and 0.7 instead of COCO's columns"
     )
-    output.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+    add_options(output, "json")
     output.add_argument(
         "--save-results",
         type=Path,
@@ -271,7 +265,7 @@ def _categories(names: str | None, truth: CocoData, known: set[Id]) -> list[Id]:
             )
         return chosen
     there = list(dict.fromkeys(row.name for row in rows))
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    wanted = listed(names)
     unknown = [name for name in wanted if name not in there]
     if unknown or not wanted:
         raise ConfigError(

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolact_ros.cli.model_file import load_model
+from yolact_ros.cli.options import add_options
 from yolact_ros.errors import DataError, YolactError
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,31 +33,17 @@ def add_parser(subparsers: Any) -> None:
         "file's outputs in ONNX Runtime with torch's. Masks are sigmoid(prototypes x "
         "coefficients), cropped to the boxes.",
     )
-    parser.add_argument(
-        "--model", default=BUNDLED, help="name from `yolact models list` or path (default: "
-        "%(default)s)",
-    )  # fmt: skip
+    add_options(parser, "model", "input-size")
     parser.add_argument("--output", type=Path, default=Path("network.onnx"), metavar="FILE")
-    parser.add_argument(
-        "--input-size", type=int, default=0, metavar="PX", help="0: the model's own"
-    )
     parser.add_argument("--nms", action="store_true", help="with box decoding and Fast NMS")
-    parser.add_argument(
-        "--score-threshold", type=float, default=0.05, metavar="S", help="with --nms: fixed in "
-        "the file (default: %(default)g)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--nms-threshold", type=float, default=0.5, metavar="IOU", help="default: %(default)g"
-    )
-    parser.add_argument(
-        "--top-k", type=int, default=100, metavar="N", help="with --nms: rows of the outputs "
-        "(default: %(default)s)",
-    )  # fmt: skip
+    fixed = parser.add_argument_group("with --nms, fixed in the file")
+    add_options(fixed, "score-threshold", default=0.05)
+    add_options(fixed, "nms-threshold")
+    add_options(fixed, "top-k", default=100)
     parser.add_argument(
         "--images", metavar="PATH", help="a photograph or a folder of them to check with; "
         "without it the check uses noise",
     )  # fmt: skip
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

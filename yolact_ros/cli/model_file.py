@@ -1,10 +1,8 @@
-"""The option for class names, and loading a model with a word about what it left out."""
+"""Loading a model with a word about what it left out."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact_ros.models.zoo import find_model
@@ -13,27 +11,7 @@ if TYPE_CHECKING:
     from yolact_ros.models.checkpoint import Checkpoint
     from yolact_ros.models.yolact import Yolact
 
-__all__ = ["add_class_names", "load_model", "open_model", "split_names"]
-
-
-def add_class_names(parser: argparse._ActionsContainer) -> None:
-    """Add ``--class-names``."""
-    parser.add_argument(
-        "--class-names",
-        type=split_names,
-        default=(),
-        metavar="FILE|A,B",
-        help="names of all classes of the model in the order of training: a file (.txt, .names, "
-        ".yaml, COCO .json) or with commas between (default: those of the model's file, or of "
-        "a .txt of its name beside it)",
-    )
-
-
-def split_names(text: str) -> tuple[str, ...]:
-    """One path of a file, or names between commas."""
-    if Path(text).expanduser().is_file():
-        return (text,)
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+__all__ = ["load_model", "open_model"]
 
 
 def open_model(name_or_path: str, class_names: tuple[str, ...] = ()) -> Checkpoint:

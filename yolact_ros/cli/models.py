@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from yolact_ros.cli.model_file import add_class_names, open_model
+from yolact_ros.cli.model_file import open_model
+from yolact_ros.cli.options import add_options
 from yolact_ros.models.zoo import (
     ModelStatus,
     cache_folder,
@@ -93,7 +94,7 @@ def add_parser(subparsers: Any) -> None:
         description="Says what a model is taken for, as every command would take it.",
     )
     show.add_argument("model", metavar="MODEL", help="name from `list` or path")
-    add_class_names(show)
+    add_options(show, "class-names")
     show.set_defaults(action=_show)
 
     verify = actions.add_parser("verify", help="compare files with their sha256")

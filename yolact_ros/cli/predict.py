@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yolact_ros.cli.inference_options import add_inference_options, make_predictor, settings_of
-from yolact_ros.cli.numbers import require_positive
-from yolact_ros.errors import ImageError
+from yolact_ros.cli.model_file import load_model
+from yolact_ros.cli.options import add_options, listed, require_positive
+from yolact_ros.errors import ConfigError, ImageError
 from yolact_ros.evaluation.prediction_files import PredictionFiles
 from yolact_ros.evaluation.prototype_figure import draw_prototypes
+from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.inference.sources import FrameSource, open_source
 
 if TYPE_CHECKING:
@@ -59,7 +61,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--max-frames", type=int, metavar="N", help="stop a video or camera after N frames"
     )
-    add_inference_options(parser, score_threshold=0.3, top_k=15)
+    network = parser.add_argument_group("network")
+    add_options(network, "model", "class-names", "device", "input-size")
+    add_options(network, "score-threshold", default=0.3)
+    add_options(network, "top-k", default=15)
+    network.add_argument(
+        "--classes", metavar="A,B", help="names of the classes to keep, with commas between"
+    )
+    add_options(network, "nms", "nms-threshold")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,11 +77,21 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: no source can be used, or an option or the model cannot.
     """
+    from yolact_ros.inference.predictor import Predictor
+
     require_positive(args, "max_frames")
     # Everything is opened before the model is loaded: a misspelt path is told at once.
     sources = [open_source(text) for text in args.sources]
-    network, predictor = make_predictor(args, settings_of(args))
+    settings = PredictionSettings(
+        score_threshold=args.score_threshold,
+        top_k=args.top_k,
+        nms_threshold=args.nms_threshold,
+        nms=args.nms,
+    )
+    network = load_model(args.model, args.class_names, input_size_px=args.input_size)
     class_names = network.config.class_names
+    settings = replace(settings, class_ids=_class_ids(args.classes, class_names))
+    predictor = Predictor(network, device=args.device, settings=settings)
     files = PredictionFiles(
         args.output, class_names, draw=_drawing(args, class_names), masks=args.masks
     )
@@ -97,6 +116,20 @@ def run(args: argparse.Namespace) -> int:
     if len(unreadable) > MOST_LISTED:
         print(f"yolact: and {len(unreadable) - MOST_LISTED} more", file=sys.stderr)
     return code or int(bool(unreadable))
+
+
+def _class_ids(names: str | None, class_names: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Class ids of comma-separated names; None for None."""
+    if names is None:
+        return None
+    wanted = listed(names)
+    unknown = [name for name in wanted if name not in class_names]
+    if unknown or not wanted:
+        raise ConfigError(
+            f"the model has no class {unknown[0] if unknown else names!r}; it has "
+            f"{', '.join(class_names)}"
+        )
+    return tuple(class_names.index(name) for name in wanted)
 
 
 def _predict_source(

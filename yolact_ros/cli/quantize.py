@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from yolact_ros.cli.defect_lines import print_defects
-from yolact_ros.cli.model_file import add_class_names, open_model
-from yolact_ros.cli.numbers import require_positive
+from yolact_ros.cli.model_file import open_model
+from yolact_ros.cli.options import add_options, require_positive
 from yolact_ros.errors import ImageError
 from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.models.zoo import BUNDLED
@@ -55,9 +55,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FOLDER",
         help="to calibrate on, like those of the camera; up to 50 are used",
     )
-    parser.add_argument(
-        "--input-size", type=int, nargs="+", default=[0], metavar="PX", help="0: the model's own"
-    )
+    add_options(parser, "input-size", nargs="+", default=[0])
     parser.add_argument(
         "--annotations",
         type=Path,
@@ -70,9 +68,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="FOLDER",
         help="images of the annotation file (default: --images)",
     )
-    add_class_names(parser)
+    add_options(parser, "class-names")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N annotated images only")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+    add_options(parser, "json")
 
 
 def run(args: argparse.Namespace) -> int:

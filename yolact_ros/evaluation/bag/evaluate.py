@@ -21,7 +21,7 @@ from yolact_ros.evaluation.bag.join import join_scores
 from yolact_ros.evaluation.bag.metrics import measure
 from yolact_ros.evaluation.bag.open_truth import open_truth
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.pictures import WorstFrame, worst_frames, worst_pictures
+from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.process import process_bags
 from yolact_ros.evaluation.bag.record_files import PATTERN, FrameRecords, RecordWriter

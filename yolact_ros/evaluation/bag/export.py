@@ -12,7 +12,7 @@ from yolact_ros.evaluation.bag.frame import PROCESSED, FrameInstances, FrameReco
 from yolact_ros.evaluation.bag.images import choose_image_topic, decode_image, image_frames
 from yolact_ros.evaluation.bag.open_truth import open_truth
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.pictures import draw_instances
+from yolact_ros.evaluation.bag.worst_frames import draw_instances
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.record_files import FrameRecords
 from yolact_ros.evaluation.bag.storage import Bag
