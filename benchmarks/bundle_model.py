@@ -29,8 +29,7 @@ from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_checkpoint, load_network, save_checkpoint
 from yolact_ros.training.annotations import DataSource, category_names, read_source
 from yolact_ros.training.classes import keep_classes, lower_scores
-from yolact_ros.training.validation import Validator
-from yolact_ros.training.validation_truth import ground_truth
+from yolact_ros.training.validation import Validator, ground_truth
 
 assert ROOT  # importing it put the checkout on the path
 THRESHOLD = PredictionSettings().score_threshold

@@ -107,7 +107,7 @@ class Prediction:
         return self.class_names[class_id] if known else f"class {class_id}"
 
     def to_coco(
-        self, image_id: int = 0, category_ids: Sequence[int | None] | None = None
+        self, image_id: int | str = 0, category_ids: Sequence[int | str | None] | None = None
     ) -> list[dict[str, Any]]:
         """The instances as entries of a COCO results file.
 

@@ -14,11 +14,10 @@ from bag_samples import image_messages, truth_messages, write_bag
 from PIL import Image
 
 from yolact_ros.cli.main import main
-from yolact_ros.evaluation.bag.images import image_frames
+from yolact_ros.evaluation.bag.image_topic import image_frames
 from yolact_ros.evaluation.bag.messages import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.results import prediction_to_results
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.settings import PredictionSettings
 
@@ -56,9 +55,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
         dataset["images"].append(
             {"id": 40 + number, "file_name": f"{number}.png", "height": size[0], "width": size[1]}
         )
-        for found in prediction_to_results(predictor.predict(image), 40 + number, [1, None, 3])[
-            ::2
-        ]:
+        for found in predictor.predict(image).to_coco(40 + number, [1, None, 3])[::2]:
             if mask_utils.area(found["segmentation"]) == 0:
                 continue
             x, y, width, height = found["bbox"]

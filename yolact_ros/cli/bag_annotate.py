@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         YolactError: bag or results cannot be used, or no result belongs to a frame.
     """
     from yolact_ros.evaluation.bag.annotate import annotate_bag, read_annotations
-    from yolact_ros.evaluation.bag.images import choose_image_topic
+    from yolact_ros.evaluation.bag.image_topic import choose_image_topic
     from yolact_ros.evaluation.bag.problems import problem_lines
     from yolact_ros.evaluation.bag.storage import Bag
 

@@ -32,9 +32,8 @@ from yolact_ros.evaluation.accuracy_tables import (
     to_json,
 )
 from yolact_ros.evaluation.coco import evaluate_results
-from yolact_ros.evaluation.images import DatasetImages
+from yolact_ros.evaluation.dataset_images import DatasetImages
 from yolact_ros.evaluation.output_folder import make_output_folder, write_json
-from yolact_ros.evaluation.results import prediction_to_results
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models.zoo import BUNDLED
 
@@ -195,7 +194,7 @@ def _predict(
     times_ms: dict[str, list[float]] = {}
     for image_id, image_bgr in tqdm(images, desc=title, unit="image", leave=False, disable=None):
         prediction, stages_ms = _timed(predictor, image_bgr)
-        results += prediction_to_results(prediction, image_id, category_ids)
+        results += prediction.to_coco(image_id, category_ids)
         for name, value in stages_ms.items():
             times_ms.setdefault(name, []).append(value)
     return results, {name: StageSummary.of(values) for name, values in times_ms.items()}

@@ -22,7 +22,7 @@ from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
     from yolact_ros.datasets.coco_data import CocoData
-    from yolact_ros.evaluation.images import DatasetImages
+    from yolact_ros.evaluation.dataset_images import DatasetImages
     from yolact_ros.evaluation.int8 import Agreement, ApChange
     from yolact_ros.inference.runtimes.base import Runtime
     from yolact_ros.models.yolact import Yolact
@@ -102,7 +102,7 @@ def _test_set(args: argparse.Namespace) -> _TestSet | None:
     """The annotated images, checked before minutes are spent on quantising."""
     from yolact_ros.datasets.coco_file import read_coco_file
     from yolact_ros.dependencies import require
-    from yolact_ros.evaluation.images import DatasetImages
+    from yolact_ros.evaluation.dataset_images import DatasetImages
 
     if args.annotations is None:
         return None

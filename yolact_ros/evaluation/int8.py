@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from yolact_ros.datasets.categories import match_categories
 from yolact_ros.datasets.coco_data import CocoData
+from yolact_ros.datasets.coco_results import CocoResult
 from yolact_ros.datasets.values import Id
 from yolact_ros.evaluation.coco import evaluate_results
-from yolact_ros.evaluation.results import collect_results
-from yolact_ros.ops.packing import unpack_bits
+from yolact_ros.evaluation.pairs import best_pairs
 from yolact_ros.prediction import Prediction
-from yolact_ros.structures import MaskCrop
 
 __all__ = ["Agreement", "ApChange", "measure_agreement", "measure_ap_change"]
 
@@ -115,22 +114,16 @@ def measure_ap_change(
     count = 0
     for predict in (exact, quantized):
         ids: list[Id] = []
-        results = collect_results(predict, _noted(images, ids), category_ids)
+        results: list[CocoResult] = []
+        for image_id, image_bgr in images:
+            ids.append(image_id)
+            results += predict(image_bgr).to_coco(image_id, category_ids)
         for iou_type in ("segm", "bbox"):
             metrics = evaluate_results(truth, results, iou_type, category_ids=known, image_ids=ids)
             values.append(metrics.ap)
             count = metrics.num_images
     mask_ap, box_ap, int8_mask_ap, int8_box_ap = values
     return ApChange(count, mask_ap, int8_mask_ap, box_ap, int8_box_ap)
-
-
-def _noted(
-    images: Iterable[tuple[Id, NDArray[np.uint8]]], ids: list[Id]
-) -> Iterator[tuple[Id, NDArray[np.uint8]]]:
-    """The images; their ids are added to ``ids``, because those alone are scored."""
-    for image_id, image_bgr in images:
-        ids.append(image_id)
-        yield image_id, image_bgr
 
 
 def measure_agreement(
@@ -167,38 +160,15 @@ def measure_agreement(
 
 def _pairs(expected: Prediction, found: Prediction) -> list[tuple[int, int, float]]:
     """Row, column and IoU of the instances that belong together, best IoU first."""
-    candidates = sorted(
-        (
-            (_mask_iou(expected.mask_crops[row], found.mask_crops[column]), row, column)
-            for row in range(len(expected))
-            for column in range(len(found))
-            if expected.class_ids[row] == found.class_ids[column]
-        ),
-        reverse=True,
+    num_pixels = expected.image_height_px * expected.image_width_px
+    masks, others = (
+        side.masks.reshape(len(side), num_pixels).astype(np.float32) for side in (expected, found)
     )
-    pairs: list[tuple[int, int, float]] = []
-    rows: set[int] = set()
-    columns: set[int] = set()
-    for iou, row, column in candidates:
-        if iou >= MATCH_IOU and row not in rows and column not in columns:
-            pairs.append((row, column, iou))
-            rows.add(row)
-            columns.add(column)
-    return pairs
-
-
-def _mask_iou(first: MaskCrop, second: MaskCrop) -> float:
-    height = max(crop.y_offset + crop.height for crop in (first, second))
-    width = max(crop.x_offset + crop.width for crop in (first, second))
-    masks = []
-    for crop in (first, second):
-        mask = np.zeros((height, width), np.bool_)
-        rows = slice(crop.y_offset, crop.y_offset + crop.height)
-        columns = slice(crop.x_offset, crop.x_offset + crop.width)
-        mask[rows, columns] = unpack_bits(crop.bits, crop.height, crop.width)
-        masks.append(mask)
-    union = int((masks[0] | masks[1]).sum())
-    return int((masks[0] & masks[1]).sum()) / union if union else 1.0
+    overlap_px = masks @ others.T
+    union_px = masks.sum(1)[:, None] + others.sum(1) - overlap_px
+    ious = np.divide(overlap_px, union_px, out=np.ones_like(overlap_px), where=union_px > 0)
+    same_class = expected.class_ids[:, None] == found.class_ids
+    return best_pairs(np.where(same_class, ious, 0.0), MATCH_IOU)
 
 
 def _change(name: str, before: float, after: float) -> str:

@@ -8,20 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.datasets.categories import default_category_ids
 from yolact_ros.datasets.coco_results import CocoResult
 from yolact_ros.errors import ImageError
-from yolact_ros.evaluation.recording import OverlayVideo
-from yolact_ros.evaluation.results import prediction_to_results
+from yolact_ros.evaluation.recording import OverlayVideo, write_image
 from yolact_ros.inference.sources import Frame, FrameSource
 from yolact_ros.prediction import Prediction
-from yolact_ros.structures import MaskCrop
 
-__all__ = ["PredictionFiles", "write_image"]
+__all__ = ["PredictionFiles"]
 
 Draw = Callable[[NDArray[np.uint8], Prediction], NDArray[np.uint8]]
 
@@ -85,7 +82,7 @@ class PredictionFiles:
             "height": prediction.image_height_px,
             "width": prediction.image_width_px,
         }
-        self._results += prediction_to_results(prediction, image_id, self._category_ids)
+        self._results += prediction.to_coco(image_id, self._category_ids)
         if self._draw is not None:
             overlay = self._draw(frame.image_bgr, prediction)
             if self._video is not None:
@@ -93,10 +90,10 @@ class PredictionFiles:
             else:
                 self.write(f"{name}_overlay.jpg", overlay)
         if self._masks:
-            for number, crop in enumerate(prediction.mask_crops):
-                class_name = self._class_names[int(prediction.class_ids[number])]
-                mask = _full_mask(crop, prediction.image_height_px, prediction.image_width_px)
-                self.write(f"masks/{name}_{number:02d}_{_file_name(class_name)}.png", mask)
+            for number, found in enumerate(prediction):
+                file_name = f"{name}_{number:02d}_{_file_name(self._class_names[found.class_id])}"
+                if found.mask is not None:
+                    self.write(f"masks/{file_name}.png", found.mask.astype(np.uint8) * 255)
         return name
 
     def write(self, relative: str, image: NDArray[np.uint8]) -> None:
@@ -146,30 +143,6 @@ class PredictionFiles:
             candidate = f"{name}_{count}"
         self._names.add(candidate)
         return candidate
-
-
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write uint8 [H, W] or BGR [H, W, 3] in the format of the file's suffix.
-
-    Raises:
-        ImageError: the file cannot be written.
-    """
-    encoded, data = cv2.imencode(path.suffix, image)
-    if not encoded:
-        raise ImageError(f"{path}: OpenCV cannot encode an image of {image.shape} for it")
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _full_mask(crop: MaskCrop, height_px: int, width_px: int) -> NDArray[np.uint8]:
-    full = np.zeros((height_px, width_px), dtype=np.uint8)
-    count = crop.width * crop.height
-    bits = np.unpackbits(crop.bits, count=count).reshape(crop.height, crop.width)
-    rows = slice(crop.y_offset, crop.y_offset + crop.height)
-    full[rows, crop.x_offset : crop.x_offset + crop.width] = bits * 255
-    return full
 
 
 def _file_name(text: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from yolact_ros.errors import ImageError
 
-__all__ = ["ContactSheet", "OverlayVideo"]
+__all__ = ["ContactSheet", "OverlayVideo", "write_image"]
 
 LONGEST_HOLD_S = 10.0
 JPEG_QUALITY = 90
@@ -151,11 +151,7 @@ class ContactSheet:
         Raises:
             ImageError: no frame was added, or the file cannot be written.
         """
-        encoded, file = cv2.imencode(path.suffix, self.draw())
-        try:
-            path.write_bytes(file.tobytes() if encoded else b"")
-        except OSError as error:
-            raise ImageError(f"{path}: cannot be written: {error.strerror}") from error
+        write_image(path, self.draw())
 
     def _tile(self, jpeg: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
         picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
@@ -165,3 +161,18 @@ class ContactSheet:
             text = text[:-1]
         cv2.putText(bar, text, (6, 18), FONT, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
         return np.concatenate([np.asarray(picture, dtype=np.uint8), bar])
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write uint8 [H, W] or BGR [H, W, 3] in the format of the file's suffix.
+
+    Raises:
+        ImageError: the file cannot be written.
+    """
+    encoded, data = cv2.imencode(path.suffix, image)
+    if not encoded:
+        raise ImageError(f"{path}: OpenCV cannot encode an image of {image.shape} for it")
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be written: {error.strerror}") from error

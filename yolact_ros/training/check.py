@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -58,16 +58,14 @@ def read_and_check(
     class_names: Sequence[str],
     *,
     strict: bool = False,
-    decode: bool = True,
 ) -> CheckedData:
-    """Read all sources and leave out what cannot be used.
+    """Read all sources, open every image and mask, and leave out what cannot be used.
 
     Args:
         sources: training data; their held-out share becomes validation data.
         validation: validation data.
         class_names: of the network.
         strict: raise when anything at all is wrong.
-        decode: also open every image and mask, which finds unreadable files and empty masks.
 
     Raises:
         DataError: an annotation file cannot be used; the same image is listed for training and
@@ -77,10 +75,10 @@ def read_and_check(
     training: list[ImageRecord] = []
     held_out: list[ImageRecord] = []
     for source in sources:
-        for record in _usable(source, class_names, defects, decode):
+        for record in _usable(source, class_names, defects):
             (held_out if is_held_out(record, source.holdout) else training).append(record)
     for source in validation:
-        held_out.extend(_usable(source, class_names, defects, decode))
+        held_out.extend(_usable(source, class_names, defects))
     shared = {r.path.resolve() for r in training} & {r.path.resolve() for r in held_out}
     if shared:
         raise DataError(
@@ -92,16 +90,11 @@ def read_and_check(
     return CheckedData(tuple(training), tuple(held_out), defects)
 
 
-def _usable(
-    source: DataSource, class_names: Sequence[str], defects: Defects, decode: bool
-) -> list[ImageRecord]:
+def _usable(source: DataSource, class_names: Sequence[str], defects: Defects) -> list[ImageRecord]:
     records, found = read_source(source, class_names)
     defects.merge(found)
-    if not decode:
-        return records
-    opener: Callable[[ImageRecord], tuple[ImageRecord | None, Defects]] = _open
     with ThreadPoolExecutor() as pool:
-        checked = list(pool.map(opener, records))
+        checked = list(pool.map(_open, records))
     usable = []
     for record, found in checked:
         defects.merge(found)

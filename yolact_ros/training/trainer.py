@@ -13,12 +13,12 @@ import torch
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.predictor import choose_device
 from yolact_ros.models import Yolact
+from yolact_ros.models.checkpoint import save_checkpoint
 from yolact_ros.models.weight_file import CONFIG_KEY
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.cpu_speed import speed_up_on_cpu
 from yolact_ros.training.dataset import Batch, TrainingImages
 from yolact_ros.training.ema import AveragedWeights
-from yolact_ros.training.export import export_network
 from yolact_ros.training.journal import Journal, open_tensorboard
 from yolact_ros.training.loader import step_parts
 from yolact_ros.training.processes import Processes
@@ -147,7 +147,7 @@ class Trainer:
         self._save()
         path = settings.output / "last.safetensors"
         if self._processes.is_main:
-            export_network(path, self.averaged_network(), settings, {"steps": self.step})
+            self._export(path, self.averaged_network(), {"steps": self.step})
         self._processes.wait()
         return path
 
@@ -228,7 +228,17 @@ class Trainer:
         if values.get(BEST_METRIC, -1.0) > self.best:
             self.best = values[BEST_METRIC]
             path = self._settings.output / "best.safetensors"
-            export_network(path, network, self._settings, {"steps": self.step, **values})
+            self._export(path, network, {"steps": self.step, **values})
+
+    def _export(self, path: Path, network: Yolact, results: dict[str, Any]) -> None:
+        """Write weights, config and a short model card as float16 safetensors, atomically."""
+        card = {
+            "trained_on": ", ".join(source.name for source in self._settings.sources),
+            "started_from": self._settings.start_from,
+            "batch_size": self._settings.batch_size,
+            "results": results,
+        }
+        save_checkpoint(path, network, {"model_card": card}, torch.float16)
 
     def _save(self) -> None:
         if not self._processes.is_main:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from yolact_ros.datasets.coco_data import CocoAnnotation, CocoCategory, CocoData, CocoImage
 from yolact_ros.datasets.coco_results import CocoResult
 from yolact_ros.evaluation.coco import evaluate_results
-from yolact_ros.evaluation.results import prediction_to_results
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.sample import load_sample
-from yolact_ros.training.validation_truth import ground_truth
 
-__all__ = ["Validator"]
+__all__ = ["Validator", "ground_truth"]
 
 # COCO's protocol: up to 100 detections an image, whatever their score.
 PROTOCOL = PredictionSettings(score_threshold=0.0, top_k=100)
@@ -59,6 +58,31 @@ class Validator:
         for number, record in enumerate(self._records):
             image = load_sample(record).image_bgr
             categories = [i if known else None for i, known in enumerate(record.labelled)]
-            results += prediction_to_results(predictor.predict(image), number, categories)
+            results += predictor.predict(image).to_coco(number, categories)
         predictor.close()
         return results
+
+
+def ground_truth(records: Sequence[ImageRecord], class_names: Sequence[str]) -> CocoData:
+    """Records as a COCO data set: image ids count from 0, category ids are class ids."""
+    annotations: list[CocoAnnotation] = []
+    for image_id, record in enumerate(records):
+        for item in record.objects:
+            x1, y1, x2, y2 = item.box_xyxy
+            annotations.append(
+                CocoAnnotation(
+                    id=len(annotations) + 1,
+                    own_id=None,
+                    image_id=image_id,
+                    category_id=item.class_id,
+                    bbox_xywh=(x1, y1, x2 - x1, y2 - y1),
+                    counts=item.counts,
+                    is_crowd=item.is_crowd,
+                )
+            )
+    images = [
+        CocoImage(image_id, record.height_px, record.width_px, record.path.name, record.path)
+        for image_id, record in enumerate(records)
+    ]
+    categories = [CocoCategory(class_id, name) for class_id, name in enumerate(class_names)]
+    return CocoData(tuple(images), tuple(annotations), tuple(categories))

@@ -53,7 +53,6 @@ from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
 from yolact_ros.evaluation.bag.summary import summary_text
 from yolact_ros.evaluation.coco import evaluate_results
-from yolact_ros.evaluation.results import prediction_to_results
 
 NUM_FRAMES = 12
 
@@ -130,7 +129,7 @@ def test_ap_is_that_of_the_evaluator_on_the_same_images(tmp_path: Path) -> None:
     results = []
     for index in range(NUM_FRAMES):
         prediction, _ = segmenter.predict_timed(frame_bgr(index, 3))
-        results += prediction_to_results(prediction, index + 1, [1, None])
+        results += prediction.to_coco(index + 1, [1, None])
     for iou_type in ("segm", "bbox"):
         expected = evaluate_results(read_coco_file(path), results, iou_type).to_dict()
         ours = metrics["accuracy"][iou_type]

@@ -13,7 +13,7 @@ from yolact_ros.datasets.coco_results import parse_results
 from yolact_ros.datasets.json_file import read_json
 from yolact_ros.errors import DataError, FrameFault
 from yolact_ros.evaluation.bag.frame import PROCESSED, FrameInstances
-from yolact_ros.evaluation.bag.images import decode_image, image_frames
+from yolact_ros.evaluation.bag.image_topic import decode_image, image_frames
 from yolact_ros.evaluation.bag.options import check_topic_name
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.record_files import PATTERN, FrameRecords

@@ -21,7 +21,6 @@ from yolact_ros.evaluation.bag.join import join_scores
 from yolact_ros.evaluation.bag.metrics import measure
 from yolact_ros.evaluation.bag.open_truth import open_truth
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.process import process_bags
 from yolact_ros.evaluation.bag.record_files import PATTERN, FrameRecords, RecordWriter
@@ -32,6 +31,7 @@ from yolact_ros.evaluation.bag.score import BagScore, score_frames
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.task import BagTask, plan_tasks
 from yolact_ros.evaluation.bag.truth import Truth
+from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
 from yolact_ros.evaluation.benchmark.machine import describe_environment
 from yolact_ros.evaluation.template import require_page_packages
 

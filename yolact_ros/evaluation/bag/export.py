@@ -9,14 +9,14 @@ from pathlib import Path
 from yolact_ros.errors import FrameFault
 from yolact_ros.evaluation.bag.evaluate import Watcher
 from yolact_ros.evaluation.bag.frame import PROCESSED, FrameInstances, FrameRecord
-from yolact_ros.evaluation.bag.images import choose_image_topic, decode_image, image_frames
+from yolact_ros.evaluation.bag.image_topic import choose_image_topic, decode_image, image_frames
 from yolact_ros.evaluation.bag.open_truth import open_truth
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.worst_frames import draw_instances
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.record_files import FrameRecords
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth
+from yolact_ros.evaluation.bag.worst_frames import draw_instances
 from yolact_ros.evaluation.bag.writer import BagWriter
 
 __all__ = ["export_evaluation"]

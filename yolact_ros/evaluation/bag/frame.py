@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from yolact_ros.evaluation.results import prediction_to_results
 from yolact_ros.prediction import Prediction
 
 __all__ = [
@@ -66,7 +65,7 @@ def found_instances(
             bbox_xywh=tuple(row["bbox"]),
             counts=row["segmentation"]["counts"] if "segmentation" in row else "",
         )
-        for row in prediction_to_results(prediction, 0, range(len(class_names)))
+        for row in prediction.to_coco(0, range(len(class_names)))
     )
 
 

@@ -17,7 +17,7 @@ from yolact_ros.evaluation.bag.options import check_topic_name
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.truth_file import truth_from_data
 from yolact_ros.evaluation.bag.writer import BagWriter
-from yolact_ros.evaluation.images import DatasetImages
+from yolact_ros.evaluation.dataset_images import DatasetImages
 from yolact_ros.inference.sources import open_source
 
 __all__ = ["VideoBagOptions", "write_photo_bag", "write_video_bag"]

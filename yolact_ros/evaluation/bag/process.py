@@ -12,7 +12,7 @@ from typing import Any
 
 from yolact_ros.errors import DataError, FrameFault, YolactError
 from yolact_ros.evaluation.bag.frame import FAILED, UNREADABLE, FrameRecord, found_instances
-from yolact_ros.evaluation.bag.images import BagFrame, decode_image, image_frames
+from yolact_ros.evaluation.bag.image_topic import BagFrame, decode_image, image_frames
 from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.record_files import FrameRecords, RecordWriter
 from yolact_ros.evaluation.bag.storage import Bag

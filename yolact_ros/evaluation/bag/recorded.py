@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame import DROPPED, FrameInstances, FrameRecord, FrameTiming
-from yolact_ros.evaluation.bag.images import image_frames
+from yolact_ros.evaluation.bag.image_topic import image_frames
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.temporary_store import TemporaryStore
 from yolact_ros.evaluation.bag.truth import instance_messages

@@ -28,7 +28,7 @@ from yolact_ros.evaluation.bag.frame import (
     FrameTiming,
     found_instances,
 )
-from yolact_ros.evaluation.bag.images import BagFrame, decode_image, image_frames
+from yolact_ros.evaluation.bag.image_topic import BagFrame, decode_image, image_frames
 from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.options import ReplayOptions
 from yolact_ros.evaluation.bag.record_files import RecordWriter

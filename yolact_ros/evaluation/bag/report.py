@@ -94,15 +94,14 @@ def _over_time(frames: FrameTable) -> list[Chart]:
     counts = [_series("found", frames, "num_instances", step=True)]
     if present(frames, "num_truth").size:
         counts.append(_series("truth", frames, "num_truth", step=True, dashed=True))
-    charts = [("Instances", line_chart(counts, x_label="time, s", y_label="instances"))]
+    charts = [_time_chart("Instances", counts, "instances")]
     for column, title in (
         ("quality", "Quality of each frame: ΣIoU / (TP + FP/2 + FN/2)"),
         ("steadiness", "Steadiness against the frame before"),
     ):
         if present(frames, column).size:
             line = _series(column, frames, column)
-            chart = line_chart([line], x_label="time, s", y_label=column, y_range=(0.0, 1.02))
-            charts.append((title, chart))
+            charts.append(_time_chart(title, [line], column, (0.0, 1.02)))
     return charts
 
 
@@ -115,19 +114,17 @@ def _deadlines(frames: FrameTable, budget_ms: float) -> list[Chart]:
     age = [_series("age", frames, "image_age_ms")]
     size = [_series("input", frames, "input_size_px", step=True)]
     return [
-        ("Latency", line_chart(latency, x_label="time, s", y_label="ms")),
-        (
-            "Age of the image when its result was published",
-            line_chart(age, x_label="time, s", y_label="ms"),
-        ),
-        ("Network input", line_chart(size, x_label="time, s", y_label="pixels")),
-        (
-            "Misses and drops in each second",
-            line_chart(
-                _rates(frames), x_label="time, s", y_label="frames, %", y_range=(0.0, 102.0)
-            ),
-        ),
+        _time_chart("Latency", latency, "ms"),
+        _time_chart("Age of the image when its result was published", age, "ms"),
+        _time_chart("Network input", size, "pixels"),
+        _time_chart("Misses and drops in each second", _rates(frames), "frames, %", (0.0, 102.0)),
     ]
+
+
+def _time_chart(
+    title: str, lines: Sequence[Series], y_label: str, y_range: tuple[float, float] | None = None
+) -> Chart:
+    return title, line_chart(lines, x_label="time, s", y_label=y_label, y_range=y_range)
 
 
 def _series(

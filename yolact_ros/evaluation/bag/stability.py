@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from yolact_ros.dependencies import require
 from yolact_ros.evaluation.bag.frame import FoundInstance
+from yolact_ros.evaluation.pairs import best_pairs
 
 __all__ = ["FrameStability", "StabilityMeter", "match_instances"]
 
@@ -113,15 +114,7 @@ def match_instances(
     names_before = np.array([found.class_name for found in before])
     names_now = np.array([found.class_name for found in now])
     ious = np.where(names_before[:, None] == names_now[None, :], ious, 0.0)
-    pairs: list[tuple[int, int, float]] = []
-    while True:
-        row, column = np.unravel_index(int(ious.argmax()), ious.shape)
-        iou = float(ious[row, column])
-        if iou < min_iou or iou <= 0.0:
-            return pairs
-        pairs.append((int(row), int(column), iou))
-        ious[row, :] = -1.0
-        ious[:, column] = -1.0
+    return best_pairs(ious, min_iou)
 
 
 def _ious(

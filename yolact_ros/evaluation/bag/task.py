@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.images import choose_image_topic
+from yolact_ros.evaluation.bag.image_topic import choose_image_topic
 from yolact_ros.evaluation.bag.messages import BagTopic
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.storage import Bag

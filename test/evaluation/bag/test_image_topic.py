@@ -16,7 +16,7 @@ from bag_samples import (
     write_bag,
 )
 
-from yolact_ros.evaluation.bag.images import decode_image, image_frames
+from yolact_ros.evaluation.bag.image_topic import decode_image, image_frames
 from yolact_ros.evaluation.bag.messages import COMPRESSED_IMAGE, IMAGE
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.inference.bit_depth import BitDepth

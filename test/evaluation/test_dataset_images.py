@@ -11,7 +11,7 @@ from image_samples import turned_file
 
 from yolact_ros.datasets.coco_file import parse_coco
 from yolact_ros.errors import DataError, ImageError
-from yolact_ros.evaluation.images import DatasetImages
+from yolact_ros.evaluation.dataset_images import DatasetImages
 
 
 @pytest.fixture

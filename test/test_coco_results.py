@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolact_ros.evaluation.results import collect_results, prediction_to_results
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
 
@@ -33,7 +32,7 @@ def test_a_mask_crop_becomes_the_same_mask_in_the_whole_image():
     prediction = predicted(
         full, crop_of(full, 9, 5, 22, 35), MaskCrop(0, 0, 0, 0, np.zeros(0, np.uint8))
     )
-    first, empty = prediction_to_results(prediction, 4, [17, 18])
+    first, empty = prediction.to_coco(4, [17, 18])
     assert np.array_equal(mask_utils.decode(first["segmentation"]), full)
     assert first["segmentation"]["size"] == [47, 61]
     assert mask_utils.area(empty["segmentation"]) == 0
@@ -63,7 +62,7 @@ def test_run_lengths_equal_pycocotools_letter_by_letter(x, y, width, height, kin
         "checkerboard": np.indices((height, width)).sum(0) % 2,
     }[kind]
     full[y : y + height, x : x + width] = pattern
-    result = prediction_to_results(predicted(full, crop_of(full, x, y, width, height)), 1, [1])[0]
+    result = predicted(full, crop_of(full, x, y, width, height)).to_coco(1, [1])[0]
     expected = mask_utils.encode(np.asfortranarray(full.astype(np.uint8)))
     assert result["segmentation"]["counts"] == expected["counts"].decode()
 
@@ -72,7 +71,7 @@ def test_long_runs_take_several_letters():
     full = np.zeros((2000, 1500), bool)
     full[1000:, 700:1400] = True
     crop = crop_of(full, 700, 1000, 700, 1000)
-    result = prediction_to_results(predicted(full, crop), 1, [1])[0]
+    result = predicted(full, crop).to_coco(1, [1])[0]
     assert mask_utils.area(result["segmentation"]) == 700 * 1000
     assert np.array_equal(mask_utils.decode(result["segmentation"]), full)
 
@@ -81,24 +80,11 @@ def test_a_prediction_without_masks_has_boxes_only():
     empty = Prediction(
         9, 9, np.zeros(1, np.int64), np.ones(1, np.float32), np.zeros((1, 4), np.float32)
     )
-    assert "segmentation" not in prediction_to_results(empty, 1, [1])[0]
+    assert "segmentation" not in empty.to_coco(1, [1])[0]
 
 
 def test_classes_that_the_data_set_does_not_have_are_left_out():
     full = np.ones((8, 8), bool)
     crop = crop_of(full, 0, 0, 8, 8)
-    results = prediction_to_results(predicted(full, crop, crop), 1, [None, 5])
+    results = predicted(full, crop, crop).to_coco(1, [None, 5])
     assert [row["category_id"] for row in results] == [5]
-
-
-def test_results_of_all_images_are_collected_in_order():
-    full = np.ones((8, 8), bool)
-    images = ((image_id, np.full((8, 8, 3), image_id, np.uint8)) for image_id in (3, 1))
-    seen = []
-
-    def predict(image_bgr: np.ndarray) -> Prediction:
-        seen.append(int(image_bgr[0, 0, 0]))
-        return predicted(full, crop_of(full, 0, 0, 8, 8))
-
-    assert [row["image_id"] for row in collect_results(predict, images, [1])] == [3, 1]
-    assert seen == [3, 1]
