@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from training_runs import ROOT
+from model_classes import keep_classes, lower_scores
 
 from yolact_ros.datasets.coco_data import CocoData
 from yolact_ros.evaluation.coco import evaluate_results
@@ -28,10 +28,8 @@ from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_checkpoint, load_network, save_checkpoint
 from yolact_ros.training.annotations import DataSource, category_names, read_source
-from yolact_ros.training.classes import keep_classes, lower_scores
 from yolact_ros.training.validation import Validator, ground_truth
 
-assert ROOT  # importing it put the checkout on the path
 THRESHOLD = PredictionSettings().score_threshold
 MATCH_IOU = 0.5
 WANTED_PRECISION = 0.7

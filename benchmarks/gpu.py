@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from roofline import Peak, count_layers, group_layers, limit_ms
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from yolact_ros.config import YolactConfig, variant
-from yolact_ros.evaluation.roofline import Peak, count_layers, group_layers, limit_ms
 from yolact_ros.inference.cuda_graph import capture_graph
 from yolact_ros.inference.device_execution import compiled_or_plain
 from yolact_ros.inference.predictor import Predictor

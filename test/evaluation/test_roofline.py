@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from golden_networks import PUBLISHED, recorded_json
+from roofline import LayerCost, Peak, count_layers, group_layers, limit_ms
 
 from yolact_ros.config import variant
-from yolact_ros.evaluation.roofline import LayerCost, Peak, count_layers, group_layers, limit_ms
 
 H200 = Peak(tflops=790, terabytes_per_s=4.3)
 

@@ -7,12 +7,16 @@ import pytest
 from coco_shapes import write_coco
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.training.settings import TrainingSettings, load_settings
+from yolact_ros.training.settings import TrainingSettings, read_yaml, settings_from_dict
 
 DATA = """
 data:
   - {images: shapes/images, annotations: shapes/labels.json, labels_only: [disc], weight: 0.5}
 """
+
+
+def load_settings(path: Path, **changes: object) -> TrainingSettings:
+    return settings_from_dict({**read_yaml(path), **changes}, base=path.parent)
 
 
 def write_yaml(folder: Path, text: str) -> Path:
@@ -53,7 +57,7 @@ def test_network_fields_and_nested_settings_are_taken_over(tmp_path: Path) -> No
         "network: {variant: yolact_resnet50, class_names: [disc], num_prototypes: 8}\n"
         "augment: {contrast: [0.8, 1.2]}\nloss: {mask_weight: 2}\nfreeze_batch_norm: yes\n"
     )
-    settings = load_settings(write_yaml(tmp_path, text), {"steps": 77})
+    settings = load_settings(write_yaml(tmp_path, text), steps=77)
     assert settings.network.backbone == "resnet50"
     assert settings.network.num_prototypes == 8
     assert settings.augment.contrast == (0.8, 1.2)

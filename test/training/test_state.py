@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from yolact_ros.errors import CheckpointError
-from yolact_ros.training.state import load_state, save_state, write_atomically
+from yolact_ros.evaluation.output_folder import write_text
+from yolact_ros.training.state import load_state, save_state
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_other_torch_files_are_no_state(tmp_path: Path) -> None:
 
 def test_text_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    write_atomically(path, "one")
-    write_atomically(path, "two")
+    write_text(path, "one")
+    write_text(path, "two")
     assert path.read_text() == "two"
     assert os.listdir(tmp_path) == ["a.csv"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 from yolact_ros.cli.bag_limits import add_limits, broken_limits
 from yolact_ros.cli.bag_progress import ProgressBars
 from yolact_ros.cli.options import listed
-from yolact_ros.errors import DataError
 
 if TYPE_CHECKING:
     from yolact_ros.evaluation.bag.compare import Comparison
@@ -60,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     """
     from yolact_ros.evaluation.bag.compare import compare_runs
     from yolact_ros.evaluation.bag.compare_report import render_comparison
-    from yolact_ros.evaluation.bag.result_folder import write_text
     from yolact_ros.evaluation.bag.summary import comparison_text
+    from yolact_ros.evaluation.output_folder import make_output_folder, write_json, write_text
     from yolact_ros.evaluation.template import require_page_packages
 
     require_page_packages()
@@ -78,13 +76,9 @@ def run(args: argparse.Namespace) -> int:
         )
     broken = _broken(args, comparison)
     page = render_comparison(comparison, shlex.join(["yolact", *sys.argv[1:]]), broken)
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-        write_text(args.output / "comparison.html", page)
-        content = json.dumps({**comparison.to_dict(), "limits_broken": broken}, indent=1)
-        write_text(args.output / "comparison.json", content + "\n")
-    except OSError as error:
-        raise DataError(f"{args.output}: cannot be written: {error}") from error
+    make_output_folder(args.output)
+    write_text(args.output / "comparison.html", page)
+    write_json(args.output / "comparison.json", {**comparison.to_dict(), "limits_broken": broken})
     print(comparison_text(comparison))
     print(f"page: {args.output / 'comparison.html'}")
     for text in broken:

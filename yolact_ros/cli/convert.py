@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ from tqdm import tqdm
 
 from yolact_ros.cli.model_file import open_model
 from yolact_ros.cli.options import add_options
-from yolact_ros.errors import CheckpointError, DataError
+from yolact_ros.errors import CheckpointError
+from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.evaluation.sbd import convert_sbd, find_sbd_root
 
 __all__ = ["add_parser", "run"]
@@ -72,11 +72,8 @@ def _convert_sbd(args: argparse.Namespace) -> int:
 
         dataset = convert_sbd(args.folder, args.split, progress=progress)
     output = args.output or Path(f"sbd_{args.split}.json")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(dataset), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{output}: cannot be written: {error.strerror}") from error
+    make_output_folder(output.parent)
+    write_json(output, dataset, indent=None)
     print(
         f"{output}: {len(dataset['images'])} images, {len(dataset['annotations'])} instances; "
         f"the images are in {find_sbd_root(args.folder) / 'img'}"

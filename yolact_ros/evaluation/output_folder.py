@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yolact_ros.errors import ConfigError
 
-__all__ = ["make_output_folder", "write_json"]
+__all__ = ["make_output_folder", "write_json", "write_text"]
 
 
 def make_output_folder(folder: Path) -> Path:
@@ -27,10 +27,24 @@ def make_output_folder(folder: Path) -> Path:
     return folder
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file; a reader, and a kill at any moment, finds the old content or the new one.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+
 def write_json(
     path: Path, values: Mapping[str, object] | Sequence[object], *, indent: int | None = 1
 ) -> None:
-    """Write what consists of plain JSON types.
+    """Write what consists of plain JSON types, as :func:`write_text`.
 
     Args:
         path: of the file.
@@ -40,7 +54,4 @@ def write_json(
     Raises:
         ConfigError: the file cannot be written.
     """
-    try:
-        path.write_text(json.dumps(values, indent=indent) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+    write_text(path, json.dumps(values, indent=indent) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from yolact_ros.datasets.categories import default_category_ids
 from yolact_ros.datasets.coco_results import CocoResult
-from yolact_ros.errors import ImageError
+from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.evaluation.recording import OverlayVideo, write_image
 from yolact_ros.inference.sources import Frame, FrameSource
 from yolact_ros.prediction import Prediction
@@ -38,7 +37,7 @@ class PredictionFiles:
         masks: write a PNG for every instance.
 
     Raises:
-        ImageError: the folder cannot be made or written to.
+        ConfigError: the folder cannot be made or written to.
     """
 
     def __init__(
@@ -54,10 +53,7 @@ class PredictionFiles:
         self._images: dict[int, dict[str, Any]] = {}
         self._names: set[str] = set()
         self._video: OverlayVideo | None = None
-        try:
-            (folder / "masks" if masks else folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ImageError(f"{folder}: cannot be made: {error.strerror}") from error
+        make_output_folder(folder / "masks" if masks else folder)
 
     def open(self, source: FrameSource) -> None:
         """Begin a source; the frames added next are its."""
@@ -115,7 +111,7 @@ class PredictionFiles:
         """Finish, and write the JSON files.
 
         Raises:
-            ImageError: they cannot be written.
+            ConfigError: they cannot be written.
         """
         self.finish_source()
         categories = [
@@ -124,12 +120,8 @@ class PredictionFiles:
         ]
         described = {"images": list(self._images.values()), "categories": categories}
         for name, content in (("results.json", self._results), ("images.json", described)):
-            path = self.folder / name
-            try:
-                path.write_text(json.dumps(content), encoding="utf-8")
-            except OSError as error:
-                raise ImageError(f"{path}: cannot be written: {error.strerror}") from error
-            self.written.append(path)
+            write_json(self.folder / name, content, indent=None)
+            self.written.append(self.folder / name)
 
     def _image_id(self, name: str) -> int:
         if name.isdecimal() and int(name) not in self._images:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolact_ros.training.state import write_atomically
+from yolact_ros.evaluation.output_folder import write_text
 
 __all__ = ["Journal", "open_tensorboard"]
 
@@ -33,13 +33,13 @@ class Journal:
             kept = [row for row in rows if int(row["step"]) <= first_step]
             if rows:
                 self._columns = list(rows[0])
-                write_atomically(self._path, _table(self._columns, kept))
+                write_text(self._path, _table(self._columns, kept))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one row; columns are those of the first row ever written."""
         if not self._columns:
             self._columns = ["step", *values]
-            write_atomically(self._path, _table(self._columns, []))
+            write_text(self._path, _table(self._columns, []))
         row = {"step": step, **{key: f"{value:.6g}" for key, value in values.items()}}
         with self._path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore")

@@ -6,7 +6,7 @@ batch cut over processes or over accumulated parts gives the gradients of the un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,6 @@ __all__ = [
     "box_loss",
     "class_loss",
     "semantic_loss",
-    "summarize",
     "total_losses",
 ]
 
@@ -184,9 +183,3 @@ def semantic_loss(logits: Tensor, targets: Sequence[ImageTarget]) -> Tensor:
     loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     labelled = torch.stack([target.labelled for target in targets])
     return (loss * labelled[..., None, None]).sum() / height / width
-
-
-def summarize(losses: Mapping[str, Tensor]) -> dict[str, float]:
-    """The terms as numbers, with their sum under ``total``."""
-    values = {name: float(value.detach()) for name, value in losses.items()}
-    return {**values, "total": sum(values.values())}

@@ -15,7 +15,7 @@ from yolact_ros.training.annotations import DataSource, category_names
 from yolact_ros.training.augment import AugmentSettings
 from yolact_ros.training.loss import LossSettings
 
-__all__ = ["TrainingSettings", "load_settings", "read_yaml", "settings_from_dict"]
+__all__ = ["TrainingSettings", "read_yaml", "settings_from_dict"]
 
 Settings = TypeVar("Settings")
 
@@ -172,15 +172,6 @@ class TrainingSettings:
         values = asdict(self)
         values["network"] = self.network.to_dict()
         return {key: _plain(value) for key, value in values.items()}
-
-
-def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> TrainingSettings:
-    """Read a YAML file; paths in it are relative to the file.
-
-    Raises:
-        ConfigError: not readable, not YAML, an unknown key or a value that cannot be used.
-    """
-    return settings_from_dict({**read_yaml(path), **(overrides or {})}, base=path.parent)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 
 from yolact_ros.errors import CheckpointError
 
-__all__ = ["STATE_FILE", "load_state", "save_state", "write_atomically"]
+__all__ = ["STATE_FILE", "load_state", "save_state"]
 
 STATE_FILE = "state.pt"
 
@@ -23,13 +23,6 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old content or the new one."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 

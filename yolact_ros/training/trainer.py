@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from yolact_ros.errors import ConfigError
+from yolact_ros.evaluation.output_folder import write_json
 from yolact_ros.inference.predictor import choose_device
 from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import save_checkpoint
@@ -25,7 +25,7 @@ from yolact_ros.training.processes import Processes
 from yolact_ros.training.schedule import learning_rate
 from yolact_ros.training.settings import TrainingSettings
 from yolact_ros.training.start import freeze, start_network
-from yolact_ros.training.state import STATE_FILE, load_state, save_state, write_atomically
+from yolact_ros.training.state import STATE_FILE, load_state, save_state
 from yolact_ros.training.step import NetworkWithLosses, Stepper, make_optimizer
 
 __all__ = ["Trainer", "Validate"]
@@ -141,8 +141,7 @@ class Trainer:
             last_step = min(last_step, self.step + stop_after)
         if self._processes.is_main:
             settings.output.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(settings.to_dict(), indent=1)
-            write_atomically(settings.output / "settings.json", text + "\n")
+            write_json(settings.output / "settings.json", settings.to_dict())
         self._train(last_step)
         self._save()
         path = settings.output / "last.safetensors"

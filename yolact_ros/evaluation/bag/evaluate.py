@@ -27,7 +27,7 @@ from yolact_ros.evaluation.bag.record_files import PATTERN, FrameRecords, Record
 from yolact_ros.evaluation.bag.recorded import RecordedPredictions
 from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
-from yolact_ros.evaluation.bag.score import BagScore, score_frames
+from yolact_ros.evaluation.bag.score import BagScore, Scorer
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.task import BagTask, plan_tasks
 from yolact_ros.evaluation.bag.truth import Truth
@@ -181,17 +181,22 @@ def _evaluate_bag(
         )
         wanted = (record for record in records if not task.stop or record.index < task.stop)
         rate = options.replay.rate if options.replay is not None else 1.0
-        score = score_frames(
+        results = (
             available_results(wanted, period_ms / rate)
             if options.is_timed
-            else own_results(wanted),
+            else own_results(wanted)
+        )
+        scorer = Scorer(
             truth,
-            topic=task.topic,
-            operating_threshold=options.operating_threshold,
-            problems=problems,
-            progress=watcher.start(f"{task.bag.name}, scoring", len(records)),
-            report_unused=len(options.bags) == 1 and not task.stop,
+            task.topic,
+            options.operating_threshold,
+            problems,
             separate_processed=options.is_timed,
+        )
+        score = scorer.run(
+            results,
+            watcher.start(f"{task.bag.name}, scoring", len(records)),
+            report_unused=len(options.bags) == 1 and not task.stop,
         )
         _require_frames(score, task.topic)
         worst = worst_frames(score.frames, options.num_worst)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ from yolact_ros.evaluation.bag.frame_table import read_frame_csv, write_frame_cs
 from yolact_ros.evaluation.bag.matches import MatchTable
 from yolact_ros.evaluation.bag.score import BagScore
 from yolact_ros.evaluation.coco import IouType
+from yolact_ros.evaluation.output_folder import write_json, write_text
 
-__all__ = ["METRICS_FILE", "ResultFolder", "write_text"]
+__all__ = ["METRICS_FILE", "ResultFolder"]
 
 METRICS_FILE, FRAMES_FILE = "metrics.json", "frames.csv"
 MATCHES_FILE, REPORT_FILE = "matches.npz", "report.html"
@@ -70,27 +69,19 @@ class ResultFolder:
         """Write all files; metrics.json, which makes the evaluation a finished one, last.
 
         Raises:
-            DataError: the folder cannot be written.
+            DataError, ConfigError: the folder cannot be written.
         """
         arrays: dict[str, Any] = {}
         for iou_type, tables in score.matches.items():
             arrays[f"{iou_type}_detections"] = tables["all"].detections
             arrays[f"{iou_type}_objects"] = tables["all"].objects
-        metrics_text = json.dumps({"format": FORMAT, **metrics}, indent=1) + "\n"
         try:
             path.mkdir(parents=True, exist_ok=True)
             write_frame_csv(score.frames, path / FRAMES_FILE)
             (path / MATCHES_FILE).unlink(missing_ok=True)
             if arrays:
                 np.savez_compressed(path / MATCHES_FILE, **arrays)
-            write_text(path / REPORT_FILE, report)
-            write_text(path / METRICS_FILE, metrics_text)
         except OSError as error:
             raise DataError(f"{path}: cannot be written: {error}") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file atomically."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+        write_text(path / REPORT_FILE, report)
+        write_json(path / METRICS_FILE, {"format": FORMAT, **metrics})

@@ -23,7 +23,7 @@ from yolact_ros.evaluation.bag.stability import FrameStability, StabilityMeter
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.coco import IouType
 
-__all__ = ["BagScore", "score_frames"]
+__all__ = ["AreaTables", "BagScore", "Scorer"]
 
 AreaTables = dict[str, MatchTable]
 
@@ -60,43 +60,26 @@ class BagScore:
     bits: int = 0
 
 
-def score_frames(
-    results: Iterable[FrameResult],
-    truth: Truth | None,
-    *,
-    topic: str,
-    operating_threshold: float,
-    problems: ProblemLog,
-    progress: Callable[[int], None] = lambda _: None,
-    report_unused: bool = True,
-    separate_processed: bool = False,
-) -> BagScore:
-    """Score the frames of one bag in a single pass.
+class Scorer:
+    """Scores the frames of one bag in a single pass.
 
     Args:
-        results: frames in order, each with the result that counts for it.
         truth: annotations, or None.
         topic: of the images, for messages.
         operating_threshold: detections of at least this score are what the robot acts on: they
             are counted, followed and judged one by one; AP takes all.
         problems: receives what cannot be used.
-        progress: told of frames done.
-        report_unused: annotated frames that the bag does not have are a problem; not so where
-            the truth covers more than this bag.
         separate_processed: score the processed frames by themselves too, for where a frame may
             count by another's result.
     """
-    scorer = _Scorer(truth, topic, operating_threshold, problems, separate_processed)
-    return scorer.run(results, progress, report_unused)
 
-
-class _Scorer:
     def __init__(
         self,
         truth: Truth | None,
         topic: str,
         operating_threshold: float,
         problems: ProblemLog,
+        *,
         separate_processed: bool,
     ) -> None:
         self._truth = truth
@@ -121,8 +104,17 @@ class _Scorer:
         self,
         results: Iterable[FrameResult],
         progress: Callable[[int], None],
+        *,
         report_unused: bool,
     ) -> BagScore:
+        """Score all frames.
+
+        Args:
+            results: frames in order, each with the result that counts for it.
+            progress: told of frames done.
+            report_unused: annotated frames that the bag does not have are a problem; not so where
+                the truth covers more than this bag.
+        """
         for frame, available in results:
             self._add(frame, available)
             progress(1)

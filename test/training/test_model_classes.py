@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from model_classes import keep_classes, lower_scores
 
 from yolact_ros.config import YolactConfig, variant
 from yolact_ros.errors import ConfigError
 from yolact_ros.models import Yolact, build_network
-from yolact_ros.training.classes import keep_classes, lower_scores
 
 
 @pytest.fixture
