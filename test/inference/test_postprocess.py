@@ -27,6 +27,7 @@ from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.ops.prior_decoder import PriorDecoder
 from yolact_ros.structures import Detections, NetworkOutput
 
 
@@ -130,7 +131,7 @@ def test_detection_in_fixed_shapes_finds_the_same() -> None:
         )
         fixed_shape = detect_fixed_shape(
             output,
-            made_up_priors(),
+            PriorDecoder(made_up_priors()),
             score_threshold=settings.score_threshold,
             nms_threshold=settings.nms_threshold,
             takes_part=takes_part,
