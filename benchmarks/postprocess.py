@@ -34,6 +34,7 @@ from yolact_ros.ops.boxes import decode_boxes, pairwise_iou
 from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.masks import assemble_masks, binarize_masks
 from yolact_ros.ops.packing import unpack_bits
+from yolact_ros.ops.prior_decoder import PriorDecoder
 from yolact_ros.ops.priors import make_priors
 from yolact_ros.ops.scratch import Scratch
 from yolact_ros.structures import MaskCrop, NetworkOutput
@@ -94,7 +95,7 @@ def compare_preprocessing(repeats: int) -> Iterator[bool]:
 def compare_nms(repeats: int) -> Iterator[bool]:
     """Raw output to the best 100 detections, and to those above a score of 0.3."""
     priors = make_priors(CONFIG)
-    postprocess = Postprocessor(CONFIG, priors)
+    postprocess = Postprocessor(CONFIG, PriorDecoder(priors))
     for num_kept, num_objects in SCENES:
         output = make_output(num_kept, num_objects, priors)
         kept = int((output.class_logits[0].softmax(dim=1)[:, 1:].amax(dim=1) > 0.05).sum())

@@ -129,7 +129,7 @@ def make_steps(
     config, priors = model.config, model.priors
     side = model(torch.zeros(1, 3, config.input_size_px, config.input_size_px)).prototypes.shape[1]
     scene = make_scene(config, priors, args.instances, prototype_side=int(side))
-    ours = Postprocessor(config, priors)
+    ours = Postprocessor(config, model.decoder)
     settings = PredictionSettings(score_threshold=0.3, top_k=max(args.instances, 1))
     found = ours.detect(scene, settings)
     prototypes = scene.prototypes[0].numpy()

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from yolact_ros.config import YolactConfig, variant
+from yolact_ros.config import variant
 from yolact_ros.errors import ConfigError
+from yolact_ros.models.families import config_from_dict
 
 
 @pytest.mark.parametrize(
@@ -39,4 +40,4 @@ def test_a_value_that_is_no_network_is_refused_by_name(
 ) -> None:
     values = {**variant("yolact_light").to_dict(), field: value}
     with pytest.raises(ConfigError, match=re.escape(reason)):
-        YolactConfig.from_dict(values)
+        config_from_dict(values)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from yolact_ros.errors import ImageError
+from yolact_ros.errors import ConfigError
 from yolact_ros.evaluation.prediction_files import PredictionFiles
 from yolact_ros.evaluation.prototype_figure import draw_prototypes
 from yolact_ros.inference.sources import Frame, ImageSource, VideoSource
@@ -112,7 +112,7 @@ def test_a_video_leaves_one_overlay_video_and_results_of_every_frame(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(ImageError, match="out: cannot be made"):
+    with pytest.raises(ConfigError, match="out: cannot be made"):
         PredictionFiles(tmp_path / "out", ("a",), draw=None, masks=True)
 
 

@@ -18,9 +18,9 @@ from made_up_outputs import (
 )
 
 from yolact_ros.errors import YolactError
-from yolact_ros.inference.candidates import find_candidates
 from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
 from yolact_ros.inference.settings import PredictionSettings
+from yolact_ros.ops.prior_decoder import PriorDecoder, find_candidates
 
 
 @pytest.mark.parametrize("field", ["box_offsets", "class_logits", "coefficients", "prototypes"])
@@ -41,7 +41,7 @@ def test_a_single_nan_score_is_noticed_also_by_detection_in_fixed_shapes() -> No
     assert len(postprocess.detect(output, EVERYTHING)) > 0
     found = detect_fixed_shape(
         output,
-        made_up_priors(),
+        PriorDecoder(made_up_priors()),
         score_threshold=0.0,
         nms_threshold=0.5,
         takes_part=None,

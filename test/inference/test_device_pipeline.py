@@ -110,7 +110,7 @@ class CountingExecution(DirectExecution):
 def make_pipeline(network: Yolact, execution: DirectExecution | None = None) -> DevicePipeline:
     return DevicePipeline(
         network.config,
-        network.priors,
+        network.decoder,
         network,
         execution or DirectExecution(CPU),
         mask_rescoring=network.mask_rescoring,
@@ -323,7 +323,7 @@ def test_damaged_weights_are_reported_and_not_as_a_result(
 
     predictor = Predictor(network, device="cpu", settings=EVERYTHING, on_device=True)
     predictor._pipeline = DevicePipeline(
-        network.config, network.priors, broken, DirectExecution(CPU)
+        network.config, network.decoder, broken, DirectExecution(CPU)
     )
     for _ in range(2):
         with pytest.raises(YolactError, match=message):
@@ -352,7 +352,7 @@ def test_a_device_out_of_memory_is_an_error_of_its_own(network: Yolact) -> None:
         output: NetworkOutput = network(images)
         return output
 
-    pipeline = DevicePipeline(network.config, network.priors, run, DirectExecution(CPU))
+    pipeline = DevicePipeline(network.config, network.decoder, run, DirectExecution(CPU))
     with pytest.raises(DeviceMemoryError, match="at an input of 64 px; use a smaller"):
         pipeline.detect(picture(), EVERYTHING)
     has_memory = True
@@ -365,7 +365,7 @@ def test_the_compiler_gets_detection_and_masks_as_one_graph_each(network: Yolact
         output = tuple(network(torch.randn(1, 3, 64, 64))[:4])
         grid = MaskGrid(*torch.tensor([48, 64, 1], dtype=torch.int32).unbind())
         live = torch.tensor([0.0, 0.5, 1, 1, 1])
-        arguments = (output, network.priors, live, grid, 200, None)
+        arguments = (output, network.decoder, live, grid, 200, None)
         traced = torch.compile(detect_frame, backend="eager", fullgraph=True)
         for ours, expected in zip(traced(*arguments), detect_frame(*arguments), strict=True):
             torch.testing.assert_close(ours, expected)
@@ -400,7 +400,7 @@ def test_cuda_gives_the_predictions_of_the_host_and_waits_for_nothing(
     on_cuda = network.cuda()
     pipeline = DevicePipeline(
         network.config,
-        on_cuda.priors,
+        on_cuda.decoder,
         on_cuda,
         execution,
         mask_rescoring=on_cuda.mask_rescoring,

@@ -53,7 +53,9 @@ class PredictionFiles:
         self._images: dict[int, dict[str, Any]] = {}
         self._names: set[str] = set()
         self._video: OverlayVideo | None = None
-        make_output_folder(folder / "masks" if masks else folder)
+        make_output_folder(folder)
+        if masks:
+            make_output_folder(folder / "masks")
 
     def open(self, source: FrameSource) -> None:
         """Begin a source; the frames added next are its."""
