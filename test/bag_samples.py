@@ -273,6 +273,7 @@ class ShapePredictor:
     """:class:`ShapeSegmenter` in two steps; takes ``delay_ms`` at 320 px and less at less."""
 
     class_names = ShapeSegmenter.class_names
+    rescores_masks = False
 
     def __init__(self, source: ShapeSource, size_px: int) -> None:
         self._delay_s = source.delay_ms / 1e3 * (size_px / 320) ** 2

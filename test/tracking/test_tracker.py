@@ -166,6 +166,7 @@ def test_an_object_of_the_first_image_has_an_id_and_a_later_one_when_it_is_found
     [
         pytest.param(4.9, SIZE_PX, id="a stamp that runs backwards"),
         pytest.param(5.1, (240, 320), id="another image size"),
+        pytest.param(6.1, SIZE_PX, id="a pause longer than the buffer"),
     ],
 )
 def test_all_is_forgotten_and_no_id_comes_again(time_s: float, size_px: tuple[int, int]) -> None:

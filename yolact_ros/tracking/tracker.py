@@ -1,12 +1,12 @@
 """Follows the objects of one camera: ByteTrack, OC-SORT and BoT-SORT in the time of the stamps.
 
 ByteTrack (Zhang et al. 2022) lets detections below the score threshold keep known objects.
-BoT-SORT (Aharon et al. 2022) adds the motion of the camera. OC-SORT (Cao et al. 2023) believes what
-was seen more than what was predicted: it prefers the direction of the motion so far, looks for an
-object where it was seen last, and corrects the filter for the time that it was not seen. Their
-thresholds of overlap are the papers'; times are seconds, where the papers count frames. Of ours
-are the last round, which looks for lost objects as far as they may have come, and what overlap
-with another class counts for.
+BoT-SORT (Aharon et al. 2022) adds the motion of the camera. OC-SORT (Cao et al. 2023) believes
+what was seen more than what was predicted: it prefers the direction of the motion so far, looks
+for an object where it was seen last, and corrects the filter for the time that it was not seen.
+Their thresholds of overlap are the papers'; times are seconds, where the papers count frames. Of
+ours are the last round, which looks for lost objects as far as they may have come, and what
+overlap with another class counts for.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Tracker:
     An object gets its id when it is found in a second image, so that one false detection is no
     object; those of the first image get theirs at once. It keeps it until it was not found for
     ``buffer_ms``. All is forgotten, and ids go on, where a stamp is earlier than the last one (a
-    bag that starts again) and where the size of the image changes.
+    bag that starts again) or later by more than the buffer, and where the image's size changes.
 
     Args:
         settings: how to follow.
@@ -168,20 +168,20 @@ class Tracker:
                 threshold; the others may keep known objects and begin none. None: all are.
             image_bgr (uint8[H, W, 3]): for BoT-SORT, which without it does as ByteTrack.
         """
-        backwards = self._last_s is not None and time_s < self._last_s
-        if backwards or self._size_px != image_size_px:
+        gap_s = 0.0 if self._last_s is None else time_s - self._last_s
+        # Seconds since 1970 are exact to a quarter of a microsecond.
+        longest_s = self.settings.buffer_ms / MS_PER_S + 1e-6
+        if not 0 <= gap_s <= longest_s or self._size_px != image_size_px:
             self.reset()
         is_first = self._last_s is None
-        elapsed_s = 0.0 if self._last_s is None else time_s - self._last_s
         self._last_s, self._size_px = time_s, image_size_px
 
         boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
         high = len(boxes) if num_reported is None else num_reported
         objects = self._objects
-        # Seconds since 1970 are exact to a quarter of a microsecond.
-        kept = time_s - objects.seen_s <= self.settings.buffer_ms / MS_PER_S + 1e-6
+        kept = time_s - objects.seen_s <= longest_s
         objects = objects.take(kept) if not kept.all() else objects
-        motion = predict(objects.motion, elapsed_s)
+        motion = predict(objects.motion, gap_s)
         if self._camera is not None and image_bgr is not None:
             motion = warp(motion, self._camera.update(image_bgr, boxes[:high]))
         objects = replace(objects, motion=motion)
