@@ -54,6 +54,6 @@ def test_the_overlay_shows_id_trail_and_the_colour_of_the_object() -> None:
     assert caption(prediction, 0) == "person #7 0.50"
     assert caption(prediction, 1) == "person 0.50"
     assert not plain[60].any()
-    assert drawn[60, 50].tolist() == pytest.approx(colour, abs=2)
+    assert drawn[60, 50].tolist() == pytest.approx(colour, abs=30)  # a thin, smooth line
     assert drawn[20, 95].tolist() == list(colour)  # the left edge of its box
     assert drawn[20, 25].tolist() == list(grey)
