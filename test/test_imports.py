@@ -40,6 +40,7 @@ LAYERS = (
     {"config", "structures"},
     {"ops"},
     {"models", "prediction"},
+    {"tracking"},
     {"inference", "visualization", "masks", "palette"},
     {"datasets"},
     {"evaluation"},

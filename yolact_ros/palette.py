@@ -9,11 +9,22 @@ from typing import Literal
 
 from yolact_ros.errors import ConfigError
 
-__all__ = ["PALETTES", "Color", "PaletteName", "class_color_bgr", "instance_colors_bgr"]
+__all__ = [
+    "COLORS_BY",
+    "PALETTES",
+    "Color",
+    "ColorBy",
+    "PaletteName",
+    "class_color_bgr",
+    "instance_colors_bgr",
+    "track_colors_bgr",
+]
 
 Color = tuple[int, int, int]
 PaletteName = Literal["vivid", "okabe-ito"]
 PALETTES: tuple[PaletteName, ...] = ("vivid", "okabe-ito")
+ColorBy = Literal["class", "track"]
+COLORS_BY: tuple[ColorBy, ...] = ("class", "track")
 
 # Steps of the golden angle keep the hues of neighbouring class ids far apart.
 GOLDEN_RATIO = 0.618034
@@ -30,6 +41,8 @@ OKABE_ITO_RGB: tuple[Color, ...] = (
     (204, 121, 167),
     (240, 228, 66),
 )
+# Of what is not tracked, where tracks have the colours.
+UNTRACKED: Color = (150, 150, 150)
 # How far the n-th instance of a class goes towards white (above 0) or black (below 0). Neighbours
 # differ clearly, and all keep the class's hue.
 SHADES = (0.0, 0.42, -0.32, 0.2, -0.16, 0.58, -0.45)
@@ -74,6 +87,21 @@ def instance_colors_bgr(class_ids: Sequence[int], palette: PaletteName = "vivid"
         seen[class_id] += 1
         colors.append(_shaded(class_color_bgr(class_id, palette), shade))
     return colors
+
+
+def track_colors_bgr(track_ids: Sequence[int], palette: PaletteName = "vivid") -> list[Color]:
+    """A colour for every object, the same in every image; grey for id 0.
+
+    Args:
+        track_ids: of the instances in an image, in their order.
+        palette: as for classes.
+
+    Raises:
+        ConfigError: no such palette.
+    """
+    return [
+        class_color_bgr(track_id - 1, palette) if track_id else UNTRACKED for track_id in track_ids
+    ]
 
 
 def _shaded(color: Color, shade: float) -> Color:

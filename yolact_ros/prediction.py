@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Instance:
         score: 0..1.
         box_xyxy: left, top, right, bottom in pixels of the image; right and bottom exclusive.
         mask (bool[H, W]): in the whole image; None where masks were not asked for.
+        track_id: of the object that it is, the same in every image; 0 where it is not tracked.
+        track_age: images in which that object was found, this one included; 0 likewise.
     """
 
     class_id: int
@@ -39,11 +41,14 @@ class Instance:
     score: float
     box_xyxy: tuple[float, float, float, float]
     mask: NDArray[np.bool_] | None
+    track_id: int = 0
+    track_age: int = 0
 
     def __repr__(self) -> str:
         box = ", ".join(f"{edge:.0f}" for edge in self.box_xyxy)
         pixels = "" if self.mask is None else f", {int(self.mask.sum())} pixels"
-        return f"Instance({self.class_name} {self.score:.2f}, box ({box}){pixels})"
+        track = f" #{self.track_id}" if self.track_id else ""
+        return f"Instance({self.class_name}{track} {self.score:.2f}, box ({box}){pixels})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +64,8 @@ class Prediction:
         boxes_xyxy (float32[n, 4]): source-image pixels, clipped to the image, max exclusive.
         mask_crops: n masks as bits, or empty when masks were not asked for.
         class_names: of the model; the index is the class id.
+        track_ids, track_ages (int64[n]): of each instance's object, as in :class:`Instance`, or
+            empty where nothing is tracked.
     """
 
     image_height_px: int
@@ -68,6 +75,8 @@ class Prediction:
     boxes_xyxy: NDArray[np.float32]
     mask_crops: tuple[MaskCrop, ...] = ()
     class_names: tuple[str, ...] = ()
+    track_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    track_ages: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return int(self.scores.shape[0])
@@ -81,6 +90,8 @@ class Prediction:
             score=float(self.scores[row]),
             box_xyxy=(left, top, right, bottom),
             mask=self._mask(row) if self.mask_crops else None,
+            track_id=int(self.track_ids[row]) if len(self.track_ids) else 0,
+            track_age=int(self.track_ages[row]) if len(self.track_ages) else 0,
         )
 
     def __iter__(self) -> Iterator[Instance]:
@@ -118,7 +129,7 @@ class Prediction:
 
         Returns:
             image_id, category_id, bbox (left, top, width, height), score, and segmentation
-            (compressed RLE) where there are masks.
+            (compressed RLE) where there are masks, track_id and track_age where it is tracked.
         """
         results: list[dict[str, Any]] = []
         for row in range(len(self)):
@@ -136,6 +147,9 @@ class Prediction:
             if self.mask_crops:
                 size = (self.image_height_px, self.image_width_px)
                 result["segmentation"] = encode_crop(self.mask_crops[row], *size)
+            if len(self.track_ids) and self.track_ids[row]:
+                result["track_id"] = int(self.track_ids[row])
+                result["track_age"] = int(self.track_ages[row])
             results.append(result)
         return results
 
@@ -151,6 +165,8 @@ class Prediction:
             confidence=self.scores.copy(),
             class_id=self.class_ids.astype(int),
         )
+        if len(self.track_ids):
+            detections.tracker_id = self.track_ids.copy()
         detections.data["class_name"] = np.array([self.class_name(i) for i in range(len(self))])
         return detections
 

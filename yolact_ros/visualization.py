@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -10,15 +11,25 @@ from numpy.typing import NDArray
 
 from yolact_ros.errors import ImageError
 from yolact_ros.ops.packing import unpack_bits
-from yolact_ros.palette import Color, PaletteName, instance_colors_bgr
+from yolact_ros.palette import (
+    Color,
+    ColorBy,
+    PaletteName,
+    instance_colors_bgr,
+    track_colors_bgr,
+)
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
 
-__all__ = ["caption", "draw_overlay", "label_image"]
+__all__ = ["Trails", "caption", "colors_of", "draw_overlay", "label_image"]
+
+Trails = Mapping[int, NDArray[np.float32]]
+"""Points that each object passed (float32[k, 2], pixels, oldest first), by its track id."""
 
 Rectangle = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom exclusive."""
 
+NO_TRAILS: Trails = MappingProxyType({})
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Lines and letters grow with the image; these are for its shorter side of 480 px.
 REFERENCE_SIDE_PX = 480
@@ -41,6 +52,8 @@ def draw_overlay(
     *,
     alpha: float = 0.45,
     palette: PaletteName = "vivid",
+    color_by: ColorBy = "class",
+    trails: Trails = NO_TRAILS,
 ) -> NDArray[np.uint8]:
     """The image with tinted and outlined masks, boxes, class names and scores.
 
@@ -53,6 +66,8 @@ def draw_overlay(
         class_names: in place of the prediction's own; the index is the class id.
         alpha: opacity of the tint, 0..1.
         palette: "vivid" or the colour-blind-safe "okabe-ito".
+        color_by: "class", or "track" for a colour for each object.
+        trails: the way that objects came, drawn as lines.
 
     Returns:
         uint8[H, W, 3]: a new BGR image.
@@ -67,8 +82,7 @@ def draw_overlay(
             f"the prediction is of an image of {size[1]} x {size[0]} pixels, "
             f"not of one with shape {list(image_bgr.shape)}"
         )
-    class_ids = [int(class_id) for class_id in prediction.class_ids]
-    colors = instance_colors_bgr(class_ids, palette)
+    colors = colors_of(prediction, palette, color_by)
     picture = _tint(image_bgr, prediction, colors, alpha)
     scale = max(min(size) / REFERENCE_SIDE_PX, MIN_FONT_SCALE / FONT_SCALE)
     line_px = max(1, round(LINE_PX * scale))
@@ -78,6 +92,9 @@ def draw_overlay(
             _outline(picture, prediction.mask_crops[index], colors[index], line_px)
         left, top, right, bottom = (round(float(v)) for v in prediction.boxes_xyxy[index])
         cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colors[index], 1)
+        if len(prediction.track_ids) and int(prediction.track_ids[index]) in trails:
+            points = trails[int(prediction.track_ids[index])].round().astype(np.int32)
+            cv2.polylines(picture, [points], False, colors[index], line_px, cv2.LINE_AA)
     taken: list[Rectangle] = []
     for index in range(len(prediction)):
         text = caption(prediction, index, class_names)
@@ -87,11 +104,25 @@ def draw_overlay(
 
 
 def caption(prediction: Prediction, index: int, class_names: Sequence[str] = ()) -> str:
-    """Class name and score of an instance, for people."""
+    """Class name, id of the object if it is tracked, and score of an instance, for people."""
     class_id = int(prediction.class_ids[index])
     known = class_id < len(class_names)
     name = class_names[class_id] if known else prediction.class_name(index)
-    return f"{name} {prediction.scores[index]:.2f}"
+    track_id = int(prediction.track_ids[index]) if len(prediction.track_ids) else 0
+    return f"{name}{f' #{track_id}' if track_id else ''} {prediction.scores[index]:.2f}"
+
+
+def colors_of(
+    prediction: Prediction, palette: PaletteName = "vivid", color_by: ColorBy = "class"
+) -> list[Color]:
+    """The colour of each instance.
+
+    Raises:
+        ConfigError: no such palette.
+    """
+    if color_by == "track" and len(prediction.track_ids):
+        return track_colors_bgr(prediction.track_ids.tolist(), palette)
+    return instance_colors_bgr(prediction.class_ids.tolist(), palette)
 
 
 def label_image(prediction: Prediction) -> NDArray[np.uint8] | NDArray[np.uint16]:

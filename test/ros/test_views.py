@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -21,7 +22,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import Marker, MarkerArray
 
 from yolact_ros.inference.cdr import MessageHeader
-from yolact_ros.palette import instance_colors_bgr
+from yolact_ros.palette import instance_colors_bgr, track_colors_bgr
 from yolact_ros.prediction import Prediction
 from yolact_ros.ros.views import ViewFrame, ViewPublishers, markers, pictures
 from yolact_ros.ros.views import frame as frame_module
@@ -38,6 +39,7 @@ TOPICS = {
     "markers": MarkerArray,
 }
 ADD, DELETE = Marker.ADD, Marker.DELETE
+UNTRACKED = ("masks", "outlines", "boxes", "labels")
 
 
 def ring(width: int, height: int, border: int) -> np.ndarray:
@@ -176,7 +178,7 @@ def test_an_instance_is_a_mask_an_outline_a_box_and_a_label(viewed: Viewed) -> N
     found = viewed.markers_of(frame(PERSON, DOG), messages)
     colors = instance_colors_bgr([0, 1])
     assert [(m.ns, m.id, m.action) for m in found] == [
-        (namespace, index, ADD) for index in (0, 1) for namespace in markers.NAMESPACES
+        (namespace, index, ADD) for index in (0, 1) for namespace in UNTRACKED
     ]
     for marker in found:
         assert marker.header.frame_id == "eye_optical"
@@ -239,13 +241,36 @@ def test_markers_lie_a_metre_ahead_where_rays_of_the_pixels_meet_the_plane(
     assert depth["labels", 0] < depth["outlines", 0] < depth["masks", 0] < depth["labels", 1]
 
 
+def test_a_tracked_object_has_its_id_a_trail_and_a_colour_of_its_own(viewed: Viewed) -> None:
+    messages = viewed.look_at("markers")
+    shown = frame(PERSON, DOG)
+    shown.prediction = replace(
+        shown.prediction, track_ids=np.array([7, 0]), track_ages=np.array([3, 0])
+    )
+    shown.trails = {7: np.array([[100, 240], [150, 240], [200, 175]], np.float32)}
+    shown.color_by = "track"
+
+    found = {(m.ns, m.id): m for m in viewed.markers_of(shown, messages)}
+
+    assert found["labels", 0].text == "person #7 0.90"
+    assert found["labels", 1].text == "dog 0.50"
+    assert ("trails", 1) not in found
+    expected = [[99.5, 239.5], [149.5, 239.5], [199.5, 174.5]]
+    np.testing.assert_allclose(pixels(found["trails", 0].points), expected, atol=0.01)
+    blue, green, red = track_colors_bgr([7])[0]
+    color = found["boxes", 0].color
+    assert [color.r, color.g, color.b] == [
+        pytest.approx(value / 255, abs=1e-6) for value in (red, green, blue)
+    ]
+
+
 def test_what_is_gone_is_deleted_and_the_rest_keeps_its_id(viewed: Viewed) -> None:
     messages = viewed.look_at("markers")
 
     def actions(shown: ViewFrame) -> dict[tuple[str, int], int]:
         return {(m.ns, m.id): m.action for m in viewed.markers_of(shown, messages)}
 
-    every = {(namespace, index) for namespace in markers.NAMESPACES for index in (0, 1)}
+    every = {(namespace, index) for namespace in UNTRACKED for index in (0, 1)}
     assert actions(frame(PERSON, DOG)) == dict.fromkeys(every, ADD)
     fewer = actions(frame(PERSON))
     assert {key for key, action in fewer.items() if action == DELETE} == {
@@ -321,7 +346,7 @@ def test_a_node_that_sends_no_masks_still_shows_them(camera: HandCamera) -> None
         instances = camera.segment(image_message(71)).instances
         assert instances
         assert all(instance.mask.encoding == 0 for instance in instances)
-        assert {marker.ns for marker in arrays[-1].markers} == set(markers.NAMESPACES)
+        assert {marker.ns for marker in arrays[-1].markers} == set(UNTRACKED)
         assert arrays[-1].markers[0].header.frame_id == "camera_optical_frame"
     finally:
         for subscription in (label_subscription, marker_subscription):

@@ -19,7 +19,7 @@ from yolact_ros.prediction import Prediction
 
 __all__ = ["PredictionFiles"]
 
-Draw = Callable[[NDArray[np.uint8], Prediction], NDArray[np.uint8]]
+Draw = Callable[[Frame, Prediction], NDArray[np.uint8]]
 
 
 class PredictionFiles:
@@ -82,7 +82,7 @@ class PredictionFiles:
         }
         self._results += prediction.to_coco(image_id, self._category_ids)
         if self._draw is not None:
-            overlay = self._draw(frame.image_bgr, prediction)
+            overlay = self._draw(frame, prediction)
             if self._video is not None:
                 self._video.add(overlay, frame.time_s)
             else:

@@ -5,6 +5,7 @@ The node and the replay of a bag run this same class, so a replay does what the 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan
 from yolact_ros.inference.quality.runner import BudgetedPrediction, BudgetRunner
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.slots import FrameSlots
+from yolact_ros.inference.tracking import follow_in
 from yolact_ros.prediction import Prediction
+from yolact_ros.tracking import Tracker, TrackerSettings
 
 __all__ = ["DecodedFrame", "FrameProcessor", "FrameResult", "ImageTopic", "ReceivedFrame"]
 
-NS_PER_MS = 1e6
+NS_PER_MS, NS_PER_S, MS_PER_S = 1e6, 1e9, 1e3
 OUT_OF_MEMORY_PAUSE_MS = 10_000.0
 
 
@@ -80,6 +83,11 @@ class FrameResult(Generic[Frame, Message]):
     times: StageTimes
     decode_ms: float
     batched: bool
+
+    @property
+    def time_s(self) -> float:
+        """When the image was taken, by its stamp; without one, when it came."""
+        return _time_s(self.received, self.decoded)
 
 
 class ImageTopic(Protocol[Frame, Message]):
@@ -141,15 +149,23 @@ class FrameProcessor(Generic[Frame, Message]):
     Args:
         runner: what runs the networks for the next frame, with masks or without.
         topics: whose frames are in the slots.
+        tracker: how the objects of the next frame are followed; None follows none.
+        track_ids: new ids come from it; no two objects of any topic have the same.
     """
 
     def __init__(
         self,
         runner: Callable[[bool], BudgetRunner],
         topics: Sequence[ImageTopic[Frame, Message]],
+        *,
+        tracker: Callable[[], TrackerSettings | None] = lambda: None,
+        track_ids: Iterator[int] | None = None,
     ) -> None:
         self._runner = runner
         self._topics = topics
+        self._tracker_settings = tracker
+        self._track_ids = itertools.count(1) if track_ids is None else track_ids
+        self._trackers: dict[str, Tracker] = {}
 
     def process(
         self,
@@ -188,7 +204,19 @@ class FrameProcessor(Generic[Frame, Message]):
         if len(works) > 1:
             detected = _detect_together(works, runner)
         for work, found in zip(works, detected, strict=True):
-            _complete(work, found, runner)
+            _complete(work, found, runner, self._tracker(work.topic.name))
+
+    def _tracker(self, topic_name: str) -> Tracker | None:
+        """The tracker of a topic, as it is asked for now; another kind begins anew."""
+        settings = self._tracker_settings()
+        tracker = self._trackers.pop(topic_name, None)
+        if settings is None:
+            return None
+        if tracker is None or tracker.settings.name != settings.name:
+            tracker = Tracker(settings, self._track_ids)
+        tracker.settings = settings
+        self._trackers[topic_name] = tracker
+        return tracker
 
     def _join(
         self,
@@ -244,10 +272,13 @@ def _detect_together(
 
 
 def _complete(
-    work: _Work[Frame, Message], detected: DetectedFrame | None, runner: BudgetRunner
+    work: _Work[Frame, Message],
+    detected: DetectedFrame | None,
+    runner: BudgetRunner,
+    tracker: Tracker | None,
 ) -> None:
     """Find the instances, encode and publish."""
-    result = _predict(work, detected, runner)
+    result = _predict(work, detected, runner, tracker)
     if result is None:
         runner.abandon(work.plan)
         return
@@ -276,12 +307,18 @@ def _complete(
 
 
 def _predict(
-    work: _Work[Frame, Message], detected: DetectedFrame | None, runner: BudgetRunner
+    work: _Work[Frame, Message],
+    detected: DetectedFrame | None,
+    runner: BudgetRunner,
+    tracker: Tracker | None,
 ) -> BudgetedPrediction | None:
     """The instances, or None if the frame was dropped and counted."""
     topic, received, plan = work.topic, work.received, work.plan
+    image_bgr = work.decoded.image_bgr
+    time_s = _time_s(received, work.decoded)
+    follow = None if tracker is None else follow_in(tracker, image_bgr, time_s)
     try:
-        result = runner.predict(plan, work.decoded.image_bgr, detected)
+        result = runner.predict(plan, image_bgr, detected, follow)
     except (DeviceMemoryError, torch.OutOfMemoryError) as error:
         runner.abandon(plan, bar_input_for_ms=OUT_OF_MEMORY_PAUSE_MS)
         torch.cuda.empty_cache()
@@ -295,6 +332,10 @@ def _predict(
     if result is None:
         topic.late(received, batched=detected is not None)
     return result
+
+
+def _time_s(received: ReceivedFrame, decoded: DecodedFrame) -> float:
+    return decoded.header.stamp_ns / NS_PER_S or received.received_ms / MS_PER_S
 
 
 def _memory_advice(plan: FramePlan, runner: BudgetRunner, error: Exception) -> str:

@@ -194,6 +194,11 @@ class Predictor:
         return self._config.input_size_px
 
     @property
+    def rescores_masks(self) -> bool:
+        """Whether scores are multiplied by those of the masks, as YOLACT++ does."""
+        return self._config.mask_rescoring
+
+    @property
     def runtime(self) -> str:
         """What runs the network, in which precision and why, for people."""
         return "eager fp32" if self._runtime is None else str(self._runtime)

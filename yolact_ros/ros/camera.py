@@ -32,6 +32,7 @@ from yolact_ros.ros.stamps import StampMonitor
 from yolact_ros.ros.statistics import CameraStatistics, StatisticsSnapshot
 from yolact_ros.ros.subscription import ImageSubscription
 from yolact_ros.ros.views import VIEWS, ViewFrame, ViewPublishers
+from yolact_ros.tracking import Trails
 
 __all__ = ["Camera", "FrameSink", "ReceivedFrame"]
 
@@ -104,6 +105,7 @@ class Camera:
         self._live = live
         self._class_names = class_names
         self._view_slots = views
+        self._trails = Trails()
         self._without_clock = 0
         self._last_clock_ns = 0
         self._put: FrameSink | None = None
@@ -207,12 +209,15 @@ class Camera:
             batched=result.batched,
         )
         if outcome.publish and self.views.wanted():
+            live = self._live()
             view = ViewFrame(
                 result.decoded.header,
                 result.decoded.image_bgr,
                 result.prediction,
                 self._class_names,
-                self._live().overlay_palette,
+                live.overlay_palette,
+                live.overlay_colors,
+                self._trails.add(result.prediction, result.time_s),
             )
             self._view_slots.put(self, view, time.monotonic())
 

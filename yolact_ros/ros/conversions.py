@@ -62,11 +62,14 @@ def to_instance_array(
         mask_encoding: "bits", "rle" or "none".
     """
     instances = []
-    for index, (class_id, score, box) in enumerate(
+    untracked = [0] * len(prediction)
+    for index, (class_id, score, box, track_id, track_age) in enumerate(
         zip(
             prediction.class_ids.tolist(),
             prediction.scores.tolist(),
             prediction.boxes_xyxy.tolist(),
+            prediction.track_ids.tolist() or untracked,
+            prediction.track_ages.tolist() or untracked,
             strict=True,
         )
     ):
@@ -83,6 +86,8 @@ def to_instance_array(
                 mask=to_mask_message(prediction.mask_crops[index], mask_encoding)
                 if with_mask
                 else InstanceMask(),
+                track_id=track_id,
+                track_age=track_age,
             )
         )
     return InstanceArray(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -20,6 +20,7 @@ from yolact_ros.ros.model import ModelRunner
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.segment import SegmentRequest, SegmentService
 from yolact_ros.ros.views import ViewFrame
+from yolact_ros.tracking import Tracker
 
 __all__ = ["FrameThreads"]
 
@@ -43,9 +44,11 @@ class FrameThreads:
         live: the live parameters of this moment.
         segment: the service whose requests it serves.
         faults: receives errors that no camera is to blame for.
+        track_ids: new ids of objects come from it.
 
     Raises:
-        YolactError: the model cannot be loaded, or ``classes`` names one that it does not have.
+        YolactError: the model cannot be loaded, ``classes`` names one that it does not have, or
+            the package that ``tracker`` needs is not installed.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class FrameThreads:
         live: Callable[[], LiveParameters],
         segment: SegmentService,
         faults: FaultLog,
+        track_ids: Iterator[int],
     ) -> None:
         self._live = live
         self._segment = segment
@@ -62,6 +66,7 @@ class FrameThreads:
         self._faults = faults
         self._subscribable = False
         self._announced_threshold = 0.0
+        _check_tracker(live())
         self.model = ModelRunner(fixed, live())
         for reason in self.model.left_out.values():
             faults.report("memory", f"an input_size is left out: {reason}")
@@ -79,7 +84,10 @@ class FrameThreads:
             for name in fixed.cameras or ("",)
         )
         self._processor: FrameProcessor[ReceivedFrame, InstanceArray] = FrameProcessor(
-            lambda masks: self.model.ready(self._live(), masks=masks), self.cameras
+            lambda masks: self.model.ready(self._live(), masks=masks),
+            self.cameras,
+            tracker=lambda: self._live().tracker_settings,
+            track_ids=track_ids,
         )
         self._builder: _Builder = SlotWorker("yolact networks", self._build, self._report)
         self._builder.start()
@@ -112,11 +120,13 @@ class FrameThreads:
         self._frame_worker = self._start_frames()
 
     def check(self, live: LiveParameters) -> None:
-        """Whether the model can work with these parameters.
+        """Whether the model and the tracker can work with these parameters.
 
         Raises:
-            ConfigError: it cannot.
+            ConfigError: the model cannot.
+            DependencyError: the package that the tracker needs is not installed.
         """
+        _check_tracker(live)
         self.model.check(live)
 
     def prepare(self, live: LiveParameters) -> None:
@@ -192,6 +202,12 @@ class FrameThreads:
     def _report(self, error: Exception) -> None:
         name = threading.current_thread().name
         self._faults.report("internal", f"{name}: {type(error).__name__}: {error}")
+
+
+def _check_tracker(live: LiveParameters) -> None:
+    """Import what the tracker needs here, where no frame waits for it."""
+    if (settings := live.tracker_settings) is not None:
+        Tracker(settings)
 
 
 _Source = Camera | SegmentService

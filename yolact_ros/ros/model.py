@@ -172,6 +172,7 @@ class ModelRunner:
                 self._settings(live, masks=masks),
                 budget_ms=live.frame_budget_ms,
                 policy=OverrunPolicy(live.overrun_policy),
+                tracker=live.tracker_settings,
             )
             self._used = used
         return runner
@@ -264,6 +265,7 @@ class ModelRunner:
                 self._settings(live, masks=live.mask_encoding != "none"),
                 budget_ms=live.frame_budget_ms,
                 policy=OverrunPolicy(live.overrun_policy),
+                tracker=live.tracker_settings,
             )
             with _memory_errors(self._device, next(iter(best_first))):
                 runner.warm_up(cameras=self._cameras)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -63,6 +64,7 @@ class YolactNode(LifecycleNode):
         self._snapshots: dict[str, StatisticsSnapshot] = {}
         self._node_faults = FaultLog(lambda text: self.get_logger().error(text))
         self._live = LiveParameters()
+        self._track_ids = itertools.count(1)  # no id comes twice, whatever is configured
         self._parameter_server = ParameterServer(
             self,
             is_configured=lambda: self._frames is not None,
@@ -107,7 +109,12 @@ class YolactNode(LifecycleNode):
         fixed = self.fixed_parameters
         try:
             self._frames = FrameThreads(
-                self, fixed, lambda: self._live, self._segment, self._node_faults
+                self,
+                fixed,
+                lambda: self._live,
+                self._segment,
+                self._node_faults,
+                self._track_ids,
             )
         except YolactError as error:
             return self._fail(f"cannot configure: {error}")

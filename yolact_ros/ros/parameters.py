@@ -11,8 +11,10 @@ from typing import Any
 from yolact_ros.config import MAX_INPUT_SIZE_PX, MIN_INPUT_SIZE_PX
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.runtimes.names import PRECISIONS, RUNTIMES
-from yolact_ros.palette import PALETTES, PaletteName
+from yolact_ros.palette import COLORS_BY, PALETTES, ColorBy, PaletteName
 from yolact_ros.ros.parameter_spec import ParameterSpec
+from yolact_ros.tracking import TrackerSettings
+from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER, TRACKER_CHOICES
 
 __all__ = [
     "PARAMETERS",
@@ -36,12 +38,22 @@ class LiveParameters:
     max_image_age_ms: float = 0.0
     mask_encoding: str = "bits"
     overlay_palette: PaletteName = "vivid"
+    overlay_colors: ColorBy = "class"
     input_size: tuple[int, ...] = (0,)
+    tracker: str = NO_TRACKER
+    track_buffer_ms: float = DEFAULT_BUFFER_MS
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> LiveParameters:
         """Pick the live ones out of all parameters' values."""
         return cls(**_fields_of(cls, values))
+
+    @property
+    def tracker_settings(self) -> TrackerSettings | None:
+        """How objects are followed; None where they are not."""
+        if self.tracker == NO_TRACKER:
+            return None
+        return TrackerSettings(self.tracker, self.track_buffer_ms)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,13 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         choices=PALETTES,
     ),
     ParameterSpec(
+        "overlay_colors",
+        _LIVE.overlay_colors,
+        "What gives an instance its colour in the overlay and the markers: its class, or the "
+        "object that it is (track_id), with tracker.",
+        choices=COLORS_BY,
+    ),
+    ParameterSpec(
         "input_size",
         _LIVE.input_size,
         "Sides of the network input, the largest first: the budget uses the smaller ones when "
@@ -141,6 +160,22 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         unit="px",
         low=MIN_INPUT_SIZE_PX,
         high=MAX_INPUT_SIZE_PX,
+    ),
+    ParameterSpec(
+        "tracker",
+        _LIVE.tracker,
+        "How objects keep their identity (track_id) from image to image: none, bytetrack (cheap), "
+        "ocsort (erratic motion) or botsort (a moving camera).",
+        choices=TRACKER_CHOICES,
+    ),
+    ParameterSpec(
+        "track_buffer_ms",
+        _LIVE.track_buffer_ms,
+        "How long an object that is not found keeps its track_id, in the time of the stamps; must "
+        "be longer than the time from one processed image to the next.",
+        unit="ms",
+        low=1.0,
+        high=60000.0,
     ),
     ParameterSpec(
         "model",

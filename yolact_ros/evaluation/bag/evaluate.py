@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -30,10 +30,12 @@ from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
 from yolact_ros.evaluation.bag.score import BagScore, Scorer
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.task import BagTask, plan_tasks
+from yolact_ros.evaluation.bag.tracks import follow_records
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
 from yolact_ros.evaluation.benchmark.machine import describe_environment
 from yolact_ros.evaluation.template import require_page_packages
+from yolact_ros.evaluation.track_measures import require_track_eval
 
 __all__ = ["Watcher", "evaluate_bags"]
 
@@ -71,6 +73,8 @@ def evaluate_bags(options: EvaluationOptions, watcher: Watcher) -> Mapping[str, 
             cannot be written because a package is missing.
     """
     require_page_packages()
+    if options.measure_tracks:
+        require_track_eval()
     if options.source is not None:
         source: Source = dict(options.source.describe())
     else:
@@ -179,7 +183,8 @@ def _evaluate_bag(
         period_ms = frame_period_ms(
             record.log_time_ns for record in islice(records, PERIOD_FRAMES)
         )
-        wanted = (record for record in records if not task.stop or record.index < task.stop)
+        images = stack.enter_context(Bag(task.bag))
+        wanted = _followed(options, task, records, images)
         rate = options.replay.rate if options.replay is not None else 1.0
         results = (
             available_results(wanted, period_ms / rate)
@@ -192,6 +197,7 @@ def _evaluate_bag(
             options.operating_threshold,
             problems,
             separate_processed=options.is_timed,
+            measure_tracks=options.measure_tracks,
         )
         score = scorer.run(
             results,
@@ -220,6 +226,7 @@ def _evaluate_bag(
         },
         "source": source,
         **measure(score, options.operating_threshold),
+        **_tracking(options, score),
         "problems": score.problems.to_dict(),
         "worst_frames": [{"index": frame.index, "caption": frame.caption} for frame in worst],
         "command": options.command,
@@ -229,6 +236,29 @@ def _evaluate_bag(
     report = render_report(metrics, score.frames, worst, pictures)
     ResultFolder.write(task.folder, metrics, score, report)
     return _EvaluatedBag(task, metrics, score)
+
+
+def _followed(
+    options: EvaluationOptions, task: BagTask, records: FrameRecords, images: Bag
+) -> Iterator[FrameRecord]:
+    """The records, with ids by the tracker that is to follow them afterwards."""
+    wanted = (record for record in records if not task.stop or record.index < task.stop)
+    if options.tracker is None or options.replay is not None:
+        return wanted
+    if options.tracker.uses_camera_motion and not task.has_images:
+        raise DataError(
+            f"{options.tracker.name} looks at the images, which this bag does not have; use "
+            "bytetrack or ocsort"
+        )
+    source = (images, task.topic)
+    return follow_records(wanted, options.tracker, options.operating_threshold, source)
+
+
+def _tracking(options: EvaluationOptions, score: BagScore) -> dict[str, Any]:
+    if score.tracks is None:
+        return {}
+    name = "recorded" if options.tracker is None else options.tracker.name
+    return {"tracking": {"tracker": name, **score.tracks.measures()}}
 
 
 def _require_frames(score: BagScore, topic: str) -> None:
@@ -281,6 +311,7 @@ def _settings(options: EvaluationOptions, source: Source) -> dict[str, Any]:
     return {
         **{key: value for key, value in source.items() if not isinstance(value, dict | list)},
         "operating_threshold": options.operating_threshold,
+        **({} if options.tracker is None else {"tracker": options.tracker.name}),
         "truth": ", ".join(options.truth) or "none",
         "classes": ", ".join(options.classes) or default_classes,
         **({} if options.replay is None else asdict(options.replay)),

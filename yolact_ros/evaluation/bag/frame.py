@@ -37,6 +37,8 @@ class FoundInstance:
             something is neither right nor wrong.
         bbox_xywh: left, top, width and height in pixels.
         counts: COCO's compressed run lengths over the whole image; empty without a mask.
+        track_id: of its object; 0 where it is not tracked.
+        track_age: frames in which the object was found, this one included; 0 likewise.
         area_px: as the truth's file gives it; None takes that of mask or box.
     """
 
@@ -45,6 +47,8 @@ class FoundInstance:
     score: float
     bbox_xywh: tuple[float, float, float, float]
     counts: str = ""
+    track_id: int = 0
+    track_age: int = 0
     area_px: float | None = None
 
     @property
@@ -64,6 +68,8 @@ def found_instances(
             score=row["score"],
             bbox_xywh=tuple(row["bbox"]),
             counts=row["segmentation"]["counts"] if "segmentation" in row else "",
+            track_id=row.get("track_id", 0),
+            track_age=row.get("track_age", 0),
         )
         for row in prediction.to_coco(0, range(len(class_names)))
     )
@@ -159,7 +165,10 @@ class FrameRecord:
         values = dict(vars(self))
         values["times_ms"] = {key: round(value, 3) for key, value in self.times_ms.items()}
         values["instances"] = [
-            [found.class_id, found.class_name, found.score, *found.bbox_xywh, found.counts]
+            [
+                *(found.class_id, found.class_name, found.score, *found.bbox_xywh, found.counts),
+                *((found.track_id, found.track_age) if found.track_id else ()),
+            ]
             for found in self.instances
         ]
         values["timing"] = None if self.timing is None else asdict(self.timing)
@@ -174,8 +183,10 @@ class FrameRecord:
         """
         timing = values.get("timing")
         instances = tuple(
-            FoundInstance(int(class_id), class_name, score, (x, y, width, height), counts)
-            for class_id, class_name, score, x, y, width, height, counts in values["instances"]
+            FoundInstance(int(class_id), class_name, score, (x, y, width, height), counts, *track)
+            for class_id, class_name, score, x, y, width, height, counts, *track in values[
+                "instances"
+            ]
         )
         changed = {"instances": instances, "timing": timing and FrameTiming(**timing)}
         return cls(**{**values, **changed})

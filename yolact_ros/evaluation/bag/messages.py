@@ -33,6 +33,8 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 INSTANCE_ARRAY = "yolact_ros/msg/InstanceArray"
 NS_PER_S = 1_000_000_000
+# Of Instance.msg; bags from before have instances without them.
+TRACK_FIELDS = ("uint32 track_id", "uint32 track_age")
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,11 @@ class RawMessage:
 
 
 @cache
-def default_typestore() -> Any:
+def default_typestore(*, tracked: bool = True) -> Any:
     """A rosbags typestore with ROS 2 Jazzy's messages and those of this package's msg/*.msg.
+
+    Args:
+        tracked: False gives the messages as they were before objects were tracked.
 
     Raises:
         DependencyError: rosbags is not installed.
@@ -85,7 +90,9 @@ def default_typestore() -> Any:
     store = typesys.get_typestore(typesys.Stores.ROS2_JAZZY)
     types: dict[str, Any] = {}
     for path in sorted(file.parent.glob("*.msg")):
-        text, name = path.read_text(encoding="utf-8"), f"yolact_ros/msg/{path.stem}"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        text = "\n".join(line for line in lines if tracked or line not in TRACK_FIELDS)
+        name = f"yolact_ros/msg/{path.stem}"
         try:
             types.update(typesys.get_types_from_msg(text, name))
         except typesys.TypesysError as error:
@@ -143,6 +150,8 @@ def _instance_message(
         x_max=x_min + width,
         y_max=y_min + height,
         mask=mask,
+        track_id=found.track_id,
+        track_age=found.track_age,
     )
 
 
@@ -156,7 +165,7 @@ class InstanceReader:
     """Reads a bag's InstanceArray messages by the bag's own definition, where it has one."""
 
     def __init__(self) -> None:
-        self._stores: dict[str, Any] = {"": None}
+        self._stores: dict[str, Any] = {}
 
     def read(self, message: RawMessage) -> FrameInstances:
         """The content of ``message``.
@@ -167,27 +176,40 @@ class InstanceReader:
         topic = message.topic
         if topic.message_type != INSTANCE_ARRAY:
             raise DataError(f"{topic.name} is of {topic.message_type}, expected {INSTANCE_ARRAY}")
-        if topic.definition not in self._stores:
-            self._stores[topic.definition] = _recorded_typestore(topic)
-        store = self._stores[topic.definition] or default_typestore()
+        if topic.definition:
+            if topic.definition not in self._stores:
+                self._stores[topic.definition] = _recorded_typestore(topic)
+            return _frame_instances(_parsed(message.data, self._stores[topic.definition]))
         try:
-            parsed: Any = store.deserialize_cdr(message.data, INSTANCE_ARRAY)
-        except Exception as error:
-            # rosbags checks most of what can be wrong, and fails somewhere else on the rest.
-            raise DataError(f"not a readable InstanceArray: {error}") from error
-        shape = (int(parsed.image_height), int(parsed.image_width))
-        stamp = parsed.header.stamp
-        return FrameInstances(
-            *shape,
-            instances=tuple(_found_instance(row, shape) for row in parsed.instances),
-            stamp_ns=int(stamp.sec) * NS_PER_S + int(stamp.nanosec),
-            frame_id=str(parsed.header.frame_id),
-            report={
-                name: value
-                for name, value in vars(parsed.report).items()
-                if isinstance(value, int | float | bool)
-            },
-        )
+            parsed = _parsed(message.data, default_typestore())
+        except DataError:
+            # Only the length tells: with the fields of today an older message is too short.
+            parsed = _parsed(message.data, default_typestore(tracked=False))
+        return _frame_instances(parsed)
+
+
+def _parsed(data: bytes, store: Any) -> Any:
+    try:
+        return store.deserialize_cdr(data, INSTANCE_ARRAY)
+    except Exception as error:
+        # rosbags checks most of what can be wrong, and fails somewhere else on the rest.
+        raise DataError(f"not a readable InstanceArray: {error}") from error
+
+
+def _frame_instances(parsed: Any) -> FrameInstances:
+    shape = (int(parsed.image_height), int(parsed.image_width))
+    stamp = parsed.header.stamp
+    return FrameInstances(
+        *shape,
+        instances=tuple(_found_instance(row, shape) for row in parsed.instances),
+        stamp_ns=int(stamp.sec) * NS_PER_S + int(stamp.nanosec),
+        frame_id=str(parsed.header.frame_id),
+        report={
+            name: value
+            for name, value in vars(parsed.report).items()
+            if isinstance(value, int | float | bool)
+        },
+    )
 
 
 def _recorded_typestore(topic: BagTopic) -> Any:
@@ -224,4 +246,6 @@ def _found_instance(row: Any, shape: tuple[int, int]) -> FoundInstance:
     score = round(float(row.score), 6)
     without_mask = row.mask.encoding == ENCODING_NONE
     counts = "" if without_mask else to_coco_rle(row.mask, *shape)["counts"]
-    return FoundInstance(int(row.class_id), str(row.class_name), score, box, counts)
+    # Bags from before objects were tracked have no such fields.
+    track = (int(getattr(row, name, 0)) for name in ("track_id", "track_age"))
+    return FoundInstance(int(row.class_id), str(row.class_name), score, box, counts, *track)

@@ -10,6 +10,7 @@ from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth, read_truth_topic
 from yolact_ros.evaluation.bag.truth_file import read_truth_file
+from yolact_ros.evaluation.bag.truth_text import read_truth_text
 
 __all__ = ["open_truth"]
 
@@ -26,7 +27,7 @@ def open_truth(
     """The truth of one bag's frames.
 
     Args:
-        text: path of a COCO file, ``/topic`` or ``/topic@bag``.
+        text: path of a COCO, MOT or MOTS file, ``/topic`` or ``/topic@bag``.
         bag_path: the bag at hand.
         problems: receives unreadable messages and classes that are left out.
         key: what ties an image of the file to a frame.
@@ -43,6 +44,8 @@ def open_truth(
             truth = read_truth_topic(bag, address.topic)
             # The bag's own damage is listed by whoever reads its images.
             problems.extend(bag.problems, only="unreadable truth")
+    elif Path(text).suffix == ".txt":
+        truth = read_truth_text(Path(text))
     else:
         truth, _ = read_truth_file(Path(text), key)
         problems.add_defects(truth.defects, text)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact_ros.errors import ConfigError
+from yolact_ros.tracking import TrackerSettings
+from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER
 
 if TYPE_CHECKING:
     from yolact_ros.evaluation.bag.model_source import ModelSource
@@ -60,6 +62,7 @@ class ReplayOptions:
         budget_ms: deadline from reception to publication; 0 for none.
         overrun_policy: ``publish`` late results or ``drop`` them.
         input_sizes_px: network inputs, best first; empty for the model's own alone.
+        tracker, track_buffer_ms: as the node's parameters; "none" follows nothing.
 
     Raises:
         ConfigError: a value out of range.
@@ -70,6 +73,15 @@ class ReplayOptions:
     budget_ms: float = 33.3
     overrun_policy: str = "publish"
     input_sizes_px: tuple[int, ...] = ()
+    tracker: str = NO_TRACKER
+    track_buffer_ms: float = DEFAULT_BUFFER_MS
+
+    @property
+    def tracker_settings(self) -> TrackerSettings | None:
+        """How objects are followed while the bag plays; None where they are not."""
+        if self.tracker == NO_TRACKER:
+            return None
+        return TrackerSettings(self.tracker, self.track_buffer_ms)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.rate) or self.rate <= 0:
@@ -100,6 +112,8 @@ class EvaluationOptions:
         all_classes: score classes that the model does not know, too.
         operating_threshold: score from which on the robot acts on a detection.
         replay: real time; None takes every frame in its time.
+        tracker: follows what was found, afterwards; in real time the replay's does.
+        measure_tracks: against the tracks of the truth; recorded ids where there is no tracker.
         jobs: processes.
         limit: frames of each bag; 0 takes all.
         num_worst: frames to show.
@@ -121,6 +135,8 @@ class EvaluationOptions:
     all_classes: bool = False
     operating_threshold: float = 0.3
     replay: ReplayOptions | None = None
+    tracker: TrackerSettings | None = None
+    measure_tracks: bool = False
     jobs: int = 1
     limit: int = 0
     num_worst: int = 12
@@ -138,6 +154,8 @@ class EvaluationOptions:
             raise ConfigError(
                 f"{len(self.truth)} truths for {len(self.bags)} bags: give one for all or one each"
             )
+        if self.measure_tracks and not self.truth:
+            raise ConfigError("--track holds tracks against those of a --truth: name one")
         if not 0.0 <= self.operating_threshold <= 1.0:
             raise ConfigError(
                 f"operating threshold is {self.operating_threshold}, expected 0 to 1"

@@ -20,6 +20,7 @@ from yolact_ros.evaluation.bag.frame_table import FrameTable, frame_row, joined_
 from yolact_ros.evaluation.bag.matches import MatchCollector, MatchTable
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.stability import FrameStability, StabilityMeter
+from yolact_ros.evaluation.bag.tracks import TrackCollector
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.coco import IouType
 
@@ -45,6 +46,7 @@ class BagScore:
         truth_steadiness: of the annotations themselves, as far as they follow each other.
         problems: what could not be used.
         bits: in use by 16-bit pixels of the topic; 0 where they have 8.
+        tracks: where tracks are measured.
     """
 
     frames: FrameTable = field(default_factory=lambda: joined_rows([]))
@@ -58,6 +60,7 @@ class BagScore:
     truth_steadiness: list[float] = field(default_factory=list)
     problems: ProblemLog = field(default_factory=ProblemLog)
     bits: int = 0
+    tracks: TrackCollector | None = None
 
 
 class Scorer:
@@ -71,6 +74,7 @@ class Scorer:
         problems: receives what cannot be used.
         separate_processed: score the processed frames by themselves too, for where a frame may
             count by another's result.
+        measure_tracks: gather the tracks of truth and results.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Scorer:
         problems: ProblemLog,
         *,
         separate_processed: bool,
+        measure_tracks: bool = False,
     ) -> None:
         self._truth = truth
         self._topic = topic
@@ -98,6 +103,10 @@ class Scorer:
             self._collector = MatchCollector(truth.categories, iou_types)
             if separate_processed:
                 self._own_collector = MatchCollector(truth.categories, iou_types)
+            if measure_tracks:
+                self._score.tracks = TrackCollector(
+                    truth.categories, iou_types, operating_threshold
+                )
             self._score.categories = truth.categories
 
     def run(
@@ -201,9 +210,11 @@ class Scorer:
             )
             return None
         same_size = available is not None and available.shape == truth.shape
-        self._collector.add(
-            frame.index, truth, available.instances if available and same_size else ()
-        )
+        instances = available.instances if available and same_size else ()
+        self._collector.add(frame.index, truth, instances)
+        if self._score.tracks is not None and self._start_ns is not None:
+            time_s = (frame.log_time_ns - self._start_ns) / 1e9
+            self._score.tracks.add(time_s, truth, instances)
         if frame.status == PROCESSED and self._own_collector is not None:
             self._own_collector.add(frame.index, truth, frame.instances)
         objects = [row for row in truth.instances if not row.is_crowd]

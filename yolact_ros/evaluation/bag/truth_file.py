@@ -132,6 +132,7 @@ def _frames(data: CocoData, keys: Sequence[int]) -> Iterator[tuple[int, FrameIns
                 score=0.0 if row.is_crowd else 1.0,
                 bbox_xywh=row.bbox_xywh,
                 counts=row.counts or "",
+                track_id=row.track_id,
                 area_px=row.area_px,
             )
         )

@@ -16,7 +16,14 @@ from yolact_ros.inference.quality.cost import MaskCost
 from yolact_ros.inference.quality.levels import MaskDetail, QualityLevel, quality_levels
 from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan, MaskPlan, OverrunPolicy
 from yolact_ros.inference.settings import PredictionSettings
+from yolact_ros.inference.tracking import (
+    Follow,
+    detection_settings,
+    follow_objects,
+    with_tracks,
+)
 from yolact_ros.prediction import Prediction
+from yolact_ros.tracking import TrackerSettings
 
 __all__ = ["BudgetRunner", "BudgetedPrediction", "monotonic_ms"]
 
@@ -60,7 +67,7 @@ class BudgetRunner:
     Args:
         predictors: by side of their network input in pixels, best first; at least one.
         settings: what is reported, as for :meth:`configure`.
-        budget_ms, policy: as for :meth:`configure`.
+        budget_ms, policy, tracker: as for :meth:`configure`.
         clock_ms: monotonic milliseconds, the same as those of ``received_ms``.
 
     Raises:
@@ -74,13 +81,13 @@ class BudgetRunner:
         *,
         budget_ms: float,
         policy: OverrunPolicy = OverrunPolicy.PUBLISH,
+        tracker: TrackerSettings | None = None,
         clock_ms: Callable[[], float] = monotonic_ms,
     ) -> None:
         self._predictors = dict(predictors)
         self._clock_ms = clock_ms
         self.budget = FrameBudget(self._levels(settings), budget_ms, policy)
-        self._settings: PredictionSettings | None = None
-        self.configure(settings, budget_ms=budget_ms, policy=policy)
+        self.configure(settings, budget_ms=budget_ms, policy=policy, tracker=tracker)
 
     @property
     def input_sizes_px(self) -> tuple[int, ...]:
@@ -93,7 +100,12 @@ class BudgetRunner:
         return next(iter(self._predictors.values()))
 
     def configure(
-        self, settings: PredictionSettings, *, budget_ms: float, policy: OverrunPolicy
+        self,
+        settings: PredictionSettings,
+        *,
+        budget_ms: float,
+        policy: OverrunPolicy,
+        tracker: TrackerSettings | None = None,
     ) -> None:
         """Work like this from the next frame on.
 
@@ -101,6 +113,8 @@ class BudgetRunner:
             settings: what is reported; without ``masks`` no quality level has any.
             budget_ms: deadline from reception to publication; 0 means no budget.
             policy: what happens to a late result.
+            tracker: of the frames that are given one to :meth:`predict`; the network detects
+                what it needs.
 
         Raises:
             ConfigError: the budget is negative.
@@ -108,13 +122,13 @@ class BudgetRunner:
         self.budget.policy = policy
         if budget_ms != self.budget.budget_ms:
             self.budget.set_budget(budget_ms)
-        if settings == self._settings:
-            return
         levels = self._levels(settings)
         if levels != self.budget.levels:
             self.budget.set_levels(levels)
         for predictor in self._predictors.values():
-            predictor.settings = settings
+            predictor.settings = detection_settings(
+                settings, tracker, rescores_masks=predictor.rescores_masks
+            )
         self._settings = settings
 
     @property
@@ -219,6 +233,7 @@ class BudgetRunner:
         plan: FramePlan,
         image_bgr: NDArray[np.uint8],
         detected: DetectedFrame | None = None,
+        follow: Follow | None = None,
     ) -> BudgetedPrediction | None:
         """Find the instances as planned; None if the frame was dropped for being late already.
 
@@ -226,16 +241,22 @@ class BudgetRunner:
             plan: from :meth:`begin`.
             image_bgr (uint8[H, W, 3]): the decoded image.
             detected: of the image, from :meth:`detect_together`; None runs the network now.
+            follow: gives the objects their ids; its time counts before the masks are planned.
 
         Raises:
             As :meth:`Predictor.predict`; call :meth:`abandon` then.
         """
         predictor = self._predictors[plan.level.input_size_px]
         frame = predictor.detect(image_bgr) if detected is None else detected
+        tracks = None
+        if follow is not None:
+            frame, tracks = follow_objects(frame, self._settings, follow)
         masks = self.budget.after_inference(self._clock_ms(), len(frame.detections))
         if not masks.run:
             return None
         prediction, times = _finish(predictor, frame, masks)
+        if tracks is not None:
+            prediction = with_tracks(prediction, tracks)
         return BudgetedPrediction(prediction, times, masks)
 
     def finish(self) -> FrameOutcome:

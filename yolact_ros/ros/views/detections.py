@@ -44,10 +44,11 @@ def to_detection_array(prediction: Prediction, header: Header) -> Detection2DArr
         header: of that image's message.
     """
     detections = []
-    for class_id, score, (left, top, right, bottom) in zip(
+    for class_id, score, (left, top, right, bottom), track_id in zip(
         prediction.class_ids.tolist(),
         prediction.scores.tolist(),
         prediction.boxes_xyxy.tolist(),
+        prediction.track_ids.tolist() or [0] * len(prediction),
         strict=True,
     ):
         result = ObjectHypothesisWithPose()
@@ -57,7 +58,9 @@ def to_detection_array(prediction: Prediction, header: Header) -> Detection2DArr
         box = BoundingBox2D(size_x=right - left, size_y=bottom - top)
         box.center.position.x = (left + right) / 2
         box.center.position.y = (top + bottom) / 2
-        detections.append(Detection2D(header=header, results=[result], bbox=box))
+        # vision_msgs' id "for consistency across multiple detection messages".
+        name = str(track_id) if track_id else ""
+        detections.append(Detection2D(header=header, results=[result], bbox=box, id=name))
     return Detection2DArray(header=header, detections=detections)
 
 

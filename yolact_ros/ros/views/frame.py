@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.inference.cdr import MessageHeader
-from yolact_ros.palette import PaletteName
+from yolact_ros.palette import ColorBy, PaletteName
 from yolact_ros.prediction import Prediction
-from yolact_ros.visualization import caption, draw_overlay
+from yolact_ros.visualization import Trails, caption, draw_overlay
 
 __all__ = ["ViewFrame"]
 
@@ -26,7 +26,9 @@ class ViewFrame:
         image_bgr (uint8[H, W, 3]): the image.
         prediction: what was found, with masks.
         class_names: of the model.
-        palette: of the classes' colours.
+        palette: of the colours.
+        color_by: whether classes or objects have the colours.
+        trails: the way that the objects came.
     """
 
     header: MessageHeader
@@ -34,14 +36,21 @@ class ViewFrame:
     prediction: Prediction
     class_names: Sequence[str] = field(repr=False)
     palette: PaletteName = "vivid"
+    color_by: ColorBy = "class"
+    trails: Trails = field(default_factory=dict, repr=False)
 
     @cached_property
     def overlay_bgr(self) -> NDArray[np.uint8]:
         """The image with masks, boxes and names (uint8[H, W, 3]); drawn once for all views."""
         return draw_overlay(
-            self.image_bgr, self.prediction, self.class_names, palette=self.palette
+            self.image_bgr,
+            self.prediction,
+            self.class_names,
+            palette=self.palette,
+            color_by=self.color_by,
+            trails=self.trails,
         )
 
     def caption(self, index: int) -> str:
-        """Class name and score of an instance."""
+        """Class name, id if it is tracked, and score of an instance."""
         return caption(self.prediction, index, self.class_names)

@@ -18,15 +18,21 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from yolact_ros.ops.outlines import mask_rings, trapezoids
 from yolact_ros.ops.pinhole import Pinhole
-from yolact_ros.palette import instance_colors_bgr
 from yolact_ros.ros.camera_info import CameraInfoListener
 from yolact_ros.ros.conversions import to_header_message
 from yolact_ros.ros.views.frame import ViewFrame
 from yolact_ros.ros.views.view import View
+from yolact_ros.visualization import colors_of
 
 __all__ = ["BOXES", "MARKERS", "MASKS", "NAMESPACES", "MarkerRenderer"]
 
-MASKS, OUTLINES, BOXES, LABELS = NAMESPACES = ("masks", "outlines", "boxes", "labels")
+MASKS, OUTLINES, BOXES, LABELS, TRAILS = NAMESPACES = (
+    "masks",
+    "outlines",
+    "boxes",
+    "labels",
+    "trails",
+)
 PLANE_M = 1.0
 # Lower scores lie farther away, so that they do not fight for the same pixels of the screen; of
 # one instance the outline lies before the mask, and the label before all.
@@ -83,7 +89,7 @@ class _Pen:
             min(prediction.image_width_px, prediction.image_height_px) / REFERENCE_SIDE_PX
         )
         self._metres_a_px = self._scale * PLANE_M / pinhole.focal_px[0]
-        self._colors = instance_colors_bgr(prediction.class_ids.tolist(), frame.palette)
+        self._colors = colors_of(prediction, frame.palette, frame.color_by)
 
     def draw(self, index: int) -> list[Marker]:
         """The markers of one instance."""
@@ -92,7 +98,7 @@ class _Pen:
         crops = prediction.mask_crops
         rings = mask_rings(crops[index], tolerance_px) if crops else []
         drawn = [self._mask(index, rings), self._outline(index, rings)] if rings else []
-        return [*drawn, self._box(index), self._label(index)]
+        return [*drawn, *self._trail(index), self._box(index), self._label(index)]
 
     def _mask(self, index: int, rings: list[NDArray[np.float64]]) -> Marker:
         marker = self._marker(MASKS, index, Marker.TRIANGLE_LIST, MASK_ALPHA)
@@ -114,6 +120,17 @@ class _Pen:
         marker.scale.x = BOX_PX * self._metres_a_px
         marker.points = self._points(np.array(corners), index + BOX_STEPS)
         return marker
+
+    def _trail(self, index: int) -> list[Marker]:
+        """The way that the object came, if it is tracked and moved."""
+        track_ids = self._frame.prediction.track_ids
+        points_px = self._frame.trails.get(int(track_ids[index])) if len(track_ids) else None
+        if points_px is None or len(points_px) < 2:
+            return []
+        marker = self._marker(TRAILS, index, Marker.LINE_STRIP)
+        marker.scale.x = OUTLINE_PX * self._metres_a_px
+        marker.points = self._points(points_px.astype(np.float64) - HALF_PX, index + BOX_STEPS)
+        return [marker]
 
     def _label(self, index: int) -> Marker:
         left, top, right, _ = self._edges_px(index)
