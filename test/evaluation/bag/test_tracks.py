@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("trackeval", reason="./dev has it")
@@ -29,6 +30,7 @@ from bag_samples import (
 )
 
 from yolact_ros.errors import ConfigError, DataError
+from yolact_ros.evaluation.bag.compare import compare_runs
 from yolact_ros.evaluation.bag.definitions import (
     INSTANCE_ARRAY,
     default_typestore,
@@ -38,10 +40,13 @@ from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
-from yolact_ros.evaluation.bag.summary import summary_text
+from yolact_ros.evaluation.bag.run_statistics import TRACK_STATISTICS
+from yolact_ros.evaluation.bag.summary import comparison_text, summary_text
+from yolact_ros.evaluation.bag.track_intervals import track_differences, track_values
 from yolact_ros.tracking import TRACKERS, TrackerName, TrackerSettings
 
 NUM_FRAMES = 12
+NAMES = [statistic.name for statistic in TRACK_STATISTICS]
 PREDICTIONS = TopicAddress("/yolact/instances")
 
 
@@ -282,3 +287,36 @@ def test_in_real_time_tracks_are_those_that_the_consumer_saw(bag: Path, tmp_path
     assert fast["tracking"]["bbox"]["hota"] > slow["tracking"]["bbox"]["hota"]
     assert slow["tracking"]["bbox"]["found_tracks"] == 1
     assert PERIOD_NS == 100_000_000
+
+
+def test_a_comparison_has_the_measures_of_tracks_with_intervals(bag: Path, tmp_path: Path) -> None:
+    evaluate(bag, tmp_path / "good")
+    evaluate(bag, tmp_path / "bad", source=ShapeSource(miss_every=2))
+
+    comparison = compare_runs([tmp_path / "good", tmp_path / "bad"], resamples=10)
+
+    difference = comparison.runs[1].differences["mota"]
+    assert difference.value == pytest.approx(-0.5)
+    assert difference.low <= difference.value <= difference.high < 0
+    assert "MOTA, %" in comparison_text(comparison)
+    assert "hota" in comparison.to_dict()["runs"][1]["differences"]
+
+
+def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
+    chance = np.random.default_rng(0)
+    values = chance.normal(0.5, 0.1, 40)
+    without = [float(np.delete(values, place).mean()) for place in range(40)]
+    metrics = {
+        "tracking": {
+            "bbox": dict.fromkeys(NAMES, float(values.mean())),
+            "without_block": {"bbox": dict.fromkeys(NAMES, without)},
+        }
+    }
+
+    interval = track_values(metrics)["hota"]
+
+    error = values.std(ddof=1) / 40**0.5
+    assert (interval.low, interval.high) == pytest.approx(
+        (values.mean() - 1.96 * error, values.mean() + 1.96 * error)
+    )
+    assert track_differences(metrics, metrics)["hota"].value == 0

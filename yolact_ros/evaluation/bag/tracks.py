@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.datasets.values import Id
-from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError, FrameFault
 from yolact_ros.evaluation.bag.frame import PROCESSED, FoundInstance, FrameRecord
 from yolact_ros.evaluation.bag.images import decode_image, image_frames
+from yolact_ros.evaluation.bag.rle import mask_iou
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import TruthFrame
 from yolact_ros.evaluation.coco import IouType
@@ -159,7 +159,7 @@ def _track_frame(
     boxes = _boxes_xyxy(one.bbox_xywh for one in found)
     truth_boxes = _boxes_xyxy(row["bbox"] for row in objects)
     if iou_type == "segm":
-        overlaps = _mask_iou([row["segmentation"] for row in objects], found, objects)
+        overlaps = _mask_overlaps(objects, found)
     else:
         overlaps = pairwise_box_iou(truth_boxes, boxes)
     in_region = shares_inside(_boxes_xyxy(row["bbox"] for row in regions), boxes)
@@ -169,25 +169,20 @@ def _track_frame(
     return TrackFrame(truth_ids, ids[free], overlaps[:, free])
 
 
-def _mask_iou(
-    truth: Sequence[Mapping[str, Any]],
-    found: Sequence[FoundInstance],
-    objects: Sequence[Mapping[str, Any]],
+def _mask_overlaps(
+    objects: Sequence[Mapping[str, Any]], found: Sequence[FoundInstance]
 ) -> NDArray[np.float64]:
-    if not truth or not found:
-        return np.zeros((len(truth), len(found)))
-    size = objects[0]["segmentation"]["size"]
-    # An instance without a mask overlaps nothing.
-    masks = [{"size": size, "counts": one.counts or _empty_counts(size)} for one in found]
-    coco = require("pycocotools.mask", extra="bag")
-    overlaps = coco.iou(masks, [dict(row) for row in truth], [0] * len(truth))
-    return np.asarray(overlaps, np.float64).T
-
-
-def _empty_counts(size: Sequence[int]) -> str:
-    coco = require("pycocotools.mask", extra="bag")
-    counts: bytes = coco.encode(np.zeros(tuple(size), np.uint8, order="F"))["counts"]
-    return counts.decode()
+    """IoU of the masks; an instance without one overlaps nothing."""
+    overlaps = np.zeros((len(objects), len(found)))
+    masked = [place for place, one in enumerate(found) if one.counts]
+    if objects and masked:
+        truth = [row["segmentation"] for row in objects]
+        overlaps[:, masked] = mask_iou(
+            [row["counts"] for row in truth],
+            [found[place].counts for place in masked],
+            tuple(truth[0]["size"]),
+        )
+    return overlaps
 
 
 def _boxes_xyxy(boxes_xywh: Iterable[Sequence[float]]) -> NDArray[np.float64]:

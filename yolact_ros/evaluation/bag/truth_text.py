@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from yolact_ros.datasets.coco_data import CocoCategory
-from yolact_ros.dependencies import require
+from yolact_ros.datasets.segmentation import to_counts
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
+from yolact_ros.ops.coco_rle import mask_area, mask_box_xywh
 
 __all__ = ["read_truth_text"]
 
@@ -110,16 +111,15 @@ def _mots_row(line: str) -> tuple[int, str, Row]:
     if len(values) != MOTS_COLUMNS:
         raise ValueError(f"{len(values)} values")
     frame, track_id, class_id, height, width = (int(value) for value in values[:5])
-    segmentation = {"size": [height, width], "counts": values[5]}
-    coco = require("pycocotools.mask", extra="bag")
     try:
-        box = coco.toBbox(segmentation)
-    except Exception as error:
-        raise ValueError(f"run lengths that cannot be read ({error})") from error
+        counts, _ = to_counts({"size": [height, width], "counts": values[5]}, height, width)
+        box = mask_box_xywh(counts, height, width) or (0, 0, 0, 0)
+    except DataError as error:
+        raise ValueError(f"a mask that cannot be read: {error}") from error
     row: Row = {
         "bbox": [float(edge) for edge in box],
-        "segmentation": segmentation,
-        "area": float(coco.area(segmentation)),
+        "segmentation": {"size": [height, width], "counts": counts},
+        "area": float(mask_area(counts, height * width)),
         "iscrowd": int(class_id not in MOTS_CLASSES),
         "track_id": track_id,
     }
