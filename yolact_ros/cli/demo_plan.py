@@ -92,6 +92,8 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
     parameters = model_parameters(args.model, args.device)
     if args.model == BUNDLED:
         parameters.append(f"input_size:={list(BUNDLED_SIZES_PX)}")
+    if args.track:
+        parameters += [f"tracker:={args.track}", "overlay_colors:=track"]
     parameters += args.param
     return DemoPlan(
         node=node_command(topic or IMAGE_TOPIC, parameters),

@@ -7,6 +7,7 @@ these are the measures of MOTS (Voigtlaender et al. 2019).
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.dependencies import require
 from yolact_ros.errors import DependencyError
 
 __all__ = ["TrackFrame", "left_out_measures", "require_track_eval", "track_measures"]
 
 INSTALL = (
-    "tracking is measured by the package trackeval: `pip install --no-deps trackeval tabulate` "
+    "tracks are measured by the package trackeval: `pip install --no-deps trackeval tabulate` "
     "(without --no-deps it would bring opencv-python, which breaks opencv-python-headless)"
 )
 _QUIET = {"PRINT_CONFIG": False}
@@ -50,9 +50,9 @@ def require_track_eval() -> Any:
         DependencyError: it, or one that it needs, is not installed.
     """
     try:
-        return require("trackeval", extra="track")
-    except DependencyError as error:
-        raise DependencyError(f"{error}. {INSTALL}") from error
+        return importlib.import_module("trackeval")
+    except (ImportError, OSError) as error:
+        raise DependencyError(f"{INSTALL}; now: {error}") from error
 
 
 def track_measures(sequences: Sequence[Sequence[TrackFrame]]) -> dict[str, float | int | None]:

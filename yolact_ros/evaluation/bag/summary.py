@@ -7,7 +7,7 @@ from typing import Any
 
 from yolact_ros.evaluation.bag.compare import Comparison, verdict
 from yolact_ros.evaluation.bag.problems import problem_lines
-from yolact_ros.evaluation.bag.run_statistics import STATISTICS
+from yolact_ros.evaluation.bag.run_statistics import STATISTICS, TRACK_STATISTICS
 from yolact_ros.evaluation.text import aligned_table, number, percent
 from yolact_ros.inference.bit_depth import FULL_BITS
 
@@ -80,7 +80,7 @@ def comparison_text(comparison: Comparison) -> str:
     parts = []
     for run in comparison.runs[1:]:
         rows = [("", first.name, run.name, "difference", "")]
-        for statistic in STATISTICS:
+        for statistic in (*STATISTICS, *TRACK_STATISTICS):
             if statistic.name not in run.differences:
                 continue
             difference = run.differences[statistic.name]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from yolact_ros.datasets.coco_data import CocoCategory
+from yolact_ros.datasets.segmentation import to_counts
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
 from yolact_ros.evaluation.bag.truth import Truth
@@ -107,11 +108,12 @@ def _mots_row(line: str) -> tuple[int, FoundInstance, tuple[int, int]]:
         raise ValueError(f"{len(values)} values")
     frame, track_id, class_id, height, width = (int(value) for value in values[:5])
     try:
-        box = mask_box_xywh(values[5], height, width) or (0.0, 0.0, 0.0, 0.0)
+        counts, _ = to_counts({"size": [height, width], "counts": values[5]}, height, width)
+        box = mask_box_xywh(counts, height, width) or (0.0, 0.0, 0.0, 0.0)
     except DataError as error:
-        raise ValueError(f"run lengths that cannot be read ({error})") from error
+        raise ValueError(f"a mask that cannot be read: {error}") from error
     name, is_object = MOTS_CLASSES.get(class_id, ""), class_id in MOTS_CLASSES
-    row = FoundInstance(0, name, float(is_object), box, values[5], track_id=track_id)
+    row = FoundInstance(0, name, float(is_object), box, counts, track_id=track_id)
     return frame, row, (height, width)
 
 
