@@ -16,6 +16,7 @@ from lifecycle_rounds import Usage, live_rounds
 from rcl_interfaces.msg import Parameter
 from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
 from ros_client import RosClient
+from ros_node import node_in_thread
 from ros_processes import CameraProcess, start_node
 from yolact_ros.msg import InstanceArray
 
@@ -125,6 +126,18 @@ def test_a_cleanup_frees_what_the_node_held_and_rounds_leave_nothing_behind(
     assert rounds[-1].active.heap_mib > last.heap_mib + 0.8 * network_mib
     assert rounds[-1].active.memory_mib > last.memory_mib + 0.5 * network_mib
     assert last.heap_mib - first.heap_mib < 0.5 * network_mib
+
+
+def test_no_round_of_the_lifecycle_adds_to_the_nodes_own_callback_group(
+    client: RosClient, domain_id: int, tiny_model: Path
+) -> None:
+    """rclpy's groups keep a weak reference to everything that was ever created in them."""
+    with node_in_thread(domain_id, tiny_model, runtime="eager", autostart=False) as running:
+        entities = running.node.default_callback_group.entities
+        before = len(entities)
+        for transition in ("configure", "activate", "deactivate", "cleanup"):
+            assert client.change_state("reached", transition)
+        assert len(entities) == before
 
 
 def test_int8_that_cannot_be_had_is_refused_with_the_cure(
