@@ -95,7 +95,9 @@ def start_driver(context: LaunchContext) -> Node:
         namespace=namespace or "/",
         parameters=[
             {
-                "video_device": existing_path(context, "video_device", "such as /dev/video0"),
+                "video_device": existing_path(
+                    context, "video_device", "one that `ls /dev/video*` lists"
+                ),
                 "image_width": whole_number(context, "width"),
                 "image_height": whole_number(context, "height"),
                 "framerate": number(context, "framerate", least=0.1),
