@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -86,16 +87,22 @@ def test_the_whole_life_of_a_node(
             assert client.state(node) == "unconfigured"
             assert client.set_parameter(node, "device", "cpu").successful
 
-        # Transitions that the state does not have; rclpy raises over the second and answers
-        # nobody, which must not end the node.
+        # Transitions that the state does not have. Over the second Jazzy's rclpy raises and
+        # answers nobody, which must not end the node; Kilted's says no.
         assert not client.change_state(node, "deactivate")
-        with pytest.raises(AssertionError, match="waited"):
-            client.call(
-                ChangeState,
-                f"/{node}/change_state",
-                ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE)),
-                timeout_s=1.0,
-            )
+        answers = []
+        with suppress(AssertionError):  # nobody answers
+            answers += [
+                client.call(
+                    ChangeState,
+                    f"/{node}/change_state",
+                    ChangeState.Request(
+                        transition=Transition(id=Transition.TRANSITION_DEACTIVATE)
+                    ),
+                    timeout_s=1.0,
+                ).success
+            ]
+        assert answers in ([], [False])
         assert client.state(node) == "unconfigured"
 
         assert client.change_state(node, "configure")
