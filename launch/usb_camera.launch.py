@@ -1,3 +1,17 @@
+# Copyright 2026 yolact_ros maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """A USB camera (package usb_cam) and the node on it.
 
 ros2 launch yolact_ros usb_camera.launch.py video_device:=/dev/video0 rviz:=true
@@ -81,7 +95,9 @@ def start_driver(context: LaunchContext) -> Node:
         namespace=namespace or "/",
         parameters=[
             {
-                "video_device": existing_path(context, "video_device", "such as /dev/video0"),
+                "video_device": existing_path(
+                    context, "video_device", "one that `ls /dev/video*` lists"
+                ),
                 "image_width": whole_number(context, "width"),
                 "image_height": whole_number(context, "height"),
                 "framerate": number(context, "framerate", least=0.1),

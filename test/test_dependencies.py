@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import tomllib
 
-from yolact_ros.dependencies import require
+from yolact_ros.dependencies import require, required_packages
 from yolact_ros.errors import DependencyError
 
 
@@ -34,3 +38,45 @@ def test_a_module_that_fails_to_load_says_why(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(DependencyError, match=r"libfoo\.so: cannot open"):
         require("broken", extra="train")
+
+
+ROOT = Path(__file__).parents[1]
+WITHOUT = """
+import runpy, sys
+program, module, *sys.argv[1:] = sys.argv[1:]
+sys.modules[module] = None
+runpy.run_path(program, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["torch", "safetensors"])
+@pytest.mark.parametrize("command", ["yolact_node", "yolact models show bundled", "yolact doctor"])
+def test_a_program_without_a_package_of_pip_says_in_one_line_how_to_get_it(command, module):
+    program, *arguments = command.split()
+    if program == "yolact_node":
+        pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, str(ROOT / "scripts" / program), module, *arguments],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"has no package {module}" in line
+    assert "virtual environment" in line
+    assert f"pip install {module}" in line
+
+
+def test_every_required_package_of_pip_has_that_cure():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    modules = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml"}
+    for dependency in project["dependencies"]:
+        package = re.match(r"[\w-]+", dependency).group()
+        module = modules.get(package, package)
+        with pytest.raises(DependencyError, match=f"pip install {package}"), required_packages():
+            raise ModuleNotFoundError(name=module)
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault_and_shown_as_one():
+    with pytest.raises(ModuleNotFoundError), required_packages():
+        raise ModuleNotFoundError(name="yolact_ros.no_such_module")

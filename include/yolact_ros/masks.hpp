@@ -1,9 +1,24 @@
-// Decoders for the masks of yolact_ros messages; header only, C++17, no dependency but the messages.
+// Copyright 2026 yolact_ros maintainers
+//
+// Licensed under the Apache License, Version 2.0 (the "License");
+// you may not use this file except in compliance with the License.
+// You may obtain a copy of the License at
+//
+//     http://www.apache.org/licenses/LICENSE-2.0
+//
+// Unless required by applicable law or agreed to in writing, software
+// distributed under the License is distributed on an "AS IS" BASIS,
+// WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+// See the License for the specific language governing permissions and
+// limitations under the License.
+
+// Decoders for the masks of yolact_ros messages: header only, C++17, no dependency but those.
 //
 //   find_package(yolact_ros REQUIRED)
 //   target_link_libraries(my_node rclcpp::rclcpp yolact_ros::yolact_ros__rosidl_typesupport_cpp)
 //
-// (yolact_ros::yolact_ros__rosidl_generator_cpp is enough for a program without ROS.) The Python counterpart is yolact_ros/masks.py.
+// (yolact_ros::yolact_ros__rosidl_generator_cpp is enough for a program without ROS.)
+// The Python counterpart is yolact_ros/masks.py.
 
 #ifndef YOLACT_ROS__MASKS_HPP_
 #define YOLACT_ROS__MASKS_HPP_

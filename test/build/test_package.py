@@ -29,6 +29,27 @@ def test_the_version_is_the_same_for_colcon_and_pip() -> None:
     assert project()["dynamic"] == ["version"]
 
 
+def test_catkin_pkg_reads_the_manifest_and_a_release_would_find_its_changelog(capfd) -> None:
+    """As catkin_prepare_release does: the label of the coming version becomes its number."""
+    catkin_package = pytest.importorskip("catkin_pkg.package", reason="catkin_pkg is not here")
+    from catkin_pkg.changelog import Changelog, populate_changelog_from_rst
+    from catkin_pkg.package_version import get_forthcoming_label, rename_section
+
+    warnings: list[str] = []
+    package = catkin_package.parse_package(str(ROOT / "package.xml"), warnings=warnings)
+    package.validate(warnings=warnings)
+    assert warnings == []
+    text = (ROOT / "CHANGELOG.rst").read_text()
+    label = get_forthcoming_label(text)
+    released = text if label is None else rename_section(text, label, "99.0.0 (2099-01-01)")
+    changelog = populate_changelog_from_rst(Changelog("yolact_ros"), released)
+    sections = {version: content for version, _, content in changelog.foreach_version()}
+    assert package.version in sections
+    entries = sum(len(found.bullets) for content in sections.values() for found in content)
+    assert entries == len(re.findall(r"^\* ", text, re.MULTILINE))
+    assert capfd.readouterr().err == ""  # where docutils complains
+
+
 @pytest.mark.parametrize("kind", ["msg", "srv"])
 def test_every_interface_is_generated(kind: str) -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text()

@@ -54,7 +54,11 @@ CASES: list[tuple[str, dict[str, str], str]] = [
     ("usb_camera", USB | {"width": "wide"}, "width is 'wide', expected a whole number"),
     ("usb_camera", USB | {"height": "0"}, "height is '0', expected a whole number of at least 1"),
     ("usb_camera", USB | {"framerate": "-1"}, "framerate is '-1', expected a number of at least"),
-    ("usb_camera", {"video_device": "NEW"}, "does not exist; expected such as /dev/video0"),
+    (
+        "usb_camera",
+        {"video_device": "NEW"},
+        "does not exist; expected one that `ls /dev/video*` lists",
+    ),
     ("usb_camera", USB | {"cameras": "a", "image": "/i"}, "usb_camera.launch.py has one camera"),
     ("demo", {"source": "NEW"}, "does not exist; expected a video"),
     ("demo", {"source": "FILE"}, "rviz:=false starts without it"),

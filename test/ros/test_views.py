@@ -76,7 +76,7 @@ class Viewed:
         self.node = LifecycleNode(VIEWED, context=client.context)
         self._executor = SingleThreadedExecutor(context=client.context)
         self._executor.add_node(self.node)
-        self.views = ViewPublishers(self.node, "~", IMAGE_TOPIC)
+        self.views = ViewPublishers(self.node, "~", IMAGE_TOPIC, self.node.default_callback_group)
         self.node.trigger_configure()
         self.node.trigger_activate()
         self._subscriptions: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from typing import TextIO
 
 import yolact_ros
 from yolact_ros.cli.streams import open_streams
+from yolact_ros.dependencies import required_packages
 from yolact_ros.errors import YolactError
 
 __all__ = ["SUBCOMMANDS", "main"]
@@ -52,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         try:
-            parsed = _parser(arguments).parse_args(arguments)
-            return int(parsed.run(parsed))
+            with required_packages():
+                parsed = _parser(arguments).parse_args(arguments)
+                return int(parsed.run(parsed))
         finally:
             # Here and not at the end of the process, where nobody could answer to an error.
             sys.stdout.flush()

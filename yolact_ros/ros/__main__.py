@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
+from yolact_ros.dependencies import required_packages
+from yolact_ros.errors import DependencyError
 from yolact_ros.signals import StopSignal
 
 PROGRAMS = {
@@ -28,8 +31,18 @@ def main() -> NoReturn:
     if name not in PROGRAMS:
         print(f"expected one of {', '.join(PROGRAMS)}, not {name!r}", file=sys.stderr)
         sys.exit(2)
-    program = importlib.import_module(f"yolact_ros.ros.{PROGRAMS[name]}")
-    stop.exit(program.main(sys.argv[2:], stop))
+    run(name, sys.argv[2:], stop)
+
+
+def run(name: str, arguments: Sequence[str], stop: StopSignal) -> NoReturn:
+    """Run one of :data:`PROGRAMS` to the end of the process."""
+    try:
+        with required_packages():
+            program = importlib.import_module(f"yolact_ros.ros.{PROGRAMS[name]}")
+    except DependencyError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        stop.exit(2)
+    stop.exit(program.main(arguments, stop))
 
 
 if __name__ == "__main__":

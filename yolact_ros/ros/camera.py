@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
@@ -111,9 +112,12 @@ class Camera:
         self._put: FrameSink | None = None
         base = node.resolve_topic_name(f"{name}/image" if name else "image")
         prefix = f"~/{name}" if name else "~"
+        # Ends with the camera: a group keeps a weak reference to all that was ever created in it.
+        group = MutuallyExclusiveCallbackGroup()
         self.subscription = ImageSubscription(
             node,
             f"{base}/compressed" if compressed else base,
+            group,
             compressed=compressed,
             reliability=fixed.reliability,
             receive=self._receive,
@@ -122,9 +126,9 @@ class Camera:
             warnings=self.warnings,
         )
         self._instances = node.create_lifecycle_publisher(
-            InstanceArray, f"{prefix}/instances", result_qos()
+            InstanceArray, f"{prefix}/instances", result_qos(), callback_group=group
         )
-        self.views = ViewPublishers(node, prefix, base)
+        self.views = ViewPublishers(node, prefix, base, group)
 
     @property
     def label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
@@ -25,10 +26,12 @@ class CameraInfoListener:
     Args:
         node: to subscribe with.
         image_topic: resolved name of the raw image topic.
+        callback_group: of the subscription.
     """
 
-    def __init__(self, node: Node, image_topic: str) -> None:
+    def __init__(self, node: Node, image_topic: str, callback_group: CallbackGroup) -> None:
         self._node = node
+        self._callback_group = callback_group
         self._topic = camera_info_topic(image_topic)
         self._rectified = image_topic.rpartition("/")[2].startswith(RECTIFIED_PREFIX)
         self._subscription: Subscription | None = None
@@ -38,7 +41,11 @@ class CameraInfoListener:
         """Subscribe or unsubscribe; no-op where that is done."""
         if wanted and self._subscription is None:
             self._subscription = self._node.create_subscription(
-                CameraInfo, self._topic, self._receive, image_qos(reliable=False)
+                CameraInfo,
+                self._topic,
+                self._receive,
+                image_qos(reliable=False),
+                callback_group=self._callback_group,
             )
         elif not wanted and self._subscription is not None:
             self._node.destroy_subscription(self._subscription)

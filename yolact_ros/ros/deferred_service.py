@@ -14,10 +14,11 @@ __all__ = ["DeferredService"]
 class DeferredService:
     """Hands every request over together with the function that answers it.
 
-    rclpy's way, a coroutine as callback, works with its Python executors only: the EventsExecutor
-    calls it and sends what it gets, the coroutine. All of them send by ``Service.send_response``,
-    which gets what the callback returned and the header that the answer needs; so the request is
-    returned and the sending put off.
+    rclpy's way is a coroutine as callback. Jazzy's EventsExecutor does not await it (Kilted's and
+    the Python executors do): it tries to send the coroutine and raises TypeError. All of them send
+    by ``Service.send_response``, which gets what the callback returned and the header that the
+    answer needs; so the callback returns the request, and this method is replaced to put the
+    sending off.
 
     Args:
         node: that offers the service.

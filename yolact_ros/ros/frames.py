@@ -145,9 +145,6 @@ class FrameThreads:
         self._builder.stop()
         for camera in self.cameras:
             camera.destroy()
-        # rclpy keeps a weak reference to everything that was ever created.
-        entities = self._node.default_callback_group.entities
-        entities.difference_update([entity for entity in entities if entity() is None])
         self.model.close()
         return_free_memory()
 

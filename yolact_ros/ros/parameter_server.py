@@ -159,7 +159,8 @@ def declare_parameter(node: Node, spec: ParameterSpec, refused: Callable[[str], 
 
 def _unknown_names(node: Node) -> list[str]:
     """Why the names given at start that no parameter has are refused."""
-    # Private to rclpy, which offers no other way to see them.
+    # Private to rclpy. The public way, automatically_declare_parameters_from_overrides, raises
+    # ValueError in Node() where one of them is [], which YAML gives no type.
     given = getattr(node, "_parameter_overrides", {})
     known = [spec.name for spec in PARAMETERS]
     reasons = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
@@ -37,6 +38,7 @@ class ImageSubscription:
     Args:
         node: to subscribe with.
         topic: resolved name of the topic.
+        callback_group: of the subscription.
         compressed: its type is sensor_msgs/CompressedImage instead of sensor_msgs/Image.
         reliability: the parameter: "auto", "reliable" or "best_effort".
         receive: called with the serialised bytes of every image.
@@ -49,6 +51,7 @@ class ImageSubscription:
         self,
         node: Node,
         topic: str,
+        callback_group: CallbackGroup,
         *,
         compressed: bool,
         reliability: str,
@@ -61,6 +64,7 @@ class ImageSubscription:
         self.choice: ReliabilityChoice | None = None
         self.publisher_count = 0
         self._node = node
+        self._callback_group = callback_group
         self._type = CompressedImage if compressed else Image
         self._type_name = "sensor_msgs/msg/" + self._type.__name__
         self._reliability = reliability
@@ -79,6 +83,7 @@ class ImageSubscription:
         self._recheck = node.create_timer(
             RECHECK_DELAY_S,
             self._on_recheck,
+            callback_group,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
             autostart=False,
         )
@@ -194,6 +199,7 @@ class ImageSubscription:
             self.topic,
             self._receive,
             self._overrides.profile(reliable=choice.reliable),
+            callback_group=self._callback_group,
             raw=True,
             qos_overriding_options=self._overrides.options(),
             event_callbacks=SubscriptionEventCallbacks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy
 from std_msgs.msg import Header
@@ -81,13 +82,16 @@ class LabelPublisher:
     Args:
         node: to publish with.
         prefix: of the topic, for example "~".
+        callback_group: of the publisher's events.
     """
 
-    def __init__(self, node: LifecycleNode, prefix: str) -> None:
+    def __init__(self, node: LifecycleNode, prefix: str, callback_group: CallbackGroup) -> None:
         self._node = node
         qos = result_qos(depth=1)
         qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
-        self._publisher = node.create_lifecycle_publisher(LabelInfo, f"{prefix}/label_info", qos)
+        self._publisher = node.create_lifecycle_publisher(
+            LabelInfo, f"{prefix}/label_info", qos, callback_group=callback_group
+        )
 
     def publish(self, class_names: Sequence[str], score_threshold: float) -> None:
         """Announce the classes and the least score of a published instance."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
 from yolact_ros.ros.camera_info import CameraInfoListener
@@ -33,22 +34,30 @@ class ViewPublishers:
         node: to publish with.
         prefix: of the topics, for example "~".
         image_topic: resolved name of the camera's raw image topic.
+        callback_group: of the publishers' and the subscription's events.
     """
 
-    def __init__(self, node: LifecycleNode, prefix: str, image_topic: str) -> None:
+    def __init__(
+        self, node: LifecycleNode, prefix: str, image_topic: str, callback_group: CallbackGroup
+    ) -> None:
         self._node = node
-        self._camera_info = CameraInfoListener(node, image_topic)
+        self._camera_info = CameraInfoListener(node, image_topic, callback_group)
         self._publishers = [
             (
                 view,
                 view.make_render(self._camera_info),
                 node.create_lifecycle_publisher(
-                    view.message_type, f"{prefix}/{view.topic}", result_qos(depth=1)
+                    view.message_type,
+                    f"{prefix}/{view.topic}",
+                    result_qos(depth=1),
+                    callback_group=callback_group,
                 ),
             )
             for view in VIEWS
         ]
-        self._labels = LabelPublisher(node, prefix) if VISION_MSGS_INSTALLED else None
+        self._labels = (
+            LabelPublisher(node, prefix, callback_group) if VISION_MSGS_INSTALLED else None
+        )
 
     def wanted(self) -> tuple[View, ...]:
         """The views that anybody subscribes to."""
