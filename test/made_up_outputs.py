@@ -12,6 +12,7 @@ from yolact_ros.config import variant
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.ops.packing import unpack_bits
+from yolact_ros.ops.prior_decoder import PriorDecoder
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import Detections, NetworkOutput
 
@@ -50,7 +51,7 @@ def made_up_priors(priors: int = 400) -> Tensor:
 
 
 def processor(**options: Any) -> Postprocessor:
-    return Postprocessor(CONFIG, made_up_priors(), **options)
+    return Postprocessor(CONFIG, PriorDecoder(made_up_priors()), **options)
 
 
 def full_masks(prediction: Prediction) -> np.ndarray:

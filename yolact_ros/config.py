@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, get_origin, get_type_hints
 
 from yolact_ros.classes import COCO_CLASSES, PASCAL_CLASSES
 from yolact_ros.errors import ConfigError
 
-__all__ = ["VARIANTS", "ImageNormalization", "YolactConfig", "variant"]
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
+
+__all__ = ["VARIANTS", "ImageNormalization", "NetworkConfig", "YolactConfig", "variant"]
 
 BACKBONES = ("resnet50", "resnet101", "darknet53", "efficientnet_lite0")
 NUM_PYRAMID_LEVELS = 5
 MIN_INPUT_SIZE_PX = 64
 MAX_INPUT_SIZE_PX = 2048
-WHOLE_NUMBERS = (
-    *("input_size_px", "num_prototypes", "fpn_channels", "proto_channels"),
-    *("prior_reference_size_px", "deformable_interval"),
-)
+MAX_CHANNELS = 1024
 
 
 def _require(condition: bool, field_name: str, value: object, expected: str) -> None:
@@ -54,28 +54,128 @@ class ImageNormalization:
         _require(min(self.std_bgr) > 0, "std_bgr", self.std_bgr, "three positive numbers")
 
 
+EXPECTED_TYPES = {
+    str: "text",
+    bool: "true or false",
+    tuple: "a list",
+    int: "a whole number",
+    ImageNormalization: "mean_bgr and std_bgr",
+}
+
 RESNET_NORMALIZATION = ImageNormalization((103.94, 116.78, 123.68), (57.38, 57.12, 58.40))
 DARKNET_NORMALIZATION = ImageNormalization((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
 EFFICIENTNET_LITE_NORMALIZATION = ImageNormalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
 
-@dataclass(frozen=True)
-class YolactConfig:
-    """One YOLACT network: architecture, classes and priors.
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What is said of a network of any family.
 
     Attributes:
-        name: variant name, as in the file names of the published weights.
-        backbone: one of ``BACKBONES``.
+        name: variant name, as in the names of weight files.
         input_size_px: side of the square network input.
         class_names: foreground classes; the index is the class id in every result.
         num_prototypes: k, the number of prototype masks and of coefficients per instance.
+        normalization: of the input image.
+        family: of the network, in stored configs.
+        keeps_aspect_ratio: whether images are scaled without distortion and get a border
+            (letterbox); else they fill the square input.
+
+    Raises:
+        ConfigError: a field is out of range; the message names field, value and range.
+    """
+
+    family: ClassVar[str]
+    keeps_aspect_ratio: ClassVar[bool] = False
+
+    name: str
+    input_size_px: int
+    class_names: tuple[str, ...] = COCO_CLASSES
+    num_prototypes: int = 32
+    normalization: ImageNormalization = RESNET_NORMALIZATION
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        self._check_range("input_size_px", MIN_INPUT_SIZE_PX, MAX_INPUT_SIZE_PX)
+        self._check_range("num_prototypes", 1, MAX_CHANNELS)
+        _require(len(self.class_names) > 0, "class_names", self.class_names, "at least one name")
+        _require(
+            len(set(self.class_names)) == len(self.class_names),
+            "class_names",
+            self.class_names,
+            "names without repetition",
+        )
+
+    def _check_types(self) -> None:
+        """Configs come from files, in which anything can stand anywhere."""
+        hints = get_type_hints(type(self))
+        for field in fields(self):
+            value, hint = getattr(self, field.name), hints[field.name]
+            kind = get_origin(hint) or hint
+            _require(type(value) is kind, field.name, value, EXPECTED_TYPES[kind])
+        _require(
+            all(isinstance(name, str) and name for name in self.class_names),
+            "class_names",
+            self.class_names,
+            "text for every name",
+        )
+
+    def _check_range(self, field_name: str, low: int, high: int) -> None:
+        value = getattr(self, field_name)
+        _require(low <= value <= high, field_name, value, f"{low}..{high}")
+
+    @property
+    def num_classes(self) -> int:
+        """Number of foreground classes."""
+        return len(self.class_names)
+
+    def with_input_size(self, input_size_px: int) -> Self:
+        """The same network for another square input size in pixels."""
+        return replace(self, input_size_px=input_size_px)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, for checkpoints; with the family.
+
+        :func:`yolact_ros.models.families.config_from_dict` is the inverse.
+        """
+        return {"family": self.family, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build a config from the fields in :meth:`to_dict`'s result, also after JSON.
+
+        Raises:
+            ConfigError: an unknown or missing key, or a value out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(
+                f"network config has unknown keys {unknown}; known are {sorted(known)}"
+            )
+        try:
+            arguments = {key: _as_tuples(value) for key, value in values.items()}
+            if "normalization" in arguments:
+                arguments["normalization"] = ImageNormalization(
+                    **{key: tuple(value) for key, value in values["normalization"].items()}
+                )
+            return cls(**arguments)
+        except (TypeError, AttributeError) as error:
+            raise ConfigError(f"network config is incomplete or malformed: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class YolactConfig(NetworkConfig):
+    """One YOLACT network: architecture, classes and priors.
+
+    Attributes:
+        backbone: one of ``BACKBONES``.
         fpn_channels: channels of every pyramid level and of the head's shared layer.
         proto_channels: channels inside the protonet.
         prior_scales_px: prior side per pyramid level (P3..P7), at ``prior_reference_size_px``.
         prior_reference_size_px: input size that ``prior_scales_px`` was chosen for.
         prior_ratios: width / height of the priors of one scale.
         square_priors: the published COCO networks were trained with h overwritten by w.
-        normalization: of the input image.
         deformable_interval: YOLACT++ replaces the 3x3 convolution of every n-th block of the
             last three ResNet stages by a deformable one; 0 = none.
         mask_rescoring: YOLACT++ multiplies the score by a predicted mask IoU.
@@ -84,37 +184,30 @@ class YolactConfig:
         ConfigError: a field is out of range; the message names field, value and range.
     """
 
-    name: str
+    family: ClassVar[str] = "yolact"
+
     backbone: str
     input_size_px: int = 550
-    class_names: tuple[str, ...] = COCO_CLASSES
-    num_prototypes: int = 32
     fpn_channels: int = 256
     proto_channels: int = 256
     prior_scales_px: tuple[tuple[float, ...], ...] = ((24,), (48,), (96,), (192,), (384,))
     prior_reference_size_px: int = 550
     prior_ratios: tuple[float, ...] = (1.0, 0.5, 2.0)
     square_priors: bool = True
-    normalization: ImageNormalization = RESNET_NORMALIZATION
     deformable_interval: int = 0
     mask_rescoring: bool = False
 
     def __post_init__(self) -> None:
-        self._check_types()
+        super().__post_init__()
         _require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {BACKBONES}")
-        for field_name, low, high in (
-            ("input_size_px", MIN_INPUT_SIZE_PX, MAX_INPUT_SIZE_PX),
-            ("prior_reference_size_px", MIN_INPUT_SIZE_PX, MAX_INPUT_SIZE_PX),
-            *((name, 1, 1024) for name in ("num_prototypes", "fpn_channels", "proto_channels")),
-        ):
-            value = getattr(self, field_name)
-            _require(low <= value <= high, field_name, value, f"{low}..{high}")
-        _require(len(self.class_names) > 0, "class_names", self.class_names, "at least one name")
+        self._check_range("prior_reference_size_px", MIN_INPUT_SIZE_PX, MAX_INPUT_SIZE_PX)
+        for name in ("fpn_channels", "proto_channels"):
+            self._check_range(name, 1, MAX_CHANNELS)
         _require(
-            len(set(self.class_names)) == len(self.class_names),
-            "class_names",
-            self.class_names,
-            "names without repetition",
+            all(isinstance(scales, tuple) for scales in self.prior_scales_px),
+            "prior_scales_px",
+            self.prior_scales_px,
+            "a list for every level",
         )
         _require(
             len(self.prior_scales_px) == NUM_PYRAMID_LEVELS
@@ -138,36 +231,6 @@ class YolactConfig:
             f"0 for the backbone {self.backbone}",
         )
 
-    def _check_types(self) -> None:
-        """Configs come from files, in which anything can stand anywhere."""
-        for names, kind, expected in (
-            (("name", "backbone"), str, "text"),
-            (("square_priors", "mask_rescoring"), bool, "true or false"),
-            (("class_names", "prior_scales_px", "prior_ratios"), tuple, "a list"),
-            (("normalization",), ImageNormalization, "mean_bgr and std_bgr"),
-            (WHOLE_NUMBERS, int, "a whole number"),
-        ):
-            for name in names:
-                value = getattr(self, name)
-                _require(type(value) is kind, name, value, expected)
-        _require(
-            all(isinstance(name, str) and name for name in self.class_names),
-            "class_names",
-            self.class_names,
-            "text for every name",
-        )
-        _require(
-            all(isinstance(scales, tuple) for scales in self.prior_scales_px),
-            "prior_scales_px",
-            self.prior_scales_px,
-            "a list for every level",
-        )
-
-    @property
-    def num_classes(self) -> int:
-        """Number of foreground classes."""
-        return len(self.class_names)
-
     @property
     def priors_per_cell(self) -> int:
         """Number of priors at each position of each pyramid level."""
@@ -188,37 +251,6 @@ class YolactConfig:
         if not whole:
             return scaled
         return tuple(tuple(float(math.floor(s)) for s in level) for level in scaled)
-
-    def with_input_size(self, input_size_px: int) -> YolactConfig:
-        """The same network for another square input size in pixels; priors grow with it."""
-        return replace(self, input_size_px=input_size_px)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, for checkpoints; :meth:`from_dict` is the inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> YolactConfig:
-        """Build a config from :meth:`to_dict`'s result, also after a round trip through JSON.
-
-        Raises:
-            ConfigError: an unknown or missing key, or a value out of range.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ConfigError(
-                f"network config has unknown keys {unknown}; known are {sorted(known)}"
-            )
-        try:
-            arguments = {key: _as_tuples(value) for key, value in values.items()}
-            if "normalization" in arguments:
-                arguments["normalization"] = ImageNormalization(
-                    **{key: tuple(value) for key, value in values["normalization"].items()}
-                )
-            return cls(**arguments)
-        except (TypeError, AttributeError) as error:
-            raise ConfigError(f"network config is incomplete or malformed: {error}") from error
 
 
 def variant(name: str, **overrides: Any) -> YolactConfig:

@@ -16,13 +16,16 @@ __all__ = ["Detections", "MaskCrop", "NetworkOutput"]
 
 
 class NetworkOutput(NamedTuple):
-    """Raw network output for B images, N priors, C foreground classes and k prototypes.
+    """Raw network output for B images, N boxes, C foreground classes and k prototypes.
+
+    How boxes and classes are encoded is the family's own; its decoder knows
+    (:mod:`yolact_ros.ops.decoder`). What stands in brackets is YOLACT's.
 
     Attributes:
-        box_offsets (Tensor[B, N, 4]): encoded boxes relative to the priors.
-        class_logits (Tensor[B, N, C + 1]): before softmax; column 0 is background.
-        coefficients (Tensor[B, N, k]): mask coefficients, tanh applied, in (-1, 1).
-        prototypes (Tensor[B, h, w, k]): prototype masks, ReLU applied.
+        box_offsets (Tensor[B, N, ...]): boxes (4 values, relative to the priors).
+        class_logits (Tensor[B, N, ...]): classes (C + 1 before softmax; column 0 is background).
+        coefficients (Tensor[B, N, k]): mask coefficients (tanh applied, in (-1, 1)).
+        prototypes (Tensor[B, h, w, k]): prototype masks of the whole input (ReLU applied).
         semantic_logits (Tensor[B, C, h3, w3] | None): class maps on P3, in training mode only.
     """
 
@@ -38,7 +41,8 @@ class Detections:
     """The n instances of one image before mask assembly, on the host; best score first.
 
     Attributes:
-        boxes_xyxy (float32[n, 4]): relative to the image, not clipped.
+        boxes_xyxy (float32[n, 4]): relative to the network's input, not clipped. Relative to the
+            image too where it fills the input, as YOLACT's does.
         scores (float32[n]): 0..1.
         class_ids (int64[n]): 0-based without background.
         coefficients (float32[n, k]): mask coefficients.

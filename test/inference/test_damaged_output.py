@@ -18,9 +18,9 @@ from made_up_outputs import (
 )
 
 from yolact_ros.errors import YolactError
-from yolact_ros.inference.candidates import find_candidates
 from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
 from yolact_ros.inference.settings import PredictionSettings
+from yolact_ros.ops.prior_decoder import find_candidates
 
 
 @pytest.mark.parametrize("field", ["box_offsets", "class_logits", "coefficients", "prototypes"])

@@ -38,7 +38,7 @@ def test_detections_of_the_golden_network_are_the_references(
     r50_network: Yolact, r50_output: NetworkOutput, nms: Any, prefix: str, top_k: int
 ) -> None:
     recorded = recorded_arrays("r50_infer")
-    postprocess = Postprocessor(r50_network.config, r50_network.priors)
+    postprocess = Postprocessor(r50_network.config, r50_network.decoder)
     settings = PredictionSettings(score_threshold=0.0, top_k=top_k, nms=nms)
     found = postprocess.detect(r50_output, settings)
     np.testing.assert_array_equal(found.class_ids, recorded[f"{prefix}_class"])
@@ -54,7 +54,7 @@ def test_masks_and_boxes_of_the_golden_network_are_the_references(
     r50_network: Yolact, r50_output: NetworkOutput
 ) -> None:
     recorded = recorded_arrays("r50_infer")
-    postprocess = Postprocessor(r50_network.config, r50_network.priors)
+    postprocess = Postprocessor(r50_network.config, r50_network.decoder)
     found = postprocess.detect(r50_output, EVERYTHING)
     prediction = postprocess.assemble(found, r50_output.prototypes[0], 480, 640)
     expected = np.unpackbits(recorded["fast_post_mask_bits"], axis=1).reshape(-1, 480, 640) > 0
@@ -72,7 +72,7 @@ def test_the_display_threshold_shows_as_many_masks_as_the_reference(
 ) -> None:
     recorded = recorded_arrays("r50_infer")
     size = "" if width_px == 640 else f"_{width_px}x{height_px}"
-    postprocess = Postprocessor(r50_network.config, r50_network.priors)
+    postprocess = Postprocessor(r50_network.config, r50_network.decoder)
     settings = PredictionSettings(score_threshold=0.15, top_k=100)
     found = postprocess.detect(r50_output, settings)
     prediction = postprocess.assemble(found, r50_output.prototypes[0], height_px, width_px)

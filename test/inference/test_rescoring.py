@@ -37,7 +37,7 @@ def test_rescored_scores_of_the_golden_network_are_the_references() -> None:
     network = golden_network(config)
     with torch.inference_mode():
         output = network(golden_input(config))
-    postprocess = Postprocessor(config, network.priors, mask_rescoring=network.mask_rescoring)
+    postprocess = Postprocessor(config, network.decoder, mask_rescoring=network.mask_rescoring)
     found = postprocess.detect(output, EVERYTHING)
     recorded = recorded_arrays("samples_all_configs")["yolact_plus_resnet50/maskiou_scores"]
     # The reference lists them in the order before rescoring.

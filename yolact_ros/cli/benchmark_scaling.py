@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
 
 from yolact_ros.cli.benchmark_stages import load_benchmark_network
 from yolact_ros.dependencies import require
+from yolact_ros.errors import ConfigError
 from yolact_ros.evaluation.benchmark.contenders import ContenderName
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.network import random_network
@@ -27,9 +27,8 @@ from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.inference.predictor import Predictor, choose_device
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
 from yolact_ros.inference.settings import PredictionSettings
-
-if TYPE_CHECKING:
-    from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
+from yolact_ros.models.yolact import Yolact
 
 __all__ = ["run_scaling"]
 
@@ -49,9 +48,14 @@ def run_scaling(args: argparse.Namespace, settings: PredictionSettings) -> int:
     else:
         image_bgr = synthetic_images(args.image_size, 1)[0]
     model = load_benchmark_network(args, args.input_size)
+    if not isinstance(model, Yolact):
+        raise ConfigError(
+            f"--scaling builds networks with other k and needs a YOLACT network, not "
+            f"{model.config.name}; name one with --variant or --model"
+        )
     machine = describe_machine(str(device))
 
-    def predictor_of(network: Yolact) -> Predictor:
+    def predictor_of(network: Network) -> Predictor:
         runtime = open_runtime(
             named.runtime,
             network,

@@ -27,7 +27,7 @@ from yolact_ros.inference.runtimes.selection import default_engine_folder
 from yolact_ros.inference.settings import PredictionSettings
 
 if TYPE_CHECKING:
-    from yolact_ros.models import Yolact
+    from yolact_ros.models.network import Network
     from yolact_ros.prediction import Prediction
 
 __all__ = ["load_benchmark_network", "run_stages"]
@@ -35,7 +35,7 @@ __all__ = ["load_benchmark_network", "run_stages"]
 NUM_IMAGES = 16
 
 
-def load_benchmark_network(args: argparse.Namespace, input_size_px: int) -> Yolact:
+def load_benchmark_network(args: argparse.Namespace, input_size_px: int) -> Network:
     """The trained model or the variant that the options name; input size 0 is its own.
 
     Raises:

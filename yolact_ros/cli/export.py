@@ -14,7 +14,7 @@ from yolact_ros.models.zoo import BUNDLED
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from yolact_ros.models.yolact import Yolact
+    from yolact_ros.models.network import Network
 
 __all__ = ["add_parser", "run"]
 
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_images(source: str | None, model: Yolact) -> Tensor:
+def _check_images(source: str | None, model: Network) -> Tensor:
     """Network inputs ``[n, 3, S, S]`` of up to 8 images."""
     import numpy as np
     import torch

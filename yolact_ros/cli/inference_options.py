@@ -13,7 +13,7 @@ from yolact_ros.models.zoo import BUNDLED
 
 if TYPE_CHECKING:
     from yolact_ros.inference.predictor import Predictor
-    from yolact_ros.models.yolact import Yolact
+    from yolact_ros.models.network import Network
 
 __all__ = ["add_inference_options", "class_ids_of", "make_predictor", "settings_of"]
 
@@ -68,7 +68,7 @@ def settings_of(args: argparse.Namespace) -> PredictionSettings:
 
 def make_predictor(
     args: argparse.Namespace, settings: PredictionSettings
-) -> tuple[Yolact, Predictor]:
+) -> tuple[Network, Predictor]:
     """Load the model that the options name; the network itself and its predictor.
 
     Raises:

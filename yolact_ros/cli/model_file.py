@@ -11,7 +11,7 @@ from yolact_ros.models.zoo import find_model
 
 if TYPE_CHECKING:
     from yolact_ros.models.checkpoint import Checkpoint
-    from yolact_ros.models.yolact import Yolact
+    from yolact_ros.models.network import Network
 
 __all__ = ["add_class_names", "load_model", "open_model", "split_names"]
 
@@ -56,7 +56,7 @@ def load_model(
     *,
     num_prototypes: int = 0,
     input_size_px: int = 0,
-) -> Yolact:
+) -> Network:
     """:func:`open_model` and its network, in eval mode.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from yolact_ros.cli.model_file import add_class_names, open_model
+from yolact_ros.config import YolactConfig
 from yolact_ros.models.zoo import (
     ModelStatus,
     cache_folder,
@@ -161,9 +162,10 @@ def _show(args: argparse.Namespace) -> int:
     checkpoint = open_model(args.model, args.class_names)
     config = checkpoint.config
     millions = sum(value.numel() for value in checkpoint.state_dict.values()) / 1e6
+    kind = config.backbone if isinstance(config, YolactConfig) else config.family
     rows = {
         "file": checkpoint.path,
-        "network": f"{config.name} ({config.backbone}), {millions:.1f} M parameters",
+        "network": f"{config.name} ({kind}), {millions:.1f} M parameters",
         "input size": f"{config.input_size_px} px",
         "prototypes": f"k = {config.num_prototypes}",
         "classes": f"{config.num_classes}: {', '.join(config.class_names)}",

@@ -23,7 +23,7 @@ from yolact_ros.evaluation.prototype_figure import draw_prototypes
 from yolact_ros.inference.sources import FrameSource, open_source
 
 if TYPE_CHECKING:
-    from yolact_ros.models.yolact import Yolact
+    from yolact_ros.models.network import Network
     from yolact_ros.prediction import Prediction
 
 __all__ = ["add_parser", "prototypes_of", "run"]
@@ -125,7 +125,7 @@ def _predict_source(
     files.finish_source()
 
 
-def prototypes_of(network: Yolact, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+def prototypes_of(network: Network, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The network's prototypes of an image (uint8 [H, W, 3]) as float32 [h, w, k]."""
     import torch
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from yolact_ros.evaluation.images import DatasetImages
     from yolact_ros.evaluation.int8 import Agreement, ApChange
     from yolact_ros.inference.runtimes.base import Runtime
-    from yolact_ros.models.yolact import Yolact
+    from yolact_ros.models.network import Network
 
 __all__ = ["add_parser", "run"]
 
@@ -116,7 +116,7 @@ def _test_set(args: argparse.Namespace) -> _TestSet | None:
     return _TestSet(truth, images)
 
 
-def _quantize(args: argparse.Namespace, model: Yolact, test: _TestSet | None) -> dict[str, Any]:
+def _quantize(args: argparse.Namespace, model: Network, test: _TestSet | None) -> dict[str, Any]:
     import torch
 
     from yolact_ros.inference.runtimes.calibration import calibration_images
@@ -173,7 +173,7 @@ def _quantize(args: argparse.Namespace, model: Yolact, test: _TestSet | None) ->
     }
 
 
-def _ap_change(fp32: Runtime, int8: Runtime, model: Yolact, test: _TestSet) -> ApChange:
+def _ap_change(fp32: Runtime, int8: Runtime, model: Network, test: _TestSet) -> ApChange:
     from yolact_ros.evaluation.int8 import measure_ap_change
     from yolact_ros.inference.predictor import Predictor
     from yolact_ros.inference.settings import PredictionSettings
@@ -188,7 +188,7 @@ def _ap_change(fp32: Runtime, int8: Runtime, model: Yolact, test: _TestSet) -> A
     )
 
 
-def _agreement(fp32: Runtime, int8: Runtime, model: Yolact, folder: Path) -> Agreement:
+def _agreement(fp32: Runtime, int8: Runtime, model: Network, folder: Path) -> Agreement:
     from yolact_ros.evaluation.int8 import measure_agreement
     from yolact_ros.inference.predictor import Predictor
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from yolact_ros.errors import damaged_network
 from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
 from yolact_ros.inference.rescoring import MaskRescoring
+from yolact_ros.ops.decoder import OutputDecoder
 from yolact_ros.ops.device_masks import MaskGrid, mask_rectangles, soft_masks
 from yolact_ros.structures import Detections, NetworkOutput
 
@@ -39,7 +40,7 @@ class FrameDetections(NamedTuple):
 
 def detect_frame(
     output: tuple[Tensor, ...],
-    priors_cxcywh: Tensor,
+    decoder: OutputDecoder,
     live: Tensor,
     grid: MaskGrid,
     rows: int,
@@ -49,7 +50,7 @@ def detect_frame(
 
     Args:
         output: box offsets, class logits, coefficients and prototypes.
-        priors_cxcywh (Tensor[N, 4]): of the network.
+        decoder: of the network, on the device.
         live (Tensor[2 + C]): score threshold, NMS threshold, and 1 for classes that take part.
         grid: of the source image.
         rows: K.
@@ -58,7 +59,7 @@ def detect_frame(
     prototypes = output[3].float()
     detections = detect_fixed_shape(
         NetworkOutput(*output),
-        priors_cxcywh,
+        decoder,
         score_threshold=live[0],
         nms_threshold=live[1],
         takes_part=live[2:] > 0,

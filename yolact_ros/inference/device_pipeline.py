@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolact_ros.config import YolactConfig
+from yolact_ros.config import NetworkConfig
 from yolact_ros.errors import damaged_network
 from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
 from yolact_ros.inference.device_execution import Execution, Stage, compiled_or_plain
@@ -29,6 +29,7 @@ from yolact_ros.inference.readback_buffer import ExtraWindow, ReadbackBuffer
 from yolact_ros.inference.rescoring import MaskRescoring
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.settings import MAX_DETECTIONS, MAX_TOP_K, PredictionSettings
+from yolact_ros.ops.decoder import OutputDecoder
 from yolact_ros.ops.device_masks import (
     WINDOW_BYTES,
     MaskGrid,
@@ -77,7 +78,7 @@ class DevicePipeline:
 
     Args:
         config: of the network.
-        priors_cxcywh (Tensor[N, 4]): of the network, on the device.
+        decoder: of the network, on the device.
         network: runs it on float32 images ``[1, 3, S, S]``.
         execution: of the device.
         mask_rescoring: YOLACT++'s, on the device.
@@ -87,8 +88,8 @@ class DevicePipeline:
 
     def __init__(
         self,
-        config: YolactConfig,
-        priors_cxcywh: Tensor,
+        config: NetworkConfig,
+        decoder: OutputDecoder,
         network: Callable[[Tensor], NetworkOutput],
         execution: Execution,
         *,
@@ -97,7 +98,7 @@ class DevicePipeline:
     ) -> None:
         self._execution = execution
         self._network = network
-        self._priors_cxcywh = priors_cxcywh
+        self._decoder = decoder
         self._mask_rescoring = mask_rescoring
         self._rows = MAX_TOP_K if mask_rescoring is None else MAX_DETECTIONS
         self._detect_frame = compiled_or_plain(detect_frame) if compiled else detect_frame
@@ -287,7 +288,7 @@ class DevicePipeline:
         def detect() -> None:
             new = self._detect_frame(
                 tuple(output[:4]),
-                self._priors_cxcywh,
+                self._decoder,
                 self._live,
                 grid,
                 self._rows,

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from yolact_ros.inference.rescoring import MaskRescoring, rescore_fixed_shape
 from yolact_ros.inference.settings import ANCHOR_FLOOR, MAX_CANDIDATES_PER_CLASS
-from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.ops.decoder import OutputDecoder
 from yolact_ros.ops.fixed_shape_nms import FixedShapeDetections, fixed_shape_fast_nms
 from yolact_ros.structures import NetworkOutput
 
@@ -15,7 +15,7 @@ __all__ = ["detect_fixed_shape"]
 
 def detect_fixed_shape(
     output: NetworkOutput,
-    priors_cxcywh: Tensor,
+    decoder: OutputDecoder,
     *,
     score_threshold: float | Tensor,
     nms_threshold: float | Tensor,
@@ -23,11 +23,11 @@ def detect_fixed_shape(
     max_detections: int,
     mask_rescoring: MaskRescoring | None = None,
 ) -> FixedShapeDetections:
-    """Softmax, Fast NMS and YOLACT++'s rescoring without a data-dependent shape.
+    """Decoding, Fast NMS and YOLACT++'s rescoring without a data-dependent shape.
 
     Args:
         output: of the network for B images.
-        priors_cxcywh (Tensor[N, 4]): of the network.
+        decoder: of the network.
         score_threshold, nms_threshold: numbers, or ``Tensor[]`` that can change between replays.
         takes_part (Tensor[C]): bool, the class filter; None is all classes.
         max_detections: rows of each image.
@@ -36,13 +36,13 @@ def detect_fixed_shape(
     Returns:
         FixedShapeDetections: ``counts`` is -1 where the output has NaN.
     """
-    scores = output.class_logits.float().softmax(dim=2)[:, :, 1:]
+    boxes_xyxy, scores = decoder.decode(output)
     broken = scores.isnan().any(dim=2).any(dim=1)
     if takes_part is not None:
         # Below every threshold, so that other classes suppress nothing.
         scores = scores.where(takes_part, -1)
     detections = fixed_shape_fast_nms(
-        decode_boxes(output.box_offsets.float(), priors_cxcywh),
+        boxes_xyxy,
         scores,
         output.coefficients.float(),
         score_threshold=ANCHOR_FLOOR,

@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolact_ros.config import YolactConfig
+from yolact_ros.config import NetworkConfig
 from yolact_ros.errors import ConfigError, damaged_network
-from yolact_ros.inference.candidates import LEAST_SCORE, Candidates, find_candidates
 from yolact_ros.inference.rescoring import MaskRescoring, rescore
 from yolact_ros.inference.settings import (
     ANCHOR_FLOOR,
@@ -20,7 +19,9 @@ from yolact_ros.inference.settings import (
     PredictionSettings,
 )
 from yolact_ros.ops.crops import assemble_mask_crops
-from yolact_ros.ops.fast_nms import Selection, cross_class_fast_nms, fast_nms
+from yolact_ros.ops.decoder import LEAST_SCORE, Candidates, OutputDecoder
+from yolact_ros.ops.fast_nms import Selection, cross_class_fast_nms, fast_nms, select_best
+from yolact_ros.ops.placement import Placement, place_image
 from yolact_ros.ops.scratch import Scratch
 from yolact_ros.ops.standard_nms import standard_nms
 from yolact_ros.prediction import Prediction
@@ -38,19 +39,19 @@ class Postprocessor:
 
     Args:
         config: of the network.
-        priors_cxcywh (Tensor[N, 4]): of the network.
+        decoder: of the network.
         mask_rescoring: YOLACT++'s.
     """
 
     def __init__(
         self,
-        config: YolactConfig,
-        priors_cxcywh: Tensor,
+        config: NetworkConfig,
+        decoder: OutputDecoder,
         *,
         mask_rescoring: MaskRescoring | None = None,
     ) -> None:
         self._config = config
-        self._priors_cxcywh = priors_cxcywh
+        self._decoder = decoder
         self._mask_rescoring = mask_rescoring
         self._scratch = Scratch()
 
@@ -73,10 +74,9 @@ class Postprocessor:
             YolactError: the output has NaN.
         """
         class_ids = self.class_ids(settings)
-        candidates = find_candidates(
-            output.class_logits[image],
-            output.box_offsets[image],
-            self._priors_cxcywh,
+        candidates = self._decoder.candidates(
+            output,
+            image,
             max(ANCHOR_FLOOR, settings.score_threshold),
             class_ids,
             self._scratch,
@@ -129,6 +129,8 @@ class Postprocessor:
         """
         if max_instances is not None:
             detections = detections.first(max_instances)
+        placement = self._place(image_height_px, image_width_px)
+        boxes_xyxy = placement.to_image(detections.boxes_xyxy)
         scores, coefficients = detections.scores, detections.coefficients
         if not np.isfinite(scores).all() or not np.isfinite(coefficients).all():
             raise damaged_network("scores or mask coefficients")
@@ -140,9 +142,9 @@ class Postprocessor:
             if not np.isfinite(host_prototypes.sum()):
                 raise damaged_network("prototypes")
             crops = assemble_mask_crops(
-                host_prototypes,
+                placement.crop(host_prototypes),
                 coefficients,
-                detections.boxes_xyxy,
+                boxes_xyxy,
                 image_height_px,
                 image_width_px,
                 stride=mask_stride,
@@ -153,7 +155,7 @@ class Postprocessor:
             image_width_px,
             class_ids=detections.class_ids,
             scores=scores,
-            boxes_xyxy=_to_pixels(detections.boxes_xyxy, image_height_px, image_width_px),
+            boxes_xyxy=_to_pixels(boxes_xyxy, image_height_px, image_width_px),
             mask_crops=tuple(crops),
             class_names=self._config.class_names,
         )
@@ -176,10 +178,24 @@ class Postprocessor:
         # In rising order, so that equal scores rank as without a filter.
         return tuple(sorted(settings.class_ids))
 
+    def _place(self, image_height_px: int, image_width_px: int) -> Placement:
+        return place_image(
+            image_height_px,
+            image_width_px,
+            self._config.input_size_px,
+            keep_aspect_ratio=self._config.keeps_aspect_ratio,
+        )
+
     def _select(
         self, found: Candidates, settings: PredictionSettings, max_detections: int
     ) -> Selection:
         display_threshold = max(settings.score_threshold, LEAST_SCORE)
+        if not self._decoder.overlaps:
+            return select_best(
+                found.class_scores,
+                max_detections=max_detections,
+                display_threshold=display_threshold,
+            )
         if settings.nms == "cross-class":
             return cross_class_fast_nms(
                 found.boxes_xyxy,

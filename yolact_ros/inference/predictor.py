@@ -26,8 +26,8 @@ from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_network
+from yolact_ros.models.network import Network
 from yolact_ros.models.zoo import BUNDLED, find_model
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import NetworkOutput
@@ -59,7 +59,7 @@ class Predictor:
         settings: what to report; assign to :attr:`settings` to change it.
         runtime: runs the network in the model's place, opened for its input size and for this
             device; closed with the predictor. None runs the model itself.
-        on_device: whole frames on the device; None is on CUDA.
+        on_device: whole frames on the device, if the network's family can; None is on CUDA.
 
     Raises:
         RuntimeUnavailableError: no such device here, or the runtime is for another one.
@@ -72,7 +72,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: Yolact,
+        model: Network,
         *,
         device: str | torch.device = "auto",
         settings: PredictionSettings | None = None,
@@ -91,15 +91,18 @@ class Predictor:
         side = model.config.input_size_px
         self._batch = torch.empty(0, 3, side, side, device=self.device)
         self._preprocessor = Preprocessor(model.config, self.device)
+        decoder = model.decoder
         self._postprocessor = Postprocessor(
-            model.config, model.priors, mask_rescoring=model.mask_rescoring
+            model.config, decoder, mask_rescoring=model.mask_rescoring
         )
         on_cuda = self.device.type == "cuda"
         self._pipeline: DevicePipeline | None = None
-        if on_cuda if on_device is None else on_device:
+        # What the device does, it does for images that fill the input, and with NMS.
+        fits_pipeline = decoder.overlaps and not model.config.keeps_aspect_ratio
+        if fits_pipeline and (on_cuda if on_device is None else on_device):
             self._pipeline = DevicePipeline(
                 model.config,
-                model.priors,
+                decoder,
                 network,
                 (CudaExecution if on_cuda else DirectExecution)(self.device),
                 mask_rescoring=model.mask_rescoring,

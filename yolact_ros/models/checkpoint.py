@@ -20,8 +20,9 @@ from yolact_ros.class_names import (
     class_names_beside,
     find_class_names,
 )
-from yolact_ros.config import YolactConfig
+from yolact_ros.config import NetworkConfig
 from yolact_ros.errors import CheckpointError, ConfigError
+from yolact_ros.models.families import config_from_dict, make_network
 from yolact_ros.models.identify import (
     COUNTER,
     config_from_file_name,
@@ -32,8 +33,8 @@ from yolact_ros.models.identify import (
     network_prefixes,
     unnamed,
 )
+from yolact_ros.models.network import Network
 from yolact_ros.models.weight_file import CONFIG_KEY, read_weight_file
-from yolact_ros.models.yolact import Yolact
 
 __all__ = ["Checkpoint", "load_checkpoint", "load_network", "read_config", "save_checkpoint"]
 
@@ -57,13 +58,13 @@ class Checkpoint:
     """
 
     path: Path
-    config: YolactConfig
+    config: NetworkConfig
     state_dict: dict[str, Tensor]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     names_from: str = ""
     remarks: tuple[str, ...] = ()
 
-    def build(self, *, num_prototypes: int = 0, input_size_px: int = 0) -> Yolact:
+    def build(self, *, num_prototypes: int = 0, input_size_px: int = 0) -> Network:
         """The network with these weights, in eval mode; as :func:`load_network`, which see."""
         config = self.config
         if num_prototypes not in (0, config.num_prototypes):
@@ -116,7 +117,7 @@ def load_checkpoint(path: str | Path, *, class_names: Sequence[str] = ()) -> Che
     )
 
 
-def read_config(path: str | Path, *, class_names: Sequence[str] = ()) -> YolactConfig:
+def read_config(path: str | Path, *, class_names: Sequence[str] = ()) -> NetworkConfig:
     """The config that :func:`load_checkpoint` finds, without reading the weights.
 
     Raises:
@@ -131,7 +132,7 @@ def load_network(
     num_prototypes: int = 0,
     input_size_px: int = 0,
     class_names: Sequence[str] = (),
-) -> Yolact:
+) -> Network:
     """Build the network of a checkpoint with its weights, in eval mode, float32, on the CPU.
 
     Args:
@@ -150,7 +151,7 @@ def load_network(
 
 def save_checkpoint(
     path: str | Path,
-    model: Yolact,
+    model: Network,
     metadata: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
@@ -182,7 +183,7 @@ def save_checkpoint(
 class _Identified:
     """What a file is, with its weights as they are; fields are those of :class:`Checkpoint`."""
 
-    config: YolactConfig
+    config: NetworkConfig
     weights: Mapping[str, Tensor]
     metadata: Mapping[str, Any]
     names_from: str
@@ -225,21 +226,21 @@ class _Found:
 
     prefix: str
     weights: Mapping[str, Tensor]
-    config: YolactConfig
+    config: NetworkConfig
     difference: str
 
 
-def _stored_config(path: Path, values: Any) -> YolactConfig | None:
+def _stored_config(path: Path, values: Any) -> NetworkConfig | None:
     if values is None:
         return None
     try:
-        return YolactConfig.from_dict(values)
+        return config_from_dict(values)
     except (ValueError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(f"{path}: its description is damaged ({error})") from error
 
 
 def _choose(
-    path: Path, entries: Mapping[str, object], stored: YolactConfig | None
+    path: Path, entries: Mapping[str, object], stored: NetworkConfig | None
 ) -> tuple[_Found, list[str]]:
     """The network to take of those in a file, and remarks."""
     networks = [
@@ -283,7 +284,7 @@ def _choose(
 
 
 def _network(
-    path: Path, entries: Mapping[str, object], prefix: str, stored: YolactConfig | None
+    path: Path, entries: Mapping[str, object], prefix: str, stored: NetworkConfig | None
 ) -> _Found | None:
     """What follows a prefix as a network; None where it is like none."""
     weights = {
@@ -327,7 +328,7 @@ def _ignored(unused: Iterable[str], prefixes: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def _describe_misfit(path: Path, network: _Found, stored: YolactConfig | None) -> str:
+def _describe_misfit(path: Path, network: _Found, stored: NetworkConfig | None) -> str:
     shapes = {key: tuple(value.shape) for key, value in network.weights.items()}
     looks = config_from_shapes(shapes)
     if looks is None:
@@ -343,7 +344,7 @@ def _describe_misfit(path: Path, network: _Found, stored: YolactConfig | None) -
     )
 
 
-def _in_words(config: YolactConfig) -> str:
+def _in_words(config: NetworkConfig) -> str:
     return (
         f"{config.name} with {config.num_classes} classes and {config.num_prototypes} prototypes"
     )
@@ -383,10 +384,10 @@ def _is_plain(value: Tensor) -> bool:
     return value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
 
 
-def _weightless_network(config: YolactConfig) -> Yolact:
+def _weightless_network(config: NetworkConfig) -> Network:
     """A network whose parameters have shapes and no memory; its priors are real."""
     with torch.device("meta"):
-        return Yolact(config)
+        return make_network(config)
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from yolact_ros.config import VARIANTS, YolactConfig
 from yolact_ros.errors import ConfigError
+from yolact_ros.models.families import FAMILIES
 
 __all__ = [
     "COUNTER",
@@ -26,7 +27,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 COUNTER = "num_batches_tracked"
 """Last word of the keys that count batches; no result depends on them, and old files have none."""
 NUM_DOWNSAMPLED_LEVELS = 2
-PARTS = frozenset({"backbone", "fpn", "proto_net", "prediction_layers", "semantic_seg_conv"})
+PARTS = frozenset().union(*(network_class.parts for _, network_class in FAMILIES.values()))
 LEAST_PARTS = 3
 MAX_PREFIX_WORDS = 16
 MAX_CLASSES = 100_000
@@ -51,7 +52,7 @@ def network_prefixes(keys: Iterable[str]) -> list[str]:
 
 def is_part_of_network(key: str) -> bool:
     """Whether a network could have this key: what belongs to one must fit, all else is ignored."""
-    return key.partition(".")[0] in {*PARTS, "maskiou_net"} and not is_obsolete(key)
+    return key.partition(".")[0] in PARTS and not is_obsolete(key)
 
 
 def is_obsolete(key: str) -> bool:

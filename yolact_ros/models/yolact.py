@@ -12,15 +12,17 @@ from yolact_ros.config import YolactConfig
 from yolact_ros.models.backbones import make_backbone
 from yolact_ros.models.fpn import FeaturePyramid
 from yolact_ros.models.head import PredictionHead
+from yolact_ros.models.network import Network
 from yolact_ros.models.protonet import Protonet
 from yolact_ros.models.rescoring import MaskRescoring
+from yolact_ros.ops.prior_decoder import PriorDecoder
 from yolact_ros.ops.priors import make_priors
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["Yolact"]
 
 
-class Yolact(nn.Module):
+class Yolact(Network):
     """YOLACT (Bolya et al. 2019) and YOLACT++ (2020) as one frozen config describes them.
 
     State-dict keys equal those of the published checkpoints. Build it with
@@ -32,6 +34,10 @@ class Yolact(nn.Module):
             not part of the state dict and stays float32 in a network of lower precision.
     """
 
+    parts = frozenset(
+        {"backbone", "fpn", "proto_net", "prediction_layers", "semantic_seg_conv", "maskiou_net"}
+    )
+    config: YolactConfig
     priors: Tensor
 
     def __init__(self, config: YolactConfig) -> None:
@@ -57,9 +63,19 @@ class Yolact(nn.Module):
         self.register_buffer("priors", make_priors(config), persistent=False)
 
     @property
+    def decoder(self) -> PriorDecoder:
+        """Reads box offsets and class logits by the priors."""
+        return PriorDecoder(self.priors)
+
+    @property
     def mask_rescoring(self) -> MaskRescoring | None:
         """YOLACT++'s mask re-scoring network, or None where the config has none."""
         return self.maskiou_net
+
+    def drop_training_parts(self) -> None:
+        """Also those that need detections: mask rescoring follows NMS."""
+        self.maskiou_net = None
+        self.semantic_seg_conv = nn.Identity()  # type: ignore[assignment]
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Run the network.

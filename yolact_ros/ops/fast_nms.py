@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Selection", "cross_class_fast_nms", "fast_nms"]
+__all__ = ["Selection", "cross_class_fast_nms", "fast_nms", "select_best"]
 
 # Pairs of box and class that are tried first: enough for 100 detections in most scenes, and cheap
 # to rank. Where they are not enough, this many times more are.
@@ -92,6 +92,20 @@ def cross_class_fast_nms(
         display_threshold=display_threshold,
     )
     return selection._replace(class_ids=class_scores[selection.rows].argmax(axis=1))
+
+
+def select_best(
+    class_scores: NDArray[np.float32], *, max_detections: int, display_threshold: float
+) -> Selection:
+    """The best pairs of box and class, for networks whose boxes do not overlap.
+
+    Arguments as for :func:`fast_nms`.
+    """
+    by_class = np.ascontiguousarray(class_scores.T)
+    keys = _keys(by_class, np.flatnonzero(by_class > display_threshold))
+    places = (np.sort(keys)[:max_detections] & _PLACE_MASK).astype(np.int64)
+    class_ids, rows = np.divmod(places, max(1, by_class.shape[1]))
+    return Selection(rows, class_ids, by_class[class_ids, rows])
 
 
 def _floors(by_class: NDArray[np.float32], display_threshold: float) -> list[float]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from yolact_ros.config import YolactConfig
+from yolact_ros.config import NetworkConfig
 from yolact_ros.inference.fair_lock import FairLock
 from yolact_ros.inference.predictor import Predictor, StageTimes, choose_device
 from yolact_ros.inference.quality.levels import quality_levels
@@ -21,8 +21,8 @@ from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import load_checkpoint
+from yolact_ros.models.network import Network
 from yolact_ros.models.zoo import find_model
 from yolact_ros.openmp import release_threads
 from yolact_ros.prediction import Prediction
@@ -46,7 +46,7 @@ class ModelDescription:
 
     name: str
     path: Path
-    config: YolactConfig
+    config: NetworkConfig
     device: torch.device
     remarks: tuple[str, ...] = ()
 
@@ -80,7 +80,7 @@ class ModelRunner:
         path = find_model(fixed.model)
         checkpoint = load_checkpoint(path, class_names=fixed.class_names)
         network = checkpoint.build(num_prototypes=fixed.num_prototypes)
-        self._network: Yolact | None = network
+        self._network: Network | None = network
         self._device = choose_device(fixed.device)
         self._choice = RuntimeChoice(fixed, path, self._device)
         self._cameras = max(len(fixed.cameras), 1)

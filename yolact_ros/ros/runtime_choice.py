@@ -19,7 +19,7 @@ from yolact_ros.inference.runtimes.selection import (
     open_runtime,
     remembered_choice,
 )
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.ros.parameters import FixedParameters
 
 __all__ = ["ChoiceCancelledError", "RuntimeChoice"]
@@ -51,7 +51,7 @@ class RuntimeChoice:
         self._cancelled = threading.Event()
         self.lock = FairLock()
 
-    def is_final(self, network: Yolact) -> bool:
+    def is_final(self, network: Network) -> bool:
         """Whether :meth:`open` gives what :meth:`open_fastest` would."""
         # int8 has one runtime only, and eager is none that could stand in for it.
         if self._fixed.runtime != "auto" or self._fixed.precision == "int8":
@@ -64,7 +64,7 @@ class RuntimeChoice:
         )
         return bool(remembered)
 
-    def open(self, network: Yolact) -> Runtime:
+    def open(self, network: Network) -> Runtime:
         """What can run the network at once, or as named.
 
         Raises:
@@ -81,7 +81,7 @@ class RuntimeChoice:
             calibration_folder=self._fixed.calibration_folder or None,
         )
 
-    def open_fastest(self, network: Yolact) -> Runtime:
+    def open_fastest(self, network: Network) -> Runtime:
         """What will run the network from now on; seconds to minutes, beside a running one.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from yolact_ros.config import MIN_INPUT_SIZE_PX, YolactConfig, variant
+from yolact_ros.config import MIN_INPUT_SIZE_PX, VARIANTS, YolactConfig, variant
 from yolact_ros.errors import ConfigError
 from yolact_ros.training.annotations import DataSource, category_names
 from yolact_ros.training.augment import AugmentSettings
@@ -261,7 +261,12 @@ def _network(value: Any, sources: tuple[DataSource, ...], start_from: str) -> Yo
     from yolact_ros.models.checkpoint import read_config
     from yolact_ros.models.zoo import find_model
 
-    config: YolactConfig = read_config(find_model(start_from))
+    config = read_config(find_model(start_from))
+    if not isinstance(config, YolactConfig):
+        raise ConfigError(
+            f"training: {start_from} is a {config.name}, expected a YOLACT network: "
+            f"{', '.join(VARIANTS)}"
+        )
     try:
         return replace(config, **replaced)
     except TypeError as error:

@@ -34,7 +34,7 @@ def network(tiny_model):
 def test_a_scene_has_as_many_instances_as_asked_for_in_boxes_of_a_grid(network, count):
     scene = make_scene(network.config, network.priors, count, prototype_side=16)
     settings = PredictionSettings(score_threshold=0.3, top_k=100)
-    postprocessor = Postprocessor(network.config, network.priors)
+    postprocessor = Postprocessor(network.config, network.decoder)
     found = postprocessor.assemble(
         postprocessor.detect(scene, settings), scene.prototypes[0], 480, 640
     )

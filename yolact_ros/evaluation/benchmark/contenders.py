@@ -19,7 +19,7 @@ from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.runtimes.precision import PRECISIONS
 from yolact_ros.inference.runtimes.selection import RUNTIMES, open_runtime
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 
 __all__ = [
     "REFERENCE",
@@ -102,7 +102,7 @@ def default_contenders(device: torch.device, precision: str = "auto") -> tuple[C
 
 def open_contenders(
     names: Sequence[ContenderName],
-    model: Yolact,
+    model: Network,
     *,
     device: torch.device,
     settings: PredictionSettings,

@@ -7,21 +7,22 @@ import os
 import torch
 
 from yolact_ros.config import YolactConfig
-from yolact_ros.models import Yolact, build_network
+from yolact_ros.models import build_network
 from yolact_ros.models.checkpoint import load_network
+from yolact_ros.models.network import Network
 from yolact_ros.models.zoo import find_model
 
 __all__ = ["random_network", "trained_network"]
 
 
-def random_network(config: YolactConfig) -> Yolact:
+def random_network(config: YolactConfig) -> Network:
     """A network with random weights, the same every time: its time does not depend on them."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return build_network(config).eval()
 
 
-def trained_network(name_or_path: str | os.PathLike[str], *, input_size_px: int = 0) -> Yolact:
+def trained_network(name_or_path: str | os.PathLike[str], *, input_size_px: int = 0) -> Network:
     """A model by its name or file; ``input_size_px`` 0 takes its own.
 
     Raises:

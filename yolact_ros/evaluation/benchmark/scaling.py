@@ -17,7 +17,8 @@ from yolact_ros.evaluation.benchmark.stages import time_frame
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.models import Yolact
+from yolact_ros.models.yolact import Yolact
+from yolact_ros.ops.prior_decoder import PriorDecoder
 
 __all__ = [
     "INPUT_SIZES_PX",
@@ -72,7 +73,7 @@ def instance_curve(
     width_px, height_px = image_size_px
     config, priors = model.config, model.priors.cpu()
     side = _prototype_side(model)
-    postprocessor = Postprocessor(config, priors)
+    postprocessor = Postprocessor(config, PriorDecoder(priors))
     settings = PredictionSettings(score_threshold=0.3, top_k=max(*counts, 1))
     scenes = [make_scene(config, priors, count, prototype_side=side) for count in counts]
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from yolact_ros.config import YolactConfig
+from yolact_ros.config import NetworkConfig
 from yolact_ros.ops.boxes import encode_boxes
 from yolact_ros.structures import NetworkOutput
 
@@ -22,7 +22,7 @@ BOX_SHARE = 0.9
 
 
 def make_scene(
-    config: YolactConfig,
+    config: NetworkConfig,
     priors_cxcywh: Tensor,
     instances: int,
     *,

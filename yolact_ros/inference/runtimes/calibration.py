@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.config import YolactConfig
+from yolact_ros.config import NetworkConfig
 from yolact_ros.errors import DataError, ImageError
 from yolact_ros.inference.image_file import IMAGE_SUFFIXES, read_image
 from yolact_ros.inference.preprocess import Preprocessor
@@ -66,7 +66,7 @@ def images_digest(images: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def network_inputs(images: Sequence[Path], config: YolactConfig) -> Iterator[NDArray[np.float32]]:
+def network_inputs(images: Sequence[Path], config: NetworkConfig) -> Iterator[NDArray[np.float32]]:
     """Each image as the network sees it, ``float32[1, 3, S, S]``; unreadable ones are left out.
 
     Raises:

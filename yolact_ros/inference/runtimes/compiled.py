@@ -21,7 +21,7 @@ from yolact_ros.inference.runtimes.precision import (
     float_type,
     native_floats,
 )
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["CompiledRuntime", "compile_for_cuda"]
@@ -54,7 +54,7 @@ class CompiledRuntime(Runtime):
 
     def __init__(
         self,
-        model: Yolact,
+        model: Network,
         *,
         device: torch.device,
         precision: str = "auto",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
 from yolact_ros.inference.runtimes.precision import choose_precision, float_type, native_floats
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["EagerRuntime"]
@@ -33,7 +33,7 @@ class EagerRuntime(Runtime):
     max_batch = MAX_BATCH
 
     def __init__(
-        self, model: Yolact, *, device: torch.device, precision: str = "auto", reason: str = ""
+        self, model: Network, *, device: torch.device, precision: str = "auto", reason: str = ""
     ) -> None:
         precision = choose_precision(
             precision,

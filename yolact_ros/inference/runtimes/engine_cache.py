@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 
 __all__ = ["EngineCache", "building_prefix", "engine_key"]
 
@@ -24,7 +24,7 @@ KEY_DIGITS = 20
 _logger = logging.getLogger(__name__)
 
 
-def engine_key(kind: str, model: Yolact, *facts: str) -> str:
+def engine_key(kind: str, model: Network, *facts: str) -> str:
     """A folder name that changes with all that a compiled network depends on.
 
     Args:

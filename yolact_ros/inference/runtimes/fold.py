@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from yolact_ros.models import Yolact
 from yolact_ros.models.backbones.deformable import DeformableConv2d
+from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["InferenceNetwork", "fold_batch_norms", "prepare_network"]
@@ -66,7 +66,7 @@ def fold_batch_norms(network: nn.Module) -> None:
 
 
 def prepare_network(
-    model: Yolact,
+    model: Network,
     *,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
@@ -86,8 +86,7 @@ def prepare_network(
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     fold_batch_norms(network)
-    network.maskiou_net = None
-    network.semantic_seg_conv = nn.Identity()  # type: ignore[assignment]
+    network.drop_training_parts()
     for module in network.modules():
         if plain_operators and isinstance(module, DeformableConv2d):
             module.use_torchvision = False

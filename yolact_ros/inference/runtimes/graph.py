@@ -19,7 +19,7 @@ from yolact_ros.inference.runtimes.precision import (
     float_type,
     native_floats,
 )
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["GraphRuntime"]
@@ -47,7 +47,7 @@ class GraphRuntime(Runtime):
     name = "graph"
 
     def __init__(
-        self, model: Yolact, *, device: torch.device, precision: str = "auto", reason: str = ""
+        self, model: Network, *, device: torch.device, precision: str = "auto", reason: str = ""
     ) -> None:
         if device.type != "cuda":
             raise RuntimeUnavailableError(

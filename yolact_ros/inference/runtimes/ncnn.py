@@ -23,7 +23,7 @@ from yolact_ros.inference.runtimes.ncnn_conversion import (
     convert_network,
 )
 from yolact_ros.inference.runtimes.precision import choose_precision
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["NcnnRuntime"]
@@ -53,7 +53,7 @@ class NcnnRuntime(Runtime):
 
     def __init__(
         self,
-        model: Yolact,
+        model: Network,
         *,
         device: torch.device,
         precision: str = "auto",
@@ -82,7 +82,7 @@ class NcnnRuntime(Runtime):
         self._cache = EngineCache(cache_folder)
         self._net: Any = self._load(key, model)
 
-    def _load(self, key: str, model: Yolact) -> Any:
+    def _load(self, key: str, model: Network) -> Any:
         def convert(folder: Path) -> None:
             convert_network(model, folder)
 

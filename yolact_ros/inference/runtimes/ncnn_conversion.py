@@ -14,7 +14,7 @@ from yolact_ros.dependencies import require
 from yolact_ros.errors import RuntimeUnavailableError
 from yolact_ros.inference.runtimes.fold import prepare_network
 from yolact_ros.inference.runtimes.scheduling import leave_real_time
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.workers import how_it_ended, last_line
 
 __all__ = ["GRAPH_FILE", "WEIGHTS_FILE", "convert_network"]
@@ -24,7 +24,7 @@ WEIGHTS_FILE = "network.ncnn.bin"
 TRACE_FILE = "network.pt"
 
 
-def convert_network(model: Yolact, folder: Path) -> None:
+def convert_network(model: Network, folder: Path) -> None:
     """Write :data:`GRAPH_FILE` and :data:`WEIGHTS_FILE`.
 
     The input is ``in0``. ``out0`` to ``out3`` are the outputs of the network in its order, without
@@ -91,7 +91,7 @@ def _unknown_operators(graph: str) -> list[str]:
     return sorted(kind for kind in types if "." in kind or ":" in kind)
 
 
-def _cannot_convert(model: Yolact, reason: str) -> RuntimeUnavailableError:
+def _cannot_convert(model: Network, reason: str) -> RuntimeUnavailableError:
     return RuntimeUnavailableError(
         f"{model.config.name} cannot be converted to ncnn ({reason}); set runtime to openvino, "
         "compiled or eager"

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from yolact_ros.dependencies import require
 from yolact_ros.errors import RuntimeUnavailableError
 from yolact_ros.inference.runtimes.fold import prepare_network
-from yolact_ros.models import Yolact
-from yolact_ros.ops.boxes import decode_boxes
+from yolact_ros.models.network import Network
 from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
+from yolact_ros.structures import NetworkOutput
 
 __all__ = [
     "DETECTION_OUTPUTS",
@@ -64,21 +64,20 @@ class NetworkWithNms(nn.Module):
         settings: of Fast NMS.
     """
 
-    priors_cxcywh: Tensor
-
-    def __init__(self, model: Yolact, settings: ExportedNms) -> None:
+    def __init__(self, model: Network, settings: ExportedNms) -> None:
         super().__init__()
         self.network = _plain_network(model)
         self.settings = settings
-        self.register_buffer("priors_cxcywh", model.priors.detach().clone())
+        self.decoder = model.decoder
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """``float32[B, 3, S, S]`` to what :data:`DETECTION_OUTPUTS` names."""
-        offsets, logits, coefficients, prototypes = self.network(images)
+        output = NetworkOutput(*self.network(images))
+        boxes_xyxy, scores = self.decoder.decode(output)
         found = fixed_shape_fast_nms(
-            decode_boxes(offsets, self.priors_cxcywh),
-            logits.softmax(dim=2)[:, :, 1:],
-            coefficients,
+            boxes_xyxy,
+            scores,
+            output.coefficients,
             score_threshold=self.settings.score_threshold,
             iou_threshold=self.settings.iou_threshold,
             max_detections=self.settings.max_detections,
@@ -89,11 +88,11 @@ class NetworkWithNms(nn.Module):
             found.class_ids,
             found.coefficients,
             found.counts,
-            prototypes,
+            output.prototypes,
         )
 
 
-def export_network(model: Yolact, path: str | os.PathLike[str]) -> nn.Module:
+def export_network(model: Network, path: str | os.PathLike[str]) -> nn.Module:
     """Write the network as one ONNX file with the outputs :data:`NETWORK_OUTPUTS`.
 
     Args:
@@ -111,7 +110,7 @@ def export_network(model: Yolact, path: str | os.PathLike[str]) -> nn.Module:
 
 
 def export_detector(
-    model: Yolact, path: str | os.PathLike[str], settings: ExportedNms
+    model: Network, path: str | os.PathLike[str], settings: ExportedNms
 ) -> nn.Module:
     """Write network, box decoding and Fast NMS as one ONNX file (:data:`DETECTION_OUTPUTS`).
 
@@ -150,7 +149,7 @@ def largest_differences(
     return largest
 
 
-def _plain_network(model: Yolact) -> nn.Module:
+def _plain_network(model: Network) -> nn.Module:
     return prepare_network(
         model, device=torch.device("cpu"), channels_last=False, plain_operators=True
     )
@@ -158,7 +157,7 @@ def _plain_network(model: Yolact) -> nn.Module:
 
 def _export(
     module: nn.Module,
-    model: Yolact,
+    model: Network,
     path: str | os.PathLike[str],
     output_names: tuple[str, ...],
 ) -> nn.Module:

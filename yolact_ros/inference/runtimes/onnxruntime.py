@@ -17,7 +17,7 @@ from yolact_ros.inference.runtimes.engine_cache import EngineCache, engine_key
 from yolact_ros.inference.runtimes.fold import InferenceNetwork
 from yolact_ros.inference.runtimes.onnx_export import NETWORK_OUTPUTS, OPSET, export_network
 from yolact_ros.inference.runtimes.precision import choose_precision, native_floats
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["OnnxRuntime"]
@@ -52,7 +52,7 @@ class OnnxRuntime(Runtime):
 
     def __init__(
         self,
-        model: Yolact,
+        model: Network,
         *,
         device: torch.device,
         precision: str = "auto",

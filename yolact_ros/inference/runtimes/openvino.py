@@ -26,7 +26,7 @@ from yolact_ros.inference.runtimes.precision import (
     native_floats,
 )
 from yolact_ros.inference.runtimes.quantized import QuantizedEngine
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["OpenVinoRuntime"]
@@ -64,7 +64,7 @@ class OpenVinoRuntime(Runtime):
 
     def __init__(
         self,
-        model: Yolact,
+        model: Network,
         *,
         device: torch.device,
         precision: str = "auto",
@@ -114,7 +114,7 @@ class OpenVinoRuntime(Runtime):
             ) from error
         self._request: Any = compiled.create_infer_request()
 
-    def _converted(self, core: Any, openvino: Any, model: Yolact) -> Any:
+    def _converted(self, core: Any, openvino: Any, model: Network) -> Any:
         """The network as OpenVINO reads it, from the cache if it was converted before."""
         key = engine_key("openvino-float", model, f"openvino {openvino.__version__}")
 
@@ -129,7 +129,7 @@ class OpenVinoRuntime(Runtime):
         self,
         core: Any,
         openvino: Any,
-        model: Yolact,
+        model: Network,
         calibration_folder: str | os.PathLike[str] | None,
     ) -> Any:
         """The network in int8, from the cache if it was made before."""
@@ -183,7 +183,7 @@ def _core() -> Any:
     return require("openvino", extra="openvino").Core()
 
 
-def _convert(openvino: Any, model: Yolact) -> Any:
+def _convert(openvino: Any, model: Network) -> Any:
     network = prepare_network(
         model, device=torch.device("cpu"), channels_last=False, plain_operators=True
     )
@@ -200,7 +200,7 @@ def _convert(openvino: Any, model: Yolact) -> Any:
         ) from error
 
 
-def _quantize(converted: Any, model: Yolact, images: Sequence[Path]) -> Any:
+def _quantize(converted: Any, model: Network, images: Sequence[Path]) -> Any:
     nncf = require("nncf", extra="openvino")
     nncf.set_log_level(logging.WARNING)
     fix = nncf.OverflowFix.ENABLE if int8_sums_saturate() else nncf.OverflowFix.DISABLE

@@ -26,7 +26,7 @@ from yolact_ros.inference.runtimes.ncnn import NcnnRuntime
 from yolact_ros.inference.runtimes.onnxruntime import OnnxRuntime
 from yolact_ros.inference.runtimes.openvino import OpenVinoRuntime
 from yolact_ros.inference.runtimes.precision import fastest_float
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 
 __all__ = [
     "RUNTIMES",
@@ -54,7 +54,7 @@ _CONVERTED = ("openvino", "ncnn")
 
 @dataclass(frozen=True)
 class _Request:
-    model: Yolact
+    model: Network
     device: torch.device
     precision: str
     cache_folder: Path | None
@@ -98,7 +98,7 @@ def default_engine_folder() -> Path:
 
 def open_runtime(
     name: str,
-    model: Yolact,
+    model: Network,
     *,
     device: torch.device,
     precision: str = "auto",
@@ -141,13 +141,13 @@ def open_runtime(
 
 
 def remembered_choice(
-    model: Yolact, *, device: torch.device, precision: str = "auto", cache_folder: Path | None
+    model: Network, *, device: torch.device, precision: str = "auto", cache_folder: Path | None
 ) -> str:
     """Name of the runtime that ``auto`` chose before for such a network; empty if none."""
     return read_choice(cache_folder, _choice_key(model, device, precision))
 
 
-def open_eager(model: Yolact, *, device: torch.device, precision: str = "auto") -> Runtime:
+def open_eager(model: Network, *, device: torch.device, precision: str = "auto") -> Runtime:
     """Eager as ``auto`` would open it: ``auto`` precision is the device's fastest float.
 
     Raises:
@@ -157,7 +157,7 @@ def open_eager(model: Yolact, *, device: torch.device, precision: str = "auto") 
 
 
 def prepare_candidates(
-    model: Yolact, *, device: torch.device, precision: str, cache_folder: Path | None
+    model: Network, *, device: torch.device, precision: str, cache_folder: Path | None
 ) -> dict[str, str]:
     """Fill the cache with what ``auto`` will open to measure.
 
@@ -173,7 +173,7 @@ def prepare_candidates(
 
 
 def choose_runtime(
-    model: Yolact,
+    model: Network,
     *,
     device: torch.device,
     precision: str = "auto",
@@ -212,7 +212,7 @@ def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _choice_key(model: Yolact, device: torch.device, precision: str) -> str:
+def _choice_key(model: Network, device: torch.device, precision: str) -> str:
     # Who installs one of them later wants it to be tried.
     beside = " ".join(name for name in _CONVERTED if _is_installed(name))
     return engine_key("auto", model, str(device), precision, beside)

@@ -1,9 +1,8 @@
-"""The few boxes of an image that can be reported, found before decoding and softmax."""
+"""Boxes as offsets from priors, classes by softmax: decoded where they can be reported."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,35 +10,54 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.errors import damaged_network
-from yolact_ros.ops.boxes import CENTER_VARIANCE, SIZE_VARIANCE
+from yolact_ros.ops.boxes import CENTER_VARIANCE, SIZE_VARIANCE, decode_boxes
+from yolact_ros.ops.decoder import Candidates, OutputDecoder
 from yolact_ros.ops.scratch import Scratch
+from yolact_ros.structures import NetworkOutput
 
-__all__ = ["LEAST_SCORE", "Candidates", "find_candidates"]
+__all__ = ["PriorDecoder", "find_candidates"]
 
 # Keeps what rounding could lose; the probabilities decide afterwards.
 MARGIN_TOLERANCE = 1e-3
 # Lower logits, relative to the highest of the box, count as this, and their probabilities as 0:
 # exponentials outside the normal range of float32 take OpenCV a thousand times as long.
 LEAST_LOGIT = np.float32(-80)
-LEAST_SCORE = 2e-35
 
 _EIGHT_TRUE = np.uint64(0x0101010101010101)
 
 
-class Candidates(NamedTuple):
-    """Boxes among which are all that can be reported, on the host, in the order of the priors.
+class PriorDecoder(OutputDecoder):
+    """Box offsets from priors, and a softmax over the classes and background (YOLACT, SSD).
 
-    Attributes:
-        rows (int64[n]): index among the priors.
-        boxes_xyxy (float32[n, 4]): relative to the image, finite.
-        class_scores (float32[n, C]): probabilities of the asked classes, 0 in a row that cannot
-            be reported; contiguous by class, as NMS reads them. What is not above
-            :data:`LEAST_SCORE` counts as 0.
+    Args:
+        priors_cxcywh (Tensor[N, 4]): relative to the network's input.
     """
 
-    rows: NDArray[np.int64]
-    boxes_xyxy: NDArray[np.float32]
-    class_scores: NDArray[np.float32]
+    def __init__(self, priors_cxcywh: Tensor) -> None:
+        self.priors_cxcywh = priors_cxcywh
+
+    def decode(self, output: NetworkOutput) -> tuple[Tensor, Tensor]:
+        """See the base class."""
+        boxes_xyxy = decode_boxes(output.box_offsets.float(), self.priors_cxcywh)
+        return boxes_xyxy, output.class_logits.float().softmax(dim=2)[:, :, 1:]
+
+    def candidates(
+        self,
+        output: NetworkOutput,
+        image: int,
+        floor: float,
+        class_ids: tuple[int, ...] | None = None,
+        scratch: Scratch | None = None,
+    ) -> Candidates:
+        """See the base class, and :func:`find_candidates`."""
+        return find_candidates(
+            output.class_logits[image],
+            output.box_offsets[image],
+            self.priors_cxcywh,
+            floor,
+            class_ids,
+            scratch,
+        )
 
 
 def find_candidates(
@@ -129,7 +147,7 @@ def _promising_rows(
 def _decode(
     box_offsets: NDArray[np.float32], priors_cxcywh: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """:func:`yolact_ros.ops.boxes.decode_boxes` in NumPy: torch's exp wakes all its threads.
+    """:func:`~yolact_ros.ops.boxes.decode_boxes` in NumPy: torch's exp wakes all its threads.
 
     Returns:
         float32[4, n]: x1, y1, x2, y2.

@@ -7,7 +7,8 @@ import pytest
 import torch
 from made_up_outputs import made_up_priors
 
-from yolact_ros.inference.candidates import LEAST_SCORE, find_candidates
+from yolact_ros.ops.decoder import LEAST_SCORE
+from yolact_ros.ops.prior_decoder import find_candidates
 from yolact_ros.ops.scratch import Scratch
 
 

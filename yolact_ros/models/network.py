@@ -1,0 +1,68 @@
+"""What a network of any family must provide."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor, nn
+
+from yolact_ros.config import NetworkConfig
+from yolact_ros.ops.decoder import OutputDecoder
+from yolact_ros.structures import NetworkOutput
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
+
+__all__ = ["Network"]
+
+
+class Network(nn.Module, ABC):
+    """A network with prototypes: pixels in, boxes, classes, coefficients and prototypes out.
+
+    Everything around it is shared by all families: preprocessing and the place of the image in the
+    input (by ``config``), runtimes, NMS, masks, budget.
+
+    Attributes:
+        config: what the network was built from.
+        parts: the first words of the keys of its state dict.
+    """
+
+    parts: ClassVar[frozenset[str]] = frozenset()
+    config: NetworkConfig
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> NetworkOutput:
+        """Run the network.
+
+        Args:
+            images (Tensor[B, 3, S, S]): normalised RGB.
+
+        Returns:
+            NetworkOutput: encoded as :attr:`decoder` reads it.
+        """
+
+    @property
+    @abstractmethod
+    def decoder(self) -> OutputDecoder:
+        """Reads the output; holds no weights, so it can outlive the network."""
+
+    @abstractmethod
+    def with_input_size(self, input_size_px: int) -> Self:
+        """A view of this network for another input size: same weights, own config.
+
+        Whatever changes the weights or the mode (``train``, ``eval``, ``to``) of one view changes
+        the layers of all.
+
+        Raises:
+            ConfigError: the size is outside 64..2048.
+        """
+
+    @property
+    def mask_rescoring(self) -> Callable[[Tensor], Tensor] | None:
+        """YOLACT++'s mask re-scoring network, or None where the network has none."""
+        return None
+
+    def drop_training_parts(self) -> None:
+        """Remove the layers that :meth:`forward` does not use in eval mode."""
