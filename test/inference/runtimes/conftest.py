@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from yolact_ros.config import YolactConfig, variant
 from yolact_ros.models import Yolact, build_network
+from yolact_ros.models.network import Network
+from yolact_ros.ops.decoder import OutputDecoder
+from yolact_ros.ops.prior_decoder import PriorDecoder
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["tiny_model"]
@@ -19,14 +22,12 @@ __all__ = ["tiny_model"]
 SIDE_PX = 64
 
 
-class TinyNetwork(nn.Module):
+class TinyNetwork(Network):
     """One convolution with a norm, and outputs shaped like those of a network."""
 
     def __init__(self, config: YolactConfig) -> None:
         super().__init__()
         self.config = config
-        self.maskiou_net = None
-        self.semantic_seg_conv: nn.Module = nn.Identity()
         self.stem = nn.Sequential(
             nn.Conv2d(3, 16, 3, stride=4, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
         )
@@ -38,6 +39,13 @@ class TinyNetwork(nn.Module):
         maps = [head(features).permute(0, 2, 3, 1) for head in self.heads]
         rows = [values.reshape(images.shape[0], -1, values.shape[-1]) for values in maps[:3]]
         return NetworkOutput(rows[0], rows[1], self.activation(rows[2]), torch.relu(maps[3]))
+
+    @property
+    def decoder(self) -> OutputDecoder:
+        return PriorDecoder(torch.zeros(0, 4))  # runtimes decode nothing
+
+    def with_input_size(self, input_size_px: int) -> TinyNetwork:
+        raise AssertionError("a runtime is for one input size")
 
 
 def with_lively_norms(network: nn.Module) -> None:

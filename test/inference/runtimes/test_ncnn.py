@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from yolact_ros.config import variant
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
@@ -20,6 +20,7 @@ from yolact_ros.inference.runtimes.ncnn import NcnnRuntime
 from yolact_ros.inference.runtimes.ncnn_conversion import convert_network
 from yolact_ros.inference.runtimes.selection import open_runtime
 from yolact_ros.models import Yolact, build_network
+from yolact_ros.structures import NetworkOutput
 
 pytest.importorskip("ncnn", reason="the extra ncnn is not installed")
 pnnx = pytest.importorskip("pnnx", reason="the extra ncnn is not installed")
@@ -129,24 +130,17 @@ def test_a_package_that_is_not_installed_is_named_with_the_command(
         open_runtime("ncnn", tiny, device=CPU)
 
 
-class WithUnknownOperator(nn.Module):
+class WithUnknownOperator(Yolact):
     """A network with an operator that ncnn has not."""
 
-    def __init__(self, network: Yolact) -> None:
-        super().__init__()
-        self.network = network
-        self.config = network.config
-        self.maskiou_net = None
-        self.semantic_seg_conv = nn.Identity()
-
-    def forward(self, images: Tensor) -> Any:
-        return self.network(torch.fft.fft2(images).real)
+    def forward(self, images: Tensor) -> NetworkOutput:
+        return super().forward(torch.fft.fft2(images).real)
 
 
 def test_an_operator_that_ncnn_has_not_is_named_and_nothing_is_kept(
     tiny: Yolact, tmp_path: Path
 ) -> None:
-    network: Any = WithUnknownOperator(tiny)
+    network = WithUnknownOperator(tiny.config)
     with pytest.raises(
         RuntimeUnavailableError,
         match=r"cannot be converted to ncnn \(it has no .*fft.*set runtime",
