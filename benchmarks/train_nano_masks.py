@@ -25,11 +25,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from yolact_ros.models.nano import NanoConfig, YolactNano, cell_centers
+from yolact_ros.models.nano import NanoConfig, YolactNano
 from yolact_ros.training.annotations import DataSource, ImageRecord, is_held_out, read_source
 from yolact_ros.training.augment import AugmentSettings, draw_view, render, vary_colors
 from yolact_ros.training.dataset import SampleStore, normalize_image
-from yolact_ros.training.nano_loss import decode_cells, mask_loss, match_cells
+from yolact_ros.training.nano_loss import mask_loss, match_cells
 
 MASK_STRIDE = 4
 MASK_BRANCH = ("proto_net.", "head.coefficient")
@@ -104,9 +104,7 @@ class Examples(Dataset[list[Example]]):
 
 def _covered(mask: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """The share that a mask covers of each position, 0..255."""
-    return np.asarray(
-        cv2.resize(mask * 255, (side, side), interpolation=cv2.INTER_AREA), np.uint8
-    )
+    return np.asarray(cv2.resize(mask * 255, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def batch_loss(network: YolactNano, examples: list[Example], jitter: float) -> tuple[Tensor, int]:
@@ -115,12 +113,13 @@ def batch_loss(network: YolactNano, examples: list[Example], jitter: float) -> t
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         output = network(images)
-    centers = cell_centers(images.shape[-1])
+    with torch.no_grad():
+        predicted, _ = network.with_input_size(images.shape[-1]).decoder.decode(output)
+        predicted = predicted * images.shape[-1]
     losses, count = [], 0
     for index, (_, boxes, class_ids, masks) in enumerate(examples):
         with torch.no_grad():
-            predicted = decode_cells(output.box_offsets[index], centers)
-            matches = match_cells(output.class_logits[index], predicted, boxes, class_ids)
+            matches = match_cells(output.class_logits[index], predicted[index], boxes, class_ids)
         if len(matches.cells) == 0:
             continue
         prototypes = output.prototypes[index].float()

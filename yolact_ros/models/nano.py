@@ -3,84 +3,56 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from yolact_ros.classes import COCO_CLASSES
-from yolact_ros.config import ImageNormalization
+from yolact_ros.config import MAX_CHANNELS, ImageNormalization, NetworkConfig
 from yolact_ros.errors import ConfigError
 from yolact_ros.models.backbones.shufflenetv2 import ShuffleNetV2
 from yolact_ros.models.ghost_pan import GhostPan
 from yolact_ros.models.nano_head import NanoHead, NanoProtonet
+from yolact_ros.models.network import Network
+from yolact_ros.ops.cell_decoder import BINS, STRIDES_PX, CellDecoder
 from yolact_ros.structures import NetworkOutput
 
-__all__ = ["BINS", "STRIDES_PX", "NanoConfig", "YolactNano", "cell_centers"]
+__all__ = ["NanoConfig", "YolactNano"]
 
-STRIDES_PX = (8, 16, 32, 64)
-BINS = 8
 PYRAMID_CHANNELS = 96
 SIZE_STEP_PX = 32
+NANODET_NORMALIZATION = ImageNormalization((103.53, 116.28, 123.675), (57.375, 57.12, 58.395))
 
 
-@dataclass(frozen=True)
-class NanoConfig:
-    """One YolactNano network.
+@dataclass(frozen=True, kw_only=True)
+class NanoConfig(NetworkConfig):
+    """One YolactNano network; its input size is a multiple of 32.
 
     Attributes:
-        name: variant name.
-        input_size_px: side of the square network input, a multiple of 32.
-        class_names: foreground classes; the index is the class id in every result.
-        num_prototypes: k, the number of prototype masks and of coefficients per instance.
         proto_channels: channels inside the protonet.
-        normalization: of the input image.
 
     Raises:
-        ConfigError: the input size is no multiple of 32 from 64 to 2048.
+        ConfigError: a field is out of range; the message names field, value and range.
     """
+
+    family: ClassVar[str] = "nano"
 
     name: str = "yolact_nano"
     input_size_px: int = 416
-    class_names: tuple[str, ...] = COCO_CLASSES
-    num_prototypes: int = 32
+    normalization: ImageNormalization = NANODET_NORMALIZATION
     proto_channels: int = 64
-    normalization: ImageNormalization = ImageNormalization(
-        (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
-    )
 
     def __post_init__(self) -> None:
-        if self.input_size_px % SIZE_STEP_PX or not 64 <= self.input_size_px <= 2048:
+        super().__post_init__()
+        self._check_range("proto_channels", 2, MAX_CHANNELS)
+        if self.input_size_px % SIZE_STEP_PX:
             raise ConfigError(
                 f"network config: input_size_px is {self.input_size_px!r}, expected a multiple "
-                f"of {SIZE_STEP_PX} from 64 to 2048 for {self.name}"
+                f"of {SIZE_STEP_PX} for {self.name}"
             )
 
-    @property
-    def num_classes(self) -> int:
-        """Number of foreground classes."""
-        return len(self.class_names)
 
-    def with_input_size(self, input_size_px: int) -> NanoConfig:
-        """The same network for another square input size in pixels."""
-        return replace(self, input_size_px=input_size_px)
-
-
-def cell_centers(input_size_px: int) -> Tensor:
-    """Where each of the N cells measures its box from: float32[N, 3] of x, y, stride in pixels.
-
-    Cell ``(row, column)`` of a level lies at ``(column, row) * stride``, not at its middle.
-    """
-    levels = []
-    for stride in STRIDES_PX:
-        count = -(-input_size_px // stride)
-        steps = torch.arange(count, dtype=torch.float32) * stride
-        y, x = torch.meshgrid(steps, steps, indexing="ij")
-        levels.append(torch.stack([x, y, torch.full_like(x, stride)], dim=-1).reshape(-1, 3))
-    return torch.cat(levels)
-
-
-class YolactNano(nn.Module):
+class YolactNano(Network):
     """NanoDet-Plus-m with prototype masks and coefficients.
 
     What its output means, see :class:`~yolact_ros.structures.NetworkOutput`, C classes and N cells
@@ -89,7 +61,7 @@ class YolactNano(nn.Module):
     * ``class_logits [B, N, C]``: before a sigmoid for each class; there is no background column.
     * ``box_offsets [B, N, 32]``: for left, top, right and bottom in this order, 8 logits of a
       softmax over the distances 0..7 strides; the expected value is the distance of that side from
-      the cell's point, see :func:`cell_centers`.
+      the cell's point, see :func:`~yolact_ros.ops.cell_decoder.cell_centers`.
     * ``coefficients [B, N, k]``: tanh applied, in (-1, 1).
     * ``prototypes [B, S/4, S/4, k]``: linear, of either sign (no ReLU).
 
@@ -97,6 +69,9 @@ class YolactNano(nn.Module):
     whose batch norm is folded; its first convolution is turned from BGR to RGB, as the package's
     networks see it.
     """
+
+    parts = frozenset({"backbone", "pyramid", "head", "proto_net"})
+    config: NanoConfig
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__()
@@ -112,6 +87,11 @@ class YolactNano(nn.Module):
             config.proto_channels,
             config.num_prototypes,
         )
+
+    @property
+    def decoder(self) -> CellDecoder:
+        """Reads distances from the cells and a sigmoid for each class."""
+        return CellDecoder(self.config.input_size_px)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Normalised RGB images [B, 3, S, S], S a multiple of 32, to raw predictions."""

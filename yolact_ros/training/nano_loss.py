@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["CellMatches", "decode_cells", "mask_loss", "match_cells"]
+__all__ = ["CellMatches", "mask_loss", "match_cells"]
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,6 @@ class CellMatches:
 
     cells: Tensor
     objects: Tensor
-
-
-def decode_cells(box_offsets: Tensor, centers: Tensor) -> Tensor:
-    """Boxes that the cells predict, corners in pixels of the network input.
-
-    Args:
-        box_offsets (Tensor[..., N, 4 * bins]): logits of the distances of left, top, right, bottom.
-        centers (Tensor[N, 3]): x, y, stride, see :func:`yolact_ros.models.nano.cell_centers`.
-
-    Returns:
-        Tensor[..., N, 4]: xyxy.
-    """
-    logits = box_offsets.float().unflatten(-1, (4, -1))
-    bins = torch.arange(logits.shape[-1], dtype=torch.float32, device=logits.device)
-    distances = (logits.softmax(-1) @ bins) * centers[:, 2:]
-    point = centers[:, :2]
-    return torch.cat([point - distances[..., :2], point + distances[..., 2:]], dim=-1)
 
 
 def match_cells(
