@@ -28,6 +28,9 @@ CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
 # Of ncnn's parameter ids: output channels, kernel width, has a bias, number of weights, groups.
 OUTPUTS, KERNEL, HAS_BIAS, NUM_WEIGHTS, GROUPS = "0", "1", "5", "6", "7"
 
+OUTPUT = "head.classes_and_boxes."
+NUM_CLASSES = 80
+
 UNIT = ("branch.0", "branch.1", "branch.2")
 FIRST_UNIT = ("shortcut.0", "branch.0", "branch.1", "shortcut.1", "branch.2")
 FUSION = (
@@ -54,9 +57,9 @@ def layer_names() -> list[str]:
     names += [f"head.stems.{level}.0.{layer}" for level in range(4) for layer in (0, 1)]
     for level in (3, 2, 1, 0):
         names += [f"head.stems.{level}.1.{layer}" for layer in (0, 1)]
-        names.append(f"head.outputs.{level}")
+        names.append(f"{OUTPUT}{level}")
     # A convolution with its activation is a sequence; the outputs are plain convolutions.
-    return [name if ".outputs." in name else f"{name}.0" for name in names]
+    return [name if name.startswith(OUTPUT) else f"{name}.0" for name in names]
 
 
 def read_ncnn(param_file: Path) -> Iterator[tuple[Tensor, Tensor]]:
@@ -113,7 +116,18 @@ def convert(param_file: Path) -> dict[str, Tensor]:
         )
     state = {}
     for name, (weight, bias) in zip(names, layers, strict=True):
-        state[f"{name}.weight"], state[f"{name}.bias"] = weight, bias
+        parts = {name: slice(None)}
+        if name.startswith(OUTPUT):
+            level = name.removeprefix(OUTPUT)
+            parts = {
+                f"head.classes.{level}": slice(NUM_CLASSES),
+                f"head.boxes.{level}": slice(NUM_CLASSES, None),
+            }
+        for part, rows in parts.items():
+            state[f"{part}.weight"], state[f"{part}.bias"] = (
+                weight[rows].clone(),
+                bias[rows].clone(),
+            )
     first = f"{names[0]}.weight"
     state[first] = state[first].flip(1).contiguous()  # BGR to RGB
     return state

@@ -48,10 +48,11 @@ def test_rows_are_ordered_by_level_row_and_column(network: YolactNano) -> None:
     with torch.inference_mode():
         logits, offsets, coefficients = network.head(levels)
         index = 0
-        for level, stem, output in zip(
-            levels, network.head.stems, network.head.outputs, strict=True
+        head = network.head
+        for level, stem, *outputs in zip(
+            levels, head.stems, head.classes, head.boxes, strict=True
         ):
-            raw = output(stem(level))[0]
+            raw = torch.cat([output(stem(level))[0] for output in outputs])
             for row in range(level.shape[2]):
                 for column in range(level.shape[3]):
                     cell = torch.cat([logits[0, index], offsets[0, index]])
@@ -83,8 +84,12 @@ def test_weights_survive_their_file(network: YolactNano, tmp_path: Path) -> None
 def test_the_conversion_names_every_layer_of_the_detector_once(network: YolactNano) -> None:
     keys = {key.removesuffix(".weight") for key in network.state_dict() if ".weight" in key}
     mask_branch = {key for key in keys if key.startswith(("proto_net.", "head.coefficient"))}
-    assert sorted(layer_names()) == sorted(keys - mask_branch)
-    assert len(layer_names()) == NUM_DETECTOR_LAYERS
+    outputs = {f"head.{kind}.{level}" for kind in ("classes", "boxes") for level in range(4)}
+    names = layer_names()
+    assert len(set(names)) == len(names) == NUM_DETECTOR_LAYERS
+    found = {name for name in names if "classes_and_boxes" not in name}
+    assert len(found) == NUM_DETECTOR_LAYERS - 4
+    assert found == keys - mask_branch - outputs
 
 
 def write_ncnn(folder: Path, content: bytes, layers: str) -> Path:

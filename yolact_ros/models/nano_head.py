@@ -16,16 +16,15 @@ __all__ = ["NanoHead", "NanoProtonet"]
 class NanoHead(nn.Module):
     """Classes, box distributions and mask coefficients of every cell of the pyramid.
 
-    The detector's part (``stems``, ``outputs``) is NanoDet-Plus's, one for each level; the
-    coefficients read both its stem and the level itself, and the levels share their last layers.
+    The detector's part (``stems``, ``classes``, ``boxes``) is NanoDet-Plus's, one for each level;
+    the coefficients read both its stem and the level itself, and the levels share their last
+    layers.
     """
 
     def __init__(
         self, num_levels: int, channels: int, num_classes: int, bins: int, num_prototypes: int
     ) -> None:
         super().__init__()
-        self.num_classes = num_classes
-        outputs = num_classes + 4 * bins
         self.stems = nn.ModuleList(
             nn.Sequential(
                 separable_convolution(channels, channels),
@@ -33,7 +32,10 @@ class NanoHead(nn.Module):
             )
             for _ in range(num_levels)
         )
-        self.outputs = nn.ModuleList(nn.Conv2d(channels, outputs, 1) for _ in range(num_levels))
+        self.classes = nn.ModuleList(
+            nn.Conv2d(channels, num_classes, 1) for _ in range(num_levels)
+        )
+        self.boxes = nn.ModuleList(nn.Conv2d(channels, 4 * bins, 1) for _ in range(num_levels))
         self.coefficient_stems = nn.ModuleList(
             convolution(2 * channels, channels, 1) for _ in range(num_levels)
         )
@@ -45,20 +47,17 @@ class NanoHead(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Pyramid levels to rows of all N cells: logits, distributions, coefficients."""
-        predictions, coefficients = [], []
-        for level, stem, output, coefficient_stem in zip(
-            levels, self.stems, self.outputs, self.coefficient_stems, strict=True
+        rows = []
+        for level, stem, classes, boxes, coefficient_stem in zip(
+            levels, self.stems, self.classes, self.boxes, self.coefficient_stems, strict=True
         ):
             features = stem(level)
-            predictions.append(_rows(output(features)))
-            coefficient_features = coefficient_stem(torch.cat([features, level], dim=1))
-            coefficients.append(_rows(self.coefficients(coefficient_features)))
-        rows = torch.cat(predictions, dim=1)
-        return (
-            rows[..., : self.num_classes],
-            rows[..., self.num_classes :],
-            self.activation(torch.cat(coefficients, dim=1)),
+            coefficients = self.coefficients(coefficient_stem(torch.cat([features, level], dim=1)))
+            rows.append([_rows(v) for v in (classes(features), boxes(features), coefficients)])
+        class_logits, box_offsets, coefficients = (
+            torch.cat(part, dim=1) for part in zip(*rows, strict=True)
         )
+        return class_logits, box_offsets, self.activation(coefficients)
 
 
 class NanoProtonet(nn.Module):
