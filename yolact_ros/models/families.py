@@ -7,6 +7,7 @@ from typing import Any
 
 from yolact_ros.config import NetworkConfig, YolactConfig
 from yolact_ros.errors import ConfigError
+from yolact_ros.models.nano import NanoConfig, YolactNano
 from yolact_ros.models.network import Network
 from yolact_ros.models.yolact import Yolact
 
@@ -14,6 +15,7 @@ __all__ = ["FAMILIES", "config_from_dict", "make_network"]
 
 FAMILIES: Mapping[str, tuple[type[NetworkConfig], type[Network]]] = {
     YolactConfig.family: (YolactConfig, Yolact),
+    NanoConfig.family: (NanoConfig, YolactNano),
 }
 
 
