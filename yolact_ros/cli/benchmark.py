@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from yolact_ros.cli.numbers import require_not_negative, require_positive
-from yolact_ros.config import VARIANTS
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models.zoo import BUNDLED
@@ -59,8 +58,8 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
     which = group.add_mutually_exclusive_group()
     which.add_argument("--model", default=BUNDLED, help="name or path (default: %(default)s)")
     which.add_argument(
-        "--variant", choices=sorted(VARIANTS), metavar="NAME", help="random weights of this "
-        "network instead; they find nothing, so masks cost nothing: see --scaling",
+        "--variant", metavar="NAME", help="random weights of this network, such as "
+        "yolact_resnet50; they find nothing, so masks cost nothing: see --scaling",
     )  # fmt: skip
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument("--input-size", type=int, default=0, metavar="PX", help="0: its own")
