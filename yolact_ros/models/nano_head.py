@@ -12,6 +12,8 @@ from yolact_ros.models.separable import convolution, separable_convolution
 
 __all__ = ["NanoHead", "NanoProtonet"]
 
+NO_OBJECT_LOGIT = -4.6
+
 
 class NanoHead(nn.Module):
     """Classes, box distributions and mask coefficients of every cell of the pyramid.
@@ -35,6 +37,9 @@ class NanoHead(nn.Module):
         self.classes = nn.ModuleList(
             nn.Conv2d(channels, num_classes, 1) for _ in range(num_levels)
         )
+        for layer in self.classes:
+            # As focal losses need it: at the start nothing is an object.
+            nn.init.constant_(layer.bias, NO_OBJECT_LOGIT)  # type: ignore[arg-type]
         self.boxes = nn.ModuleList(nn.Conv2d(channels, 4 * bins, 1) for _ in range(num_levels))
         self.coefficient_stems = nn.ModuleList(
             convolution(2 * channels, channels, 1) for _ in range(num_levels)

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.training.settings import TrainingSettings
 
 __all__ = ["export_network"]
 
 
 def export_network(
-    path: Path, network: Yolact, settings: TrainingSettings, results: Mapping[str, Any]
+    path: Path, network: Network, settings: TrainingSettings, results: Mapping[str, Any]
 ) -> None:
     """Write weights, config and a short model card as float16 safetensors, atomically."""
     from yolact_ros.models.checkpoint import save_checkpoint
