@@ -156,7 +156,8 @@ def main() -> None:
             num_prototypes=settings["num_prototypes"], proto_channels=settings["proto_channels"]
         )
     )
-    network.load_state_dict(load_file(folder / settings["start_from"]), strict=False)
+    for name in settings["start_from"]:
+        network.load_state_dict(load_file(folder / name), strict=False)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = []
     for name, parameter in network.named_parameters():

@@ -84,6 +84,7 @@ class NanoProtonet(nn.Module):
         self.narrow = convolution(channels, half, 1)
         self.detail = convolution(stem_channels, stem_channels, 1)
         self.fuse = convolution(half + stem_channels, half, 3)
+        self.refine = convolution(half, half, 3)
         self.output = nn.Conv2d(half, num_prototypes, 1)
 
     def forward(self, stem: Tensor, levels: Sequence[Tensor]) -> Tensor:
@@ -92,7 +93,8 @@ class NanoProtonet(nn.Module):
         for index in (1, 0):
             fused = _enlarge(fused) + self.laterals[index](levels[index])
         fused = _enlarge(self.narrow(self.body(self.activation(fused))))
-        prototypes: Tensor = self.output(self.fuse(torch.cat([fused, self.detail(stem)], dim=1)))
+        sharp = self.fuse(torch.cat([fused, self.detail(stem)], dim=1))
+        prototypes: Tensor = self.output(sharp + self.refine(sharp))
         return prototypes.permute(0, 2, 3, 1).contiguous()
 
 
