@@ -280,7 +280,7 @@ CHAPTERS = (
                 leaves=("cache/yolact_base_54_800000.pth",),
             ),
             Step("yolact models verify", prints=("bundled",)),
-            Step("yolact models show bundled", prints=("yolact_light", "person")),
+            Step("yolact models show bundled", prints=("yolact_nano", "person")),
             Step(
                 "yolact models show parts.pth",
                 prints=("yolact_resnet50", "bolt, nut", "parts.txt"),
@@ -410,6 +410,7 @@ NOT_RUN = {
     "yolact benchmark --scaling --runtimes openvino": MEASURES,
     "yolact benchmark --ros --runtimes openvino:int8 --calibration FOLDER --duration 20": MEASURES,
     "yolact benchmark --device cuda": "needs an NVIDIA GPU",
+    "yolact models list --measure": "takes minutes; test/cli/test_models.py measures",
     "yolact train benchmarks/yolact_light.yaml": "needs the photographs of the model card",
 }
 """Commands of the pages that no step runs, with the reason."""

@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from golden_networks import smallest
 from weight_files import weights_file
 
 from yolact_ros.cli.main import main
+from yolact_ros.evaluation.benchmark import model_costs
+from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.eager import EagerRuntime
+from yolact_ros.models.costs import ModelCost, keep_costs, read_costs
+from yolact_ros.models.network import Network
+from yolact_ros.models.zoo import ModelStatus, list_models
 
 FILE = "yolact_base_54_800000.pth"
 
@@ -32,8 +39,48 @@ def test_list_shows_name_accuracy_and_state(capsys, cache):
     assert main(["models", "list"]) == 0
     output = capsys.readouterr().out
     row = next(line for line in output.splitlines() if line.startswith("yolact_base "))
-    assert row.split()[1:4] == ["29.8", "not", "downloaded"]
+    assert row.split()[1:6] == ["29.8", "-", "-", "not", "downloaded"]
     assert str(cache) in output
+
+
+def test_what_models_cost_here_is_measured_once(capsys, monkeypatch):
+    measured = []
+
+    def measure(status: ModelStatus) -> ModelCost:
+        measured.append(status.entry.name)
+        return ModelCost(status.entry.file, 123.4, 567.8, "openvino bf16")
+
+    monkeypatch.setattr(model_costs, "measure_cost", measure)
+    assert main(["models", "list", "--measure"]) == 0
+    every_name = [status.entry.name for status in list_models()]
+    assert measured == every_name
+    assert main(["models", "list", "--measure", "--json"]) == 0
+    assert measured == every_name
+    output = capsys.readouterr().out
+    row = next(line for line in output.splitlines() if line.startswith("yolact_base "))
+    assert row.split()[1:4] == ["29.8", "123", "568"]
+    # A name whose file is another one now has to be measured again.
+    keep_costs({**read_costs(), "yolact_base": ModelCost("old.pth", 1.0, 1.0, "eager fp32")})
+    assert main(["models", "list"]) == 0
+    row = capsys.readouterr().out.split("yolact_base ")[1]
+    assert row.split()[1:3] == ["-", "-"]
+
+
+def test_a_model_that_is_not_downloaded_is_measured_with_random_weights(monkeypatch):
+    monkeypatch.setattr(model_costs, "open_runtime", open_eager)
+    entry = next(s for s in list_models() if s.entry.name == "bundled").entry
+    cost = model_costs.measure_cost(ModelStatus(entry, None, "not downloaded"))
+    assert cost.file == entry.file
+    assert cost.runtime == "eager fp32"
+    assert cost.whole_ms > 1
+    assert cost.memory_mib > 1
+
+
+def open_eager(
+    name: str, network: Network, *, device: torch.device, cache_folder: None
+) -> Runtime:
+    assert (name, cache_folder) == ("auto", None)
+    return EagerRuntime(network, device=device)
 
 
 def test_list_as_json_has_the_addresses_and_paths(capsys, usb, cache):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ def make_image_target(
         torch.zeros(0, dtype=torch.int64) if class_ids is None else class_ids,
         torch.zeros(0, 8, 8, dtype=torch.uint8) if masks is None else masks,
         torch.tensor([True] * 6 if labelled is None else labelled),
+        torch.zeros(0, 4),
         Matches(
             torch.zeros(num_priors, 4),
             classes,
@@ -114,15 +116,7 @@ def test_the_choice_of_trained_masks_depends_on_the_draw_only() -> None:
     losses = []
     for draw in (5, 5, 6):
         torch.rand(3)
-        drawn = ImageTarget(
-            "a",
-            target.boxes_xyxy,
-            target.class_ids,
-            target.masks,
-            target.labelled,
-            target.matches,
-            draw,
-        )
+        drawn = replace(target, draw=draw)
         losses.append(float(image_mask_loss(prototypes, coefficients, drawn).loss))
     assert losses[0] == losses[1] != losses[2]
 

@@ -7,6 +7,7 @@ import pytest
 from coco_shapes import write_coco
 
 from yolact_ros.errors import ConfigError
+from yolact_ros.training.nano_loss import NanoLossSettings
 from yolact_ros.training.settings import TrainingSettings, read_yaml, settings_from_dict
 
 DATA = """
@@ -139,3 +140,10 @@ def test_names_in_yaml_stay_as_they_are_written(tmp_path: Path) -> None:
     assert (settings.sources[0].name, settings.sources[0].labels_only) == ("007", ("no",))
     assert settings.freeze_batch_norm == "no"
     assert settings.cache_images is False
+
+
+def test_yolact_nano_has_losses_of_its_own(tmp_path: Path) -> None:
+    text = DATA + "network: yolact_nano\nloss: {mask_weight: 3.0}\n"
+    settings = load_settings(write_yaml(tmp_path, text))
+    assert (settings.network.family, settings.network.input_size_px) == ("nano", 416)
+    assert settings.loss == NanoLossSettings(mask_weight=3.0)

@@ -8,7 +8,8 @@ import torch
 from yolact_ros.config import YolactConfig
 from yolact_ros.errors import CheckpointError
 from yolact_ros.models import build_network
-from yolact_ros.training.start import copy_fitting_weights, freeze
+from yolact_ros.models.nano import NanoConfig, YolactNano
+from yolact_ros.training.start import copy_fitting_weights, copy_known_classes, freeze
 
 
 def test_other_classes_drop_the_class_layers_and_keep_the_rest(tiny_config: YolactConfig) -> None:
@@ -65,3 +66,19 @@ def test_frozen_blocks_are_the_stem_and_the_first_ones(tiny_config: YolactConfig
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     prefixes = ("backbone.stem", "backbone.blocks.0.", "backbone.blocks.1.")
     assert frozen == {n for n, _ in model.named_parameters() if n.startswith(prefixes)}
+
+
+def test_yolact_nano_keeps_its_boxes_and_the_classes_that_it_knew() -> None:
+    old = YolactNano(NanoConfig(class_names=("cup", "dog", "bolt"), num_prototypes=4))
+    new = YolactNano(NanoConfig(class_names=("nut", "bolt"), num_prototypes=4))
+    for value in old.state_dict().values():
+        value.add_(1)
+    weights = old.state_dict()
+    dropped = copy_fitting_weights(new, weights, drop_classes=True)
+    assert dropped == [f"head.classes.{level}" for level in range(4)]
+    assert torch.equal(new.state_dict()["head.boxes.2.weight"], weights["head.boxes.2.weight"])
+    assert copy_known_classes(new, weights, old.config.class_names) == ["bolt"]
+    for level in range(4):
+        for key in (f"head.classes.{level}.weight", f"head.classes.{level}.bias"):
+            assert torch.equal(new.state_dict()[key][1], weights[key][2])
+            assert not torch.equal(new.state_dict()[key][0], weights[key][2])

@@ -12,7 +12,6 @@ from yolact_ros.cli.options import (
     require_not_negative,
     require_positive,
 )
-from yolact_ros.config import VARIANTS
 from yolact_ros.inference.settings import PredictionSettings
 
 __all__ = ["add_parser", "run"]
@@ -61,8 +60,8 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
     which = group.add_mutually_exclusive_group()
     add_options(which, "model")
     which.add_argument(
-        "--variant", choices=sorted(VARIANTS), metavar="NAME", help="random weights of this "
-        "network instead; they find nothing, so masks cost nothing: see --scaling",
+        "--variant", metavar="NAME", help="random weights of this network, such as "
+        "yolact_resnet50; they find nothing, so masks cost nothing: see --scaling",
     )  # fmt: skip
     add_options(group, "device", "input-size")
     group.add_argument(

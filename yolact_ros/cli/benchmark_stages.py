@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from yolact_ros.config import variant
 from yolact_ros.dependencies import require
 from yolact_ros.evaluation.benchmark.contenders import (
     ContenderName,
@@ -25,6 +24,7 @@ from yolact_ros.evaluation.output_folder import make_output_folder, write_json
 from yolact_ros.inference.predictor import choose_device
 from yolact_ros.inference.runtimes.selection import default_engine_folder
 from yolact_ros.inference.settings import PredictionSettings
+from yolact_ros.models.families import network_variant
 
 if TYPE_CHECKING:
     from yolact_ros.models.network import Network
@@ -43,7 +43,7 @@ def load_benchmark_network(args: argparse.Namespace, input_size_px: int) -> Netw
     """
     if not args.variant:
         return trained_network(args.model, input_size_px=input_size_px)
-    config = variant(args.variant)
+    config = network_variant(args.variant)
     return random_network(config.with_input_size(input_size_px) if input_size_px else config)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from tqdm import tqdm
 from yolact_ros.cli.model_file import open_model
 from yolact_ros.cli.options import add_options
 from yolact_ros.config import YolactConfig
+from yolact_ros.models.costs import keep_costs, read_costs
 from yolact_ros.models.zoo import (
     ModelStatus,
     cache_folder,
@@ -65,6 +68,12 @@ def add_parser(subparsers: Any) -> None:
 
     listing = actions.add_parser("list", help="every known model and where it is")
     listing.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    listing.add_argument(
+        "--measure",
+        action="store_true",
+        help="measure those that were not measured on this machine yet, also the ones that are "
+        "not downloaded; minutes",
+    )
     listing.set_defaults(action=_list)
 
     fetch = actions.add_parser(
@@ -116,23 +125,54 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     statuses = list_models()
+    if args.measure:
+        _measure(statuses)
+    measured = read_costs()
+    costs = {
+        status.entry.name: cost
+        for status in statuses
+        if (cost := measured.get(status.entry.name)) and cost.file == status.entry.file
+    }
     if args.json:
         rows = [
-            {**asdict(s.entry), "state": s.state, "path": str(s.path) if s.path else None}
+            {
+                **asdict(s.entry),
+                "state": s.state,
+                "path": str(s.path) if s.path else None,
+                "cost": asdict(costs[s.entry.name]) if s.entry.name in costs else None,
+            }
             for s in statuses
         ]
         print(json.dumps(rows, indent=2))
         return 0
     width = max(len(status.entry.name) for status in statuses)
-    print(f"{'name':<{width}}  mask AP  {'state':<17}  description")
+    print(f"{'name':<{width}}  mask AP  ms here   MiB  {'state':<17}  description")
     for status in statuses:
         ap = "-" if status.entry.mask_ap is None else f"{status.entry.mask_ap:.1f}"
+        cost = costs.get(status.entry.name)
+        ms, mib = (f"{cost.whole_ms:.0f}", f"{cost.memory_mib:.0f}") if cost else ("-", "-")
         print(
-            f"{status.entry.name:<{width}}  {ap:>7}  {status.state:<17}  "
+            f"{status.entry.name:<{width}}  {ap:>7}  {ms:>7}  {mib:>4}  {status.state:<17}  "
             f"{status.entry.description}"
         )
+    if not costs:
+        print("\nms and memory on this machine: yolact models list --measure")
     print(f"\nbundled models: {models_folder()}\ndownloads:      {cache_folder()}")
     return 0
+
+
+def _measure(statuses: Sequence[ModelStatus]) -> None:
+    # Imported here: the list itself needs no torch.
+    from yolact_ros.evaluation.benchmark.model_costs import measure_cost
+
+    costs = read_costs()
+    for status in statuses:
+        name = status.entry.name
+        if name in costs and costs[name].file == status.entry.file:
+            continue
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        costs[name] = measure_cost(status)
+        keep_costs(costs)
 
 
 def _fetch(args: argparse.Namespace) -> int:

@@ -91,6 +91,7 @@ class Predictor:
         side = model.config.input_size_px
         self._batch = torch.empty(0, 3, side, side, device=self.device)
         self._preprocessor = Preprocessor(model.config, self.device)
+        self._rescores_masks = model.mask_rescoring is not None
         decoder = model.decoder
         self._postprocessor = Postprocessor(
             model.config, decoder, mask_rescoring=model.mask_rescoring
@@ -196,7 +197,7 @@ class Predictor:
     @property
     def rescores_masks(self) -> bool:
         """Whether scores are multiplied by those of the masks, as YOLACT++ does."""
-        return self._config.mask_rescoring
+        return self._rescores_masks
 
     @property
     def runtime(self) -> str:

@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from yolact_ros.config import NetworkConfig, YolactConfig
+from yolact_ros.config import VARIANTS, NetworkConfig, YolactConfig
 from yolact_ros.errors import ConfigError
+from yolact_ros.models.nano import NanoConfig, YolactNano
 from yolact_ros.models.network import Network
 from yolact_ros.models.yolact import Yolact
 
-__all__ = ["FAMILIES", "config_from_dict", "make_network"]
+__all__ = [
+    "FAMILIES",
+    "NETWORK_VARIANTS",
+    "config_from_dict",
+    "make_network",
+    "network_variant",
+]
 
 FAMILIES: Mapping[str, tuple[type[NetworkConfig], type[Network]]] = {
     YolactConfig.family: (YolactConfig, Yolact),
+    NanoConfig.family: (NanoConfig, YolactNano),
 }
+
+NETWORK_VARIANTS: Mapping[str, NetworkConfig] = {
+    **VARIANTS,
+    NanoConfig.name: NanoConfig(),
+}
+"""The named networks of all families."""
+
+
+def network_variant(name: str, **overrides: Any) -> NetworkConfig:
+    """The named network of :data:`NETWORK_VARIANTS`, with fields replaced by ``overrides``.
+
+    Raises:
+        ConfigError: no such variant, no such field, or a value out of range.
+    """
+    if name not in NETWORK_VARIANTS:
+        raise ConfigError(f"no network variant {name!r}; choose one of {sorted(NETWORK_VARIANTS)}")
+    try:
+        return replace(NETWORK_VARIANTS[name], **overrides)
+    except TypeError as error:
+        raise ConfigError(f"network variant {name}: {error}") from error
 
 
 def make_network(config: NetworkConfig) -> Network:

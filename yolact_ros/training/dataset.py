@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolact_ros.config import YolactConfig
+from yolact_ros.config import NetworkConfig, YolactConfig
 from yolact_ros.errors import DataError
 from yolact_ros.ops.priors import make_priors
 from yolact_ros.training.annotations import ImageRecord
@@ -107,7 +107,7 @@ class TrainingImages:
     def __init__(
         self,
         records: Sequence[ImageRecord],
-        config: YolactConfig,
+        config: NetworkConfig,
         *,
         first_sizes_px: Sequence[tuple[int, int]] = (),
         augment: AugmentSettings | None = None,
@@ -128,7 +128,12 @@ class TrainingImages:
         self._config = config
         self._first_sizes_px = tuple(first_sizes_px)
         sizes = {config.input_size_px, *(size_px for _, size_px in first_sizes_px)}
-        self._priors = {size: make_priors(config.with_input_size(size)) for size in sizes}
+        configs = {size: config.with_input_size(size) for size in sizes}
+        self._priors = {
+            size: make_priors(sized)
+            for size, sized in configs.items()
+            if isinstance(sized, YolactConfig)
+        }
         self._augment = augment or AugmentSettings()
         self._seed = seed
         self._order = _SourceOrder([r.source for r in kept], source_weights or {}, seed)
@@ -156,7 +161,7 @@ class TrainingImages:
                 np.stack(masks) if masks else np.zeros((0, size_px, size_px), np.uint8)
             ),
             torch.from_numpy(sample.labelled),
-            self._priors[size_px],
+            self._priors.get(size_px),
             draw=number,
         )
         return normalize_image(image, self._config), target
@@ -211,7 +216,7 @@ def _interleave(shares: NDArray[np.float64]) -> NDArray[np.int64]:
     return pattern
 
 
-def normalize_image(image_bgr: NDArray[np.float32], config: YolactConfig) -> Tensor:
+def normalize_image(image_bgr: NDArray[np.float32], config: NetworkConfig) -> Tensor:
     """float32[S, S, 3] BGR 0..255 to the network's normalised RGB [3, S, S]."""
     mean = np.array(config.normalization.mean_bgr, np.float32)
     std = np.array(config.normalization.std_bgr, np.float32)

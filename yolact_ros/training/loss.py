@@ -86,9 +86,10 @@ def total_losses(
     """
     offsets, logits = output.box_offsets.float(), output.class_logits.float()
     coefficients, prototypes = output.coefficients.float(), output.prototypes.float()
-    classes = torch.stack([target.matches.classes for target in targets])
+    matches = [target.matches for target in targets if target.matches is not None]
+    classes = torch.stack([match.classes for match in matches])
     labelled = torch.stack([target.labelled for target in targets])
-    offset_targets = torch.stack([target.matches.box_offsets for target in targets])
+    offset_targets = torch.stack([match.box_offsets for match in matches])
     mask_sum = prototypes.new_zeros(())
     rescoring_sum = prototypes.new_zeros(())
     for row, target in enumerate(targets):

@@ -58,6 +58,7 @@ def image_mask_loss(
             for all of them.
     """
     height, width = prototypes.shape[:2]
+    assert target.matches is not None
     positive = torch.nonzero(target.matches.classes > 0)[:, 0]
     num_positives = positive.shape[0]
     if num_positives == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,8 +20,7 @@ BACKGROUND = 0
 NEUTRAL = -1
 
 
-@dataclass(frozen=True)
-class Matches:
+class Matches(NamedTuple):
     """Training target of every prior of one image.
 
     Attributes:

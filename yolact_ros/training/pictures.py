@@ -9,7 +9,7 @@ import cv2
 
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.sample import load_sample
 from yolact_ros.visualization import draw_overlay
@@ -31,9 +31,11 @@ class PictureWriter:
         self._folder = folder
         self._records = [record for record in records if record.objects][:NUM_IMAGES]
 
-    def write(self, network: Yolact, step: int) -> None:
+    def write(self, network: Network, step: int) -> None:
         """Draw and write the pictures of one step."""
-        predictor = Predictor(network, device=network.priors.device, settings=PredictionSettings())
+        predictor = Predictor(
+            network, device=next(network.parameters()).device, settings=PredictionSettings()
+        )
         for record in self._records:
             image = load_sample(record).image_bgr
             overlay = draw_overlay(image, predictor.predict(image), network.config.class_names)

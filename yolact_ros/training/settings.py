@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 import yaml
 
-from yolact_ros.config import MIN_INPUT_SIZE_PX, VARIANTS, YolactConfig, variant
+from yolact_ros.config import MIN_INPUT_SIZE_PX, NetworkConfig, YolactConfig, variant
 from yolact_ros.errors import ConfigError
+from yolact_ros.models.nano import NanoConfig
 from yolact_ros.training.annotations import DataSource, category_names
 from yolact_ros.training.augment import AugmentSettings
 from yolact_ros.training.loss import LossSettings
+from yolact_ros.training.nano_loss import NanoLossSettings
 
 __all__ = ["TrainingSettings", "read_yaml", "settings_from_dict"]
 
@@ -23,6 +25,7 @@ OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine")
 PRECISIONS = ("fp32", "bf16", "fp16")
 DEFAULT_VARIANT = "yolact_light"
+NANO_VARIANT = "yolact_nano"
 START_WITHOUT_CHECKPOINT = ("imagenet", "nothing")
 TEXT_KEYS = (
     *("class_names", "labels_only", "name", "variant", "start_from", "output"),
@@ -87,7 +90,7 @@ class TrainingSettings:
     """
 
     output: Path
-    network: YolactConfig
+    network: NetworkConfig
     sources: tuple[DataSource, ...]
     validation: tuple[DataSource, ...] = ()
     start_from: str = "imagenet"
@@ -120,7 +123,7 @@ class TrainingSettings:
     validation_images: int = 0
     strict: bool = False
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
+    loss: LossSettings | NanoLossSettings = field(default_factory=LossSettings)
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -229,14 +232,16 @@ def settings_from_dict(values: Mapping[str, Any], base: Path) -> TrainingSetting
     arguments["output"] = base / str(arguments.get("output", "run"))
     arguments["first_sizes"] = _first_sizes(arguments.get("first_sizes", ()))
     arguments["augment"] = _nested(AugmentSettings, arguments.get("augment", {}), "augment")
-    arguments["loss"] = _nested(LossSettings, arguments.get("loss", {}), "loss")
+    is_nano = isinstance(arguments["network"], NanoConfig)
+    kind: type[LossSettings | NanoLossSettings] = NanoLossSettings if is_nano else LossSettings
+    arguments["loss"] = _nested(kind, arguments.get("loss", {}), "loss")
     try:
         return TrainingSettings(**arguments)
     except TypeError as error:
         raise ConfigError(f"training: {error}") from error
 
 
-def _network(value: Any, sources: tuple[DataSource, ...], start_from: str) -> YolactConfig:
+def _network(value: Any, sources: tuple[DataSource, ...], start_from: str) -> NetworkConfig:
     if isinstance(value, str):
         value = {"variant": value}
     if not isinstance(value, dict):
@@ -244,6 +249,11 @@ def _network(value: Any, sources: tuple[DataSource, ...], start_from: str) -> Yo
     replaced = {k: _tuples(v) for k, v in value.items() if k != "variant"}
     if "class_names" not in replaced:
         replaced["class_names"] = category_names(sources)
+    if value.get("variant") == NANO_VARIANT:
+        try:
+            return NanoConfig(**replaced)
+        except TypeError as error:
+            raise ConfigError(f"network variant {NANO_VARIANT}: {error}") from error
     if "variant" in value:
         return variant(str(value["variant"]), **replaced)
     if start_from in START_WITHOUT_CHECKPOINT:
@@ -253,10 +263,10 @@ def _network(value: Any, sources: tuple[DataSource, ...], start_from: str) -> Yo
     from yolact_ros.models.zoo import find_model
 
     config = read_config(find_model(start_from))
-    if not isinstance(config, YolactConfig):
+    if not isinstance(config, YolactConfig | NanoConfig):
         raise ConfigError(
-            f"training: {start_from} is a {config.name}, expected a YOLACT network: "
-            f"{', '.join(VARIANTS)}"
+            f"training: {start_from} is a {config.name}, which cannot be trained here; expected a "
+            "YOLACT network or yolact_nano"
         )
     try:
         return replace(config, **replaced)

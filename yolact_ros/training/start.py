@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from yolact_ros.errors import CheckpointError
-from yolact_ros.models import Yolact, build_network, initialize_from_imagenet
+from yolact_ros.config import NetworkConfig, YolactConfig
+from yolact_ros.errors import CheckpointError, ConfigError
+from yolact_ros.models import build_network, initialize_from_imagenet
+from yolact_ros.models.families import make_network
+from yolact_ros.models.nano import YolactNano
+from yolact_ros.models.network import Network
+from yolact_ros.models.yolact import Yolact
 from yolact_ros.training.settings import TrainingSettings
 
-__all__ = ["copy_fitting_weights", "freeze", "start_network"]
+__all__ = ["copy_fitting_weights", "copy_known_classes", "freeze", "start_network"]
 
 # Layers whose shape depends on the classes; without them a checkpoint still fits other classes.
-CLASS_LAYERS = ("conf_layer", "semantic_seg_conv", "maskiou_net.maskiou_net.10")
+CLASS_LAYERS = ("conf_layer", "semantic_seg_conv", "maskiou_net.maskiou_net.10", "head.classes")
 # Also the number of prototypes may change without making the rest worthless.
-PROTOTYPE_LAYERS = ("mask_layer", "proto_net.10")
+PROTOTYPE_LAYERS = ("mask_layer", "proto_net.10", "head.coefficients.1", "proto_net.output")
 
 
-def start_network(settings: TrainingSettings) -> tuple[Yolact, list[str]]:
+def start_network(settings: TrainingSettings) -> tuple[Network, list[str]]:
     """Build the network and load the weights it starts from.
 
     Uses torch's global generator, seeded with ``settings.seed``.
@@ -31,10 +36,15 @@ def start_network(settings: TrainingSettings) -> tuple[Yolact, list[str]]:
         CheckpointError: the weights are of another network in more than classes and prototypes.
     """
     torch.manual_seed(settings.seed)
-    model = build_network(settings.network)
+    model = _random_network(settings.network)
     if settings.start_from == "nothing":
         return model, ["starts from random weights"]
     if settings.start_from == "imagenet":
+        if not isinstance(model, Yolact):
+            raise ConfigError(
+                f"training: start_from is imagenet, for which {settings.network.name} has no "
+                "weights; start from trained weights of it, or from nothing"
+            )
         initialize_from_imagenet(model)
         return model, ["starts from ImageNet weights of the backbone"]
     # Imported here: reading checkpoints by name is needed for fine-tuning alone.
@@ -51,6 +61,9 @@ def start_network(settings: TrainingSettings) -> tuple[Yolact, list[str]]:
             f"its {len(old)} classes are not the {len(new)} of this run: "
             f"the layers that depend on classes start anew: {', '.join(dropped)}"
         )
+        if isinstance(model, YolactNano):
+            known = copy_known_classes(model, checkpoint.state_dict, old)
+            remarks.append(f"classes that it knew go on from there: {', '.join(known) or 'none'}")
     elif dropped:
         remarks.append(f"start anew because their shapes differ: {', '.join(dropped)}")
     return model, remarks
@@ -93,7 +106,28 @@ def copy_fitting_weights(
     return sorted({key.rsplit(".", 1)[0] for key in skipped})
 
 
-def freeze(model: Yolact, *, batch_norm: bool, blocks: int) -> None:
+def copy_known_classes(
+    model: YolactNano, weights: Mapping[str, Tensor], old_names: Sequence[str]
+) -> list[str]:
+    """Copy the rows of the classes that other weights have by the same name; returns the names.
+
+    Args:
+        model: whose class layers are overwritten in these rows.
+        weights: state dict of the other network, with ``old_names`` as its classes.
+    """
+    known = [name for name in model.config.class_names if name in old_names]
+    for key, value in model.state_dict().items():
+        if key.startswith("head.classes."):
+            for name in known:
+                value[model.config.class_names.index(name)] = weights[key][old_names.index(name)]
+    return known
+
+
+def _random_network(config: NetworkConfig) -> Network:
+    return build_network(config) if isinstance(config, YolactConfig) else make_network(config)
+
+
+def freeze(model: Network, *, batch_norm: bool, blocks: int) -> None:
     """Take batch norms, or the first blocks of the backbone with its stem, out of training.
 
     Call it again after every ``model.train()``, which wakes the batch norms up.
@@ -101,7 +135,7 @@ def freeze(model: Yolact, *, batch_norm: bool, blocks: int) -> None:
     if batch_norm:
         _freeze_batch_norm(model)
     if blocks > 0:
-        for part in _first_parts(model.backbone, blocks):
+        for part in _first_parts(model.get_submodule("backbone"), blocks):
             part.requires_grad_(False)
             _freeze_batch_norm(part)
 

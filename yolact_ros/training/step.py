@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.training.dataset import Batch
 from yolact_ros.training.loss import LossSettings, StepCounts, total_losses
+from yolact_ros.training.nano_loss import NanoLossSettings, nano_losses
 from yolact_ros.training.processes import Processes
 from yolact_ros.training.targets import ImageTarget
 
@@ -22,7 +23,9 @@ __all__ = ["NetworkWithLosses", "StepResult", "Stepper", "make_optimizer"]
 class NetworkWithLosses(nn.Module):
     """Network and losses as one module: a distributed wrapper then sees what is used."""
 
-    def __init__(self, network: Yolact, settings: LossSettings, precision: str) -> None:
+    def __init__(
+        self, network: Network, settings: LossSettings | NanoLossSettings, precision: str
+    ) -> None:
         super().__init__()
         self.network = network
         self._settings = settings
@@ -31,10 +34,16 @@ class NetworkWithLosses(nn.Module):
     def forward(
         self, images: Tensor, targets: Sequence[ImageTarget], counts: StepCounts
     ) -> dict[str, Tensor]:
-        """Weighted losses of B images, see :func:`~yolact_ros.training.loss.total_losses`."""
+        """Weighted losses of B images.
+
+        See :func:`~yolact_ros.training.loss.total_losses` and, for the family nano,
+        :func:`~yolact_ros.training.nano_loss.nano_losses`.
+        """
         device = images.device.type
         with torch.autocast(device, self._dtype, enabled=self._dtype is not None):
             output = self.network(images)
+        if isinstance(self._settings, NanoLossSettings):
+            return nano_losses(output, targets, counts.positives, self._settings)
         return total_losses(output, targets, counts, self._settings, self.network.mask_rescoring)
 
 
@@ -126,7 +135,7 @@ class Stepper:
 
 
 def make_optimizer(
-    network: Yolact,
+    network: Network,
     *,
     kind: str,
     backbone_rate: float,

@@ -25,7 +25,8 @@ class ImageTarget:
         class_ids (Tensor[n]): int64, 0-based.
         masks (Tensor[n, S, S]): uint8 of 0/1.
         labelled (Tensor[C]): bool, classes whose objects are labelled in this image.
-        matches: of the priors.
+        crowd_boxes_xyxy (Tensor[c, 4]): relative; what is inside does not learn background.
+        matches: of the priors; None for a network without priors.
         draw: number that the random choice of trained masks is made from, so that the choice
             depends neither on the process nor on the position in the batch.
     """
@@ -35,42 +36,46 @@ class ImageTarget:
     class_ids: Tensor
     masks: Tensor
     labelled: Tensor
-    matches: Matches
+    crowd_boxes_xyxy: Tensor
+    matches: Matches | None
     draw: int = 0
 
     @property
     def num_positives(self) -> int:
-        """Number of priors that learn an object."""
+        """Number of priors that learn an object; without priors, number of objects."""
+        if self.matches is None:
+            return len(self.class_ids)
         return int((self.matches.classes > 0).sum())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Worker processes send every tensor as an open file; a batch has hundreds of small ones
         # here, more than the usual limit of 1024 files allows. Arrays travel as bytes.
-        matches = (self.matches.box_offsets, self.matches.classes, self.matches.object_index)
-        tensors = (self.boxes_xyxy, self.class_ids, self.masks, self.labelled, *matches)
+        tensors = (self.boxes_xyxy, self.class_ids, self.masks, self.labelled)
+        tensors = (*tensors, self.crowd_boxes_xyxy, *(self.matches or ()))
         return _restore, (self.name, self.draw, *(tensor.numpy() for tensor in tensors))
 
     def to(self, device: torch.device) -> ImageTarget:
         """The same target on another device."""
-        matches = Matches(
-            self.matches.box_offsets.to(device, non_blocking=True),
-            self.matches.classes.to(device, non_blocking=True),
-            self.matches.object_index.to(device, non_blocking=True),
-        )
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
         return ImageTarget(
             self.name,
-            self.boxes_xyxy.to(device, non_blocking=True),
-            self.class_ids.to(device, non_blocking=True),
-            self.masks.to(device, non_blocking=True),
-            self.labelled.to(device, non_blocking=True),
-            matches,
+            moved(self.boxes_xyxy),
+            moved(self.class_ids),
+            moved(self.masks),
+            moved(self.labelled),
+            moved(self.crowd_boxes_xyxy),
+            None if self.matches is None else Matches(*map(moved, self.matches)),
             self.draw,
         )
 
 
 def _restore(name: str, draw: int, *arrays: NDArray[Any]) -> ImageTarget:
-    boxes, class_ids, masks, labelled, *matches = (torch.from_numpy(array) for array in arrays)
-    return ImageTarget(name, boxes, class_ids, masks, labelled, Matches(*matches), draw)
+    boxes, class_ids, masks, labelled, crowds, *matches = map(torch.from_numpy, arrays)
+    found = Matches(*matches) if matches else None
+    return ImageTarget(name, boxes, class_ids, masks, labelled, crowds, found, draw)
 
 
 def make_target(
@@ -79,7 +84,7 @@ def make_target(
     class_ids: Tensor,
     masks: Tensor,
     labelled: Sequence[bool] | Tensor,
-    priors_cxcywh: Tensor,
+    priors_cxcywh: Tensor | None,
     *,
     draw: int = 0,
     thresholds: tuple[float, float, float] = (0.5, 0.4, 0.7),
@@ -92,27 +97,30 @@ def make_target(
         class_ids (Tensor[m]): 0-based, -1 for crowds.
         masks (Tensor[m, S, S]): 0/1.
         labelled: per class, whether its objects are labelled in this image.
-        priors_cxcywh (Tensor[N, 4]): relative.
+        priors_cxcywh (Tensor[N, 4]): relative; None for a network without priors.
         draw: see :class:`ImageTarget`.
         thresholds: positive IoU, negative IoU, crowd overlap of :func:`match_priors`.
     """
     is_object = class_ids >= 0
     positive_iou, negative_iou, crowd_overlap = thresholds
-    matches = match_priors(
-        priors_cxcywh,
-        boxes_xyxy[is_object],
-        class_ids[is_object],
-        boxes_xyxy[~is_object],
-        positive_iou=positive_iou,
-        negative_iou=negative_iou,
-        crowd_overlap=crowd_overlap,
-    )
+    matches = None
+    if priors_cxcywh is not None:
+        matches = match_priors(
+            priors_cxcywh,
+            boxes_xyxy[is_object],
+            class_ids[is_object],
+            boxes_xyxy[~is_object],
+            positive_iou=positive_iou,
+            negative_iou=negative_iou,
+            crowd_overlap=crowd_overlap,
+        )
     return ImageTarget(
         name,
         boxes_xyxy[is_object],
         class_ids[is_object],
         masks[is_object],
         torch.as_tensor(labelled, dtype=torch.bool),
+        boxes_xyxy[~is_object],
         matches,
         draw,
     )

@@ -12,8 +12,9 @@ import torch
 from yolact_ros.errors import ConfigError
 from yolact_ros.evaluation.output_folder import write_json
 from yolact_ros.inference.predictor import choose_device
-from yolact_ros.models import Yolact
 from yolact_ros.models.checkpoint import save_checkpoint
+from yolact_ros.models.families import make_network
+from yolact_ros.models.network import Network
 from yolact_ros.models.weight_file import CONFIG_KEY
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.cpu_speed import speed_up_on_cpu
@@ -30,7 +31,7 @@ from yolact_ros.training.step import NetworkWithLosses, Stepper, make_optimizer
 
 __all__ = ["Trainer", "Validate"]
 
-Validate = Callable[[Yolact, int], dict[str, float]]
+Validate = Callable[[Network, int], dict[str, float]]
 """Scores a network in evaluation mode after so many steps; ``mask_ap`` decides which is best."""
 
 MIN_IMAGES_FOR_BATCH_NORM = 6
@@ -61,7 +62,7 @@ class Trainer:
         *,
         processes: Processes | None = None,
         validate: Validate | None = None,
-        draw: Callable[[Yolact, int], None] | None = None,
+        draw: Callable[[Network, int], None] | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
         self._settings = settings
@@ -150,9 +151,9 @@ class Trainer:
         self._processes.wait()
         return path
 
-    def averaged_network(self) -> Yolact:
+    def averaged_network(self) -> Network:
         """A copy of the network with the averaged weights, in evaluation mode."""
-        network = Yolact(self._settings.network).to(self._device)
+        network = make_network(self._settings.network).to(self._device)
         averaged = self._settings.ema_decay > 0
         network.load_state_dict(self._average.values if averaged else self.network.state_dict())
         return network.eval()
@@ -229,7 +230,7 @@ class Trainer:
             path = self._settings.output / "best.safetensors"
             self._export(path, network, {"steps": self.step, **values})
 
-    def _export(self, path: Path, network: Yolact, results: dict[str, Any]) -> None:
+    def _export(self, path: Path, network: Network, results: dict[str, Any]) -> None:
         """Write weights, config and a short model card as float16 safetensors, atomically."""
         card = {
             "trained_on": ", ".join(source.name for source in self._settings.sources),

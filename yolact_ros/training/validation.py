@@ -10,7 +10,7 @@ from yolact_ros.datasets.coco_results import CocoResult
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.sample import load_sample
 
@@ -36,7 +36,7 @@ class Validator:
         self._class_names = tuple(class_names)
         self._truth = ground_truth(records, class_names)
 
-    def __call__(self, network: Yolact, step: int) -> dict[str, float]:
+    def __call__(self, network: Network, step: int) -> dict[str, float]:
         """``mask_ap``, ``box_ap``, ``mask_ap50`` and the mask AP of every class, 0..1.
 
         Means over the classes that have objects in the validation images; a class without is left
@@ -51,9 +51,9 @@ class Validator:
             values[f"mask_ap_{row.name}"] = row.ap
         return {name: value for name, value in values.items() if not math.isnan(value)}
 
-    def detect(self, network: Yolact) -> list[CocoResult]:
+    def detect(self, network: Network) -> list[CocoResult]:
         """COCO results of all validation images; image ids count from 0."""
-        predictor = Predictor(network, device=network.priors.device, settings=PROTOCOL)
+        predictor = Predictor(network, device=next(network.parameters()).device, settings=PROTOCOL)
         results: list[CocoResult] = []
         for number, record in enumerate(self._records):
             image = load_sample(record).image_bgr

@@ -6,20 +6,24 @@ import os
 
 import torch
 
-from yolact_ros.config import YolactConfig
+from yolact_ros.config import NetworkConfig, YolactConfig
 from yolact_ros.models import build_network
 from yolact_ros.models.checkpoint import load_network
+from yolact_ros.models.families import make_network
 from yolact_ros.models.network import Network
 from yolact_ros.models.zoo import find_model
 
 __all__ = ["random_network", "trained_network"]
 
 
-def random_network(config: YolactConfig) -> Network:
+def random_network(config: NetworkConfig) -> Network:
     """A network with random weights, the same every time: its time does not depend on them."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return build_network(config).eval()
+        network = (
+            build_network(config) if isinstance(config, YolactConfig) else make_network(config)
+        )
+        return network.eval()
 
 
 def trained_network(name_or_path: str | os.PathLike[str], *, input_size_px: int = 0) -> Network:
