@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from convert_nanodet import convert, layer_names, read_ncnn
 
 from yolact_ros.config import NetworkConfig
 from yolact_ros.errors import CheckpointError, ConfigError
 from yolact_ros.models.checkpoint import load_network, save_checkpoint
 from yolact_ros.models.families import config_from_dict
 from yolact_ros.models.nano import NanoConfig, YolactNano
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-from convert_nanodet import convert, layer_names, read_ncnn
 
 NUM_DETECTOR_LAYERS = 110
 
