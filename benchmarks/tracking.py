@@ -38,8 +38,8 @@ def crowd(seed: int = 0, people: int = 8) -> Scene:
     things = []
     for _ in range(people):
         left, top, size = chance.uniform(60, 580), chance.uniform(150, 330), chance.uniform(40, 80)
-        speed, phase = chance.uniform(0.3, 0.8), chance.uniform(0, 6.28)
-        width = chance.uniform(60, 200)
+        speed, phase = chance.uniform(0.15, 0.4), chance.uniform(0, 6.28)
+        width = chance.uniform(60, 150)
 
         def place(
             time_s: float, x: float = left, y: float = top, w: float = width, v: float = speed,

@@ -28,7 +28,7 @@ frames.csv and report.html. A killed run goes on where it was when started again
 
 exit code: 0 done, 1 a limit is broken, 2 nothing could be done"""
 
-RECORDED = "recorded"
+AUTO, RECORDED = "auto", "recorded"
 # Offline the paper's protocol, in real time the node's defaults.
 OFFLINE_SCORE, OFFLINE_TOP_K = 0.05, 100
 NODE_SCORE, NODE_TOP_K = 0.3, 15
@@ -96,8 +96,8 @@ def _add_tracking(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--track",
         nargs="?",
-        choices=(RECORDED, *TRACKERS),
-        const="",
+        choices=(AUTO, RECORDED, *TRACKERS),
+        const=AUTO,
         metavar="TRACKER",
         help="hold tracks against the truth's track ids: HOTA, IDF1, MOTA; by bytetrack, ocsort, "
         "botsort, or with --predictions the ids recorded (default: bytetrack; with --predictions "
@@ -115,12 +115,14 @@ def _add_tracking(parser: argparse.ArgumentParser) -> None:
 def _tracker(args: argparse.Namespace) -> TrackerSettings | None:
     if args.track is None:
         return None
-    name = args.track or (RECORDED if args.predictions else TRACKERS[0])
+    name = args.track
+    if name == AUTO:
+        name = RECORDED if args.predictions else TRACKERS[0]
     if name == RECORDED:
         if not args.predictions:
             raise ConfigError("--track recorded takes the ids of --predictions: name their topic")
         return None
-    return TrackerSettings(name, args.track_buffer)  # type: ignore[arg-type]
+    return TrackerSettings(name, args.track_buffer)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

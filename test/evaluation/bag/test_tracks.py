@@ -290,6 +290,20 @@ def test_in_real_time_dropped_frames_count_by_what_the_consumer_had(
     assert found["id_switches"] == 0
 
 
+def test_several_bags_are_measured_together_and_ids_of_one_are_not_those_of_another(
+    bag: Path, tmp_path: Path
+) -> None:
+    messages = image_messages(NUM_FRAMES) + truth_messages(NUM_FRAMES, tracked=True)
+    other = write_bag(tmp_path / "other", messages)
+
+    metrics = evaluate(bag, tmp_path / "out", bags=(bag, other))
+
+    found = metrics["tracking"]["segm"]
+    assert (found["truth_tracks"], found["found_tracks"], found["id_switches"]) == (2, 2, 0)
+    assert found["hota"] == 1.0
+    assert len(metrics["tracking"]["without_block"]["segm"]["hota"]) == 4
+
+
 def test_a_comparison_has_the_measures_of_tracks_with_intervals(bag: Path, tmp_path: Path) -> None:
     evaluate(bag, tmp_path / "good")
     evaluate(bag, tmp_path / "bad", source=ShapeSource(miss_every=2))

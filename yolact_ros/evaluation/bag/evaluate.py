@@ -30,7 +30,7 @@ from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
 from yolact_ros.evaluation.bag.score import BagScore, Scorer
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.task import BagTask, plan_tasks
-from yolact_ros.evaluation.bag.tracks import follow_records
+from yolact_ros.evaluation.bag.tracks import follow_records, measured_tracks
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
 from yolact_ros.evaluation.benchmark.machine import describe_environment
@@ -226,7 +226,7 @@ def _evaluate_bag(
         },
         "source": source,
         **measure(score, options.operating_threshold),
-        **_tracking(options, score),
+        **_tracking(options, [score]),
         "problems": score.problems.to_dict(),
         "worst_frames": [{"index": frame.index, "caption": frame.caption} for frame in worst],
         "command": options.command,
@@ -254,11 +254,13 @@ def _followed(
     return follow_records(wanted, options.tracker, options.operating_threshold, source)
 
 
-def _tracking(options: EvaluationOptions, score: BagScore) -> dict[str, Any]:
-    if score.tracks is None:
+def _tracking(options: EvaluationOptions, scores: Sequence[BagScore]) -> dict[str, Any]:
+    collectors = [score.tracks for score in scores if score.tracks is not None]
+    if not collectors:
         return {}
-    name = "recorded" if options.tracker is None else options.tracker.name
-    return {"tracking": {"tracker": name, **score.tracks.measures()}}
+    tracker = options.replay.tracker_settings if options.replay else options.tracker
+    name = "recorded" if tracker is None else tracker.name
+    return {"tracking": {"tracker": name, **measured_tracks(collectors)}}
 
 
 def _require_frames(score: BagScore, topic: str) -> None:
@@ -334,6 +336,7 @@ def _evaluate_together(
             "duration_s": round(duration_s, 3),
         },
         **measure(joined, options.operating_threshold),
+        **_tracking(options, [bag.score for bag in evaluated]),
         "problems": joined.problems.to_dict(),
         "worst_frames": [],
         "bags": [bag.task.folder.name for bag in evaluated],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -180,12 +181,17 @@ class InstanceReader:
             if topic.definition not in self._stores:
                 self._stores[topic.definition] = _recorded_typestore(topic)
             return _frame_instances(_parsed(message.data, self._stores[topic.definition]))
-        try:
-            parsed = _parsed(message.data, default_typestore())
-        except DataError:
-            # Only the length tells: with the fields of today an older message is too short.
-            parsed = _parsed(message.data, default_typestore(tracked=False))
-        return _frame_instances(parsed)
+        return _frame_instances(_parsed_by_length(message.data))
+
+
+def _parsed_by_length(data: bytes) -> Any:
+    """Without a definition only the length tells: an older message is too short for today's."""
+    try:
+        return _parsed(data, default_typestore())
+    except DataError:
+        with suppress(DataError):
+            return _parsed(data, default_typestore(tracked=False))
+        raise
 
 
 def _parsed(data: bytes, store: Any) -> Any:

@@ -29,7 +29,7 @@ from yolact_ros.tracking import Tracker, TrackerSettings
 from yolact_ros.tracking.association import pairwise_box_iou, shares_inside
 from yolact_ros.tracking.settings import LOW_SCORE
 
-__all__ = ["BLOCK_S", "TrackCollector", "follow_records"]
+__all__ = ["BLOCK_S", "TrackCollector", "follow_records", "measured_tracks"]
 
 BLOCK_S = 1.0
 NS_PER_S = 1e9
@@ -44,6 +44,10 @@ class TrackCollector:
         categories: of the truth.
         iou_types: what is measured.
         operating_threshold: least score of a detection that counts.
+
+    Attributes:
+        frames: tracks of each frame, by kind of overlap and class.
+        has_ids: an object of the truth has a track id.
     """
 
     def __init__(
@@ -55,9 +59,9 @@ class TrackCollector:
         self._names: dict[Id, str] = {row.id: row.name for row in categories}
         self._iou_types = iou_types
         self._threshold = operating_threshold
-        self._frames: dict[tuple[IouType, str], list[TrackFrame]] = defaultdict(list)
+        self.frames: dict[tuple[IouType, str], list[TrackFrame]] = defaultdict(list)
         self._times_s: list[float] = []
-        self._has_ids = False
+        self.has_ids = False
 
     def add(self, time_s: float, truth: FrameInstances, found: Iterable[FoundInstance]) -> None:
         """Add a frame, in order.
@@ -73,33 +77,46 @@ class TrackCollector:
             rows = [row for row in truth.instances if row.class_id + 1 == category_id]
             objects = [row for row in rows if row.track_id and not row.is_crowd]
             regions = [row for row in rows if not row.track_id or row.is_crowd]
-            self._has_ids |= bool(objects)
+            self.has_ids |= bool(objects)
             mine = [one for one in shown if one.class_name == name]
             for iou_type in self._iou_types:
                 frame = _track_frame(objects, regions, mine, iou_type, truth.shape)
-                self._frames[iou_type, name].append(frame)
+                self.frames[iou_type, name].append(frame)
 
-    def measures(self) -> dict[str, Any]:
-        """The numbers for boxes and masks, with those without each second in turn.
+    def block_numbers(self) -> NDArray[np.int64]:
+        """Which block of time each frame is in, from 0 without gaps."""
+        seconds = np.array(self._times_s) // BLOCK_S
+        return np.unique(seconds, return_inverse=True)[1].astype(np.int64)
 
-        Raises:
-            DataError: the truth has no track ids.
-            DependencyError: trackeval is not installed.
-        """
-        if not self._has_ids:
-            raise DataError(
-                "the truth has no track ids, so tracks cannot be measured: it needs track_id in "
-                "every annotation of a JSON or instance of a topic, or MOT or MOTS text files"
-            )
-        numbers = np.array(self._times_s) // BLOCK_S
-        blocks = np.unique(numbers, return_inverse=True)[1]
-        result: dict[str, Any] = {}
-        left_out: dict[str, Any] = {}
-        for iou_type in self._iou_types:
-            sequences = [rows for (kind, _), rows in self._frames.items() if kind == iou_type]
-            result[iou_type] = track_measures(sequences)
-            left_out[iou_type] = left_out_measures(sequences, [blocks] * len(sequences))
-        return {**result, "block_s": BLOCK_S, "without_block": left_out}
+
+def measured_tracks(collectors: Sequence[TrackCollector]) -> dict[str, Any]:
+    """The numbers for boxes and masks of one or several bags, and without each second in turn.
+
+    Raises:
+        DataError: the truth has no track ids.
+        DependencyError: trackeval is not installed.
+    """
+    if not any(collector.has_ids for collector in collectors):
+        raise DataError(
+            "the truth has no track ids, so tracks cannot be measured: it needs track_id in "
+            "every annotation of a JSON or instance of a topic, or MOT or MOTS text files"
+        )
+    sequences: dict[IouType, list[list[TrackFrame]]] = defaultdict(list)
+    blocks: dict[IouType, list[NDArray[np.int64]]] = defaultdict(list)
+    before = 0
+    for collector in collectors:
+        numbers = collector.block_numbers() + before
+        before = int(numbers.max(initial=before - 1)) + 1
+        for (iou_type, _), frames in collector.frames.items():
+            sequences[iou_type].append(frames)
+            blocks[iou_type].append(numbers)
+    left_out: dict[str, Any] = {
+        iou_type: left_out_measures(rows, blocks[iou_type]) for iou_type, rows in sequences.items()
+    }
+    values: dict[str, Any] = {
+        iou_type: track_measures(rows) for iou_type, rows in sequences.items()
+    }
+    return {**values, "block_s": BLOCK_S, "without_block": left_out}
 
 
 def follow_records(
