@@ -129,7 +129,7 @@ class Prediction:
 
         Returns:
             image_id, category_id, bbox (left, top, width, height), score, and segmentation
-            (compressed RLE) where there are masks.
+            (compressed RLE) where there are masks, track_id and track_age where it is tracked.
         """
         results: list[dict[str, Any]] = []
         for row in range(len(self)):
@@ -147,6 +147,9 @@ class Prediction:
             if self.mask_crops:
                 size = (self.image_height_px, self.image_width_px)
                 result["segmentation"] = encode_crop(self.mask_crops[row], *size)
+            if len(self.track_ids) and self.track_ids[row]:
+                result["track_id"] = int(self.track_ids[row])
+                result["track_age"] = int(self.track_ages[row])
             results.append(result)
         return results
 

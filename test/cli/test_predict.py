@@ -169,3 +169,24 @@ def test_control_c_keeps_what_was_done(tiny_model, tmp_path, clip, monkeypatch, 
     video = cv2.VideoCapture(str(tmp_path / "out/clip_overlay.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 2
     assert "2 images" in capsys.readouterr().out
+
+
+def test_objects_of_videos_have_ids_that_no_other_video_uses(tiny_model, tmp_path, clip, photos):
+    assert run(tiny_model, tmp_path, clip, clip, photos, "--tracker", "bytetrack") == 0
+    rows = json.loads((tmp_path / "out/results.json").read_text())
+    images = json.loads((tmp_path / "out/images.json").read_text())["images"]
+    names = {image["id"]: image["file_name"] for image in images}
+    ids: dict[str, set[int]] = {}
+    for row in rows:
+        source = names[row["image_id"]].rpartition("_")[0] or "photos"
+        ids.setdefault(source, set()).add(row.get("track_id", 0))
+    assert ids["photos"] == {0}
+    first, second = ids["clip"] - {0}, ids["clip_2"] - {0}
+    assert first
+    assert second
+    assert not first & second
+
+
+def test_a_tracker_for_photographs_alone_is_refused(tiny_model, tmp_path, photos, capsys):
+    assert run(tiny_model, tmp_path, photos, "--tracker", "ocsort") == 2
+    assert "--tracker follows objects through a video, and" in capsys.readouterr().err

@@ -34,8 +34,8 @@ def one_instance(class_id: int = 1) -> Prediction:
     )
 
 
-def brighten(image_bgr: np.ndarray, prediction: Prediction) -> np.ndarray:
-    return image_bgr + np.uint8(100 * len(prediction))
+def brighten(frame: Frame, prediction: Prediction) -> np.ndarray:
+    return frame.image_bgr + np.uint8(100 * len(prediction))
 
 
 def images(name: str = "photos") -> ImageSource:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,13 @@ from tqdm import tqdm
 
 from yolact_ros.cli.inference_options import add_inference_options, make_predictor, settings_of
 from yolact_ros.cli.numbers import require_positive
-from yolact_ros.errors import ImageError
+from yolact_ros.errors import ConfigError, ImageError
 from yolact_ros.evaluation.prediction_files import PredictionFiles
 from yolact_ros.evaluation.prototype_figure import draw_prototypes
-from yolact_ros.inference.sources import FrameSource, open_source
+from yolact_ros.inference.sources import Frame, FrameSource, open_source
+from yolact_ros.palette import COLORS_BY, ColorBy
+from yolact_ros.tracking import TRACKERS, TrackerSettings, Trails
+from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS
 
 if TYPE_CHECKING:
     from yolact_ros.models.yolact import Yolact
@@ -59,7 +63,25 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--max-frames", type=int, metavar="N", help="stop a video or camera after N frames"
     )
+    _add_tracking(parser)
     add_inference_options(parser, score_threshold=0.3, top_k=15)
+
+
+def _add_tracking(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("tracking, in videos")
+    group.add_argument(
+        "--tracker", choices=TRACKERS, help="objects keep their ids (track_id in results.json)"
+    )
+    group.add_argument(
+        "--track-buffer",
+        type=float,
+        default=DEFAULT_BUFFER_MS,
+        metavar="MS",
+        help="how long an object that is not found keeps its id (default: %(default)g)",
+    )
+    group.add_argument(
+        "--color-by", choices=COLORS_BY, help="default: track with --tracker, else class"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,18 +93,30 @@ def run(args: argparse.Namespace) -> int:
     require_positive(args, "max_frames")
     # Everything is opened before the model is loaded: a misspelt path is told at once.
     sources = [open_source(text) for text in args.sources]
+    tracker = _tracker_settings(args, sources)
     network, predictor = make_predictor(args, settings_of(args))
     class_names = network.config.class_names
     files = PredictionFiles(
         args.output, class_names, draw=_drawing(args, class_names), masks=args.masks
     )
+
+    track_ids = itertools.count(1)  # of all videos, whose results are in one file
+
+    def predict_in(source: FrameSource) -> Callable[[Frame], Prediction]:
+        if tracker is None or not source.is_video:
+            return lambda frame: predictor.predict(frame.image_bgr)
+        tracked = tracked_predict(predictor, tracker, track_ids)
+        return lambda frame: tracked(frame.image_bgr, frame.time_s)
+
+    from yolact_ros.inference.tracking import tracked_predict
+
     show = (lambda image_bgr: prototypes_of(network, image_bgr)) if args.show else None
     tally = _Tally(class_names)
     code = 0
     try:
         for source in sources:
             with source:
-                _predict_source(source, predictor.predict, show, files, tally, args.max_frames)
+                _predict_source(source, predict_in(source), show, files, tally, args.max_frames)
     except KeyboardInterrupt:
         code = 130
     finally:
@@ -101,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _predict_source(
     source: FrameSource,
-    predict: Callable[[NDArray[np.uint8]], Prediction],
+    predict: Callable[[Frame], Prediction],
     prototypes: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None,
     files: PredictionFiles,
     tally: _Tally,
@@ -114,7 +148,7 @@ def _predict_source(
     bar = tqdm(frames, total=total, desc=source.name, unit="image", leave=False, disable=None)
     for frame in bar:
         started_s = time.perf_counter()
-        prediction = predict(frame.image_bgr)
+        prediction = predict(frame)
         tally.add(prediction, time.perf_counter() - started_s)
         name = files.add(frame, prediction)
         if prototypes is not None:
@@ -149,12 +183,33 @@ def _list_instances(prediction: Prediction, class_names: tuple[str, ...]) -> Non
         )
 
 
+def _tracker_settings(
+    args: argparse.Namespace, sources: Sequence[FrameSource]
+) -> TrackerSettings | None:
+    if args.tracker is None:
+        return None
+    if not any(source.is_video for source in sources):
+        raise ConfigError(
+            f"--tracker follows objects through a video, and {args.sources[0]} is none; make one "
+            "of its images or leave --tracker out"
+        )
+    return TrackerSettings(args.tracker, args.track_buffer)
+
+
 def _drawing(args: argparse.Namespace, class_names: tuple[str, ...]) -> Any:
     if args.no_overlay:
         return None
     from yolact_ros.visualization import draw_overlay
 
-    return lambda image_bgr, prediction: draw_overlay(image_bgr, prediction, class_names)
+    color_by: ColorBy = args.color_by or ("track" if args.tracker else "class")
+    trails = Trails()
+    return lambda frame, prediction: draw_overlay(
+        frame.image_bgr,
+        prediction,
+        class_names,
+        color_by=color_by,
+        trails=trails.add(prediction, frame.time_s),
+    )
 
 
 class _Tally:

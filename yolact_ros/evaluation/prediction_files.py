@@ -23,7 +23,7 @@ from yolact_ros.structures import MaskCrop
 
 __all__ = ["PredictionFiles", "write_image"]
 
-Draw = Callable[[NDArray[np.uint8], Prediction], NDArray[np.uint8]]
+Draw = Callable[[Frame, Prediction], NDArray[np.uint8]]
 
 
 class PredictionFiles:
@@ -87,7 +87,7 @@ class PredictionFiles:
         }
         self._results += prediction_to_results(prediction, image_id, self._category_ids)
         if self._draw is not None:
-            overlay = self._draw(frame.image_bgr, prediction)
+            overlay = self._draw(frame, prediction)
             if self._video is not None:
                 self._video.add(overlay, frame.time_s)
             else:

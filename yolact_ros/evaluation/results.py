@@ -40,6 +40,9 @@ def prediction_to_results(
         }
         if prediction.mask_crops:
             result["segmentation"] = encode_crop(prediction.mask_crops[row], *shape)
+        if len(prediction.track_ids) and prediction.track_ids[row]:
+            result["track_id"] = int(prediction.track_ids[row])
+            result["track_age"] = int(prediction.track_ages[row])
         results.append(result)
     return results
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,17 @@ from yolact_ros.prediction import Prediction
 from yolact_ros.tracking import Tracker, TrackerSettings, Tracks
 from yolact_ros.tracking.settings import LOW_SCORE
 
-__all__ = ["Follow", "detection_settings", "follow_in", "follow_objects", "with_tracks"]
+if TYPE_CHECKING:
+    from yolact_ros.inference.predictor import Predictor
+
+__all__ = [
+    "Follow",
+    "detection_settings",
+    "follow_in",
+    "follow_objects",
+    "tracked_predict",
+    "with_tracks",
+]
 
 Follow = Callable[[DetectedFrame, int], Tracks]
 """Gives the ids of an image's detections, of which so many, the first ones, are reported."""
@@ -92,6 +103,34 @@ def follow_objects(
     taken_ms = (time.perf_counter() - begun_s) * 1e3
     times = frame.times._replace(postprocess_ms=frame.times.postprocess_ms + taken_ms)
     return replace(frame, detections=frame.detections.first(reported), times=times), tracks
+
+
+def tracked_predict(
+    predictor: Predictor, tracker_settings: TrackerSettings, ids: Iterator[int] | None = None
+) -> Callable[[NDArray[np.uint8], float], Prediction]:
+    """What finds and follows the objects in the images of one video, in their order.
+
+    It takes an image (uint8[H, W, 3], BGR) and its time in seconds; what it reports is as the
+    predictor's settings of the moment say. New ids come from ``ids``, by default from 1 on.
+
+    Raises:
+        DependencyError: the package that the tracker needs is not installed.
+    """
+    tracker = Tracker(tracker_settings, ids)
+
+    def predict(image_bgr: NDArray[np.uint8], time_s: float) -> Prediction:
+        settings = predictor.settings
+        predictor.settings = detection_settings(
+            settings, tracker_settings, rescores_masks=predictor.rescores_masks
+        )
+        try:
+            frame = predictor.detect(image_bgr)
+        finally:
+            predictor.settings = settings
+        frame, tracks = follow_objects(frame, settings, follow_in(tracker, image_bgr, time_s))
+        return with_tracks(predictor.finish(frame)[0], tracks)
+
+    return predict
 
 
 def with_tracks(prediction: Prediction, tracks: Tracks) -> Prediction:
