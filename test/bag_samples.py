@@ -121,13 +121,19 @@ def image_messages(num_frames: int, objects: int = 1) -> list[Message]:
     ]
 
 
-def truth_messages(num_frames: int, objects: int = 1) -> list[Message]:
+def truth_messages(num_frames: int, objects: int = 1, *, tracked: bool = False) -> list[Message]:
     return [
         (
             TRUTH_TOPIC,
             INSTANCE_ARRAY,
             stamp_ns(i) + 1,
-            instance_message(i, [box_instance(rectangle(i, n)) for n in range(objects)]),
+            instance_message(
+                i,
+                [
+                    replace(box_instance(rectangle(i, n)), track_id=n + 1 if tracked else 0)
+                    for n in range(objects)
+                ],
+            ),
         )
         for i in range(num_frames)
     ]
@@ -139,10 +145,15 @@ def write_bag(
     *,
     storage: str = "mcap",
     compression: str = "none",
+    version: int = 9,
+    typestore: Any = None,
 ) -> Path:
-    """A bag folder by rosbags' writer; ``compression`` is none, file, message or storage."""
-    store = default_typestore()
-    writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
+    """A bag folder by rosbags' writer; ``compression`` is none, file, message or storage.
+
+    Bags of version 8 hold no definitions of their messages.
+    """
+    store = typestore or default_typestore()
+    writer = Writer(path, version=version, storage_plugin=StoragePlugin[storage.upper()])
     writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
     connections: dict[tuple[str, str], Any] = {}
     with writer:
@@ -218,6 +229,7 @@ class ShapeSource:
             PredictionSettings(),
             budget_ms=replay.budget_ms,
             policy=OverrunPolicy(replay.overrun_policy),
+            tracker=replay.tracker_settings,
         )
 
     def describe(self) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from yolact_ros.cli.model_file import add_class_names, open_model
 from yolact_ros.errors import ConfigError
 from yolact_ros.inference.settings import NMS_NAMES
 from yolact_ros.models.zoo import BUNDLED
+from yolact_ros.tracking import TRACKERS, TrackerSettings
+from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER
 
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
@@ -27,6 +29,7 @@ frames.csv and report.html. A killed run goes on where it was when started again
 
 exit code: 0 done, 1 a limit is broken, 2 nothing could be done"""
 
+AUTO, RECORDED = "auto", "recorded"
 # Offline the paper's protocol, in real time the node's defaults.
 OFFLINE_SCORE, OFFLINE_TOP_K = 0.05, 100
 NODE_SCORE, NODE_TOP_K = 0.3, 15
@@ -43,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="first N frames only")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     _add_truth(parser)
+    _add_tracking(parser)
     _add_model(parser)
     _add_real_time(parser)
     output = parser.add_argument_group("output")
@@ -65,7 +69,7 @@ def _add_truth(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="WHAT",
-        help="COCO JSON, /topic or /topic@BAG; one for all bags, or one each",
+        help="COCO JSON, MOT or MOTS .txt, /topic or /topic@BAG; one for all bags, or one each",
     )
     group.add_argument(
         "--truth-key",
@@ -86,6 +90,40 @@ def _add_truth(parser: argparse.ArgumentParser) -> None:
         help="score from which on the robot acts: for precision, recall, counts and steadiness "
         "(default: %(default)g)",
     )
+
+
+def _add_tracking(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("tracks")
+    group.add_argument(
+        "--track",
+        nargs="?",
+        choices=(AUTO, RECORDED, *TRACKERS),
+        const=AUTO,
+        metavar="TRACKER",
+        help="hold tracks against the truth's track ids: HOTA, IDF1, MOTA; by bytetrack, ocsort, "
+        "botsort, or with --predictions the ids recorded (default: bytetrack; with --predictions "
+        "recorded)",
+    )
+    group.add_argument(
+        "--track-buffer",
+        type=float,
+        default=DEFAULT_BUFFER_MS,
+        metavar="MS",
+        help="how long an object that is not found keeps its id (default: %(default)g)",
+    )
+
+
+def _tracker(args: argparse.Namespace) -> TrackerSettings | None:
+    if args.track is None:
+        return None
+    name = args.track
+    if name == AUTO:
+        name = RECORDED if args.predictions else TRACKERS[0]
+    if name == RECORDED:
+        if not args.predictions:
+            raise ConfigError("--track recorded takes the ids of --predictions: name their topic")
+        return None
+    return TrackerSettings(name, args.track_buffer)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -167,9 +205,17 @@ def _options(args: argparse.Namespace) -> Any:
     if args.write is not None and len(args.bags) > 1:
         raise ConfigError("--write makes one bag: evaluate one bag at a time with it")
     replay = None
+    tracker = _tracker(args)
     if args.real_time:
-        sizes = tuple(args.input_size)
-        replay = ReplayOptions(args.rate, args.load, args.budget, args.overrun_policy, sizes)
+        replay = ReplayOptions(
+            args.rate,
+            args.load,
+            args.budget,
+            args.overrun_policy,
+            tuple(args.input_size),
+            NO_TRACKER if tracker is None else tracker.name,
+            args.track_buffer,
+        )
     chosen = [name.strip() for name in (args.classes or "").split(",") if name.strip()]
     return EvaluationOptions(
         bags=tuple(args.bags),
@@ -183,6 +229,8 @@ def _options(args: argparse.Namespace) -> Any:
         all_classes=chosen == ["all"],
         operating_threshold=args.operating_threshold,
         replay=replay,
+        tracker=tracker,
+        measure_tracks=args.track is not None,
         jobs=args.jobs,
         limit=args.limit,
         num_worst=args.worst,

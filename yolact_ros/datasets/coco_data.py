@@ -61,6 +61,7 @@ class CocoAnnotation:
         counts: COCO's compressed run lengths over the whole image; None for a box without a mask.
         area_px: of the file; None where it gives none.
         is_crowd: a region of many objects.
+        track_id: of the object in a video; 0 where the file gives none.
     """
 
     id: int
@@ -71,6 +72,7 @@ class CocoAnnotation:
     counts: str | None = None
     area_px: float | None = None
     is_crowd: bool = False
+    track_id: int = 0
 
     @property
     def label(self) -> str:

@@ -297,6 +297,8 @@ class _Annotations:
         record = CocoAnnotation(
             len(self.records) + 1, own_id, image.id, category_id, box, counts,
             number(row.get("area")), bool(is_crowd),
+            # TAO and BDD100K say track_id, COCO-VID (MMTracking) instance_id.
+            whole_number(row.get("track_id", row.get("instance_id"))) or 0,
         )  # fmt: skip
         if self._is_repeated(record):
             defects.add("annotation listed twice", label)

@@ -15,6 +15,7 @@ from yolact_ros.evaluation.bag.bootstrap import Interval, block_weights, percent
 from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
 from yolact_ros.evaluation.bag.run_statistics import STATISTICS, RunStatistics, Statistic
+from yolact_ros.evaluation.bag.track_intervals import track_differences, track_values
 
 __all__ = ["ComparedRun", "Comparison", "compare_runs", "verdict"]
 
@@ -141,8 +142,11 @@ def compare_runs(
         ComparedRun(
             labels[number],
             folders[number],
-            _intervals(full[number], drawn[number]),
-            _intervals(full[number] - full[0], drawn[number] - drawn[0]) if number else {},
+            _intervals(full[number], drawn[number]) | track_values(folders[number].metrics),
+            _intervals(full[number] - full[0], drawn[number] - drawn[0])
+            | track_differences(folders[0].metrics, folders[number].metrics)
+            if number
+            else {},
             _changed_settings(folders[0], folders[number]) if number else (),
         )
         for number in range(len(folders))

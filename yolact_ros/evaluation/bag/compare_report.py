@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from yolact_ros.evaluation.bag.compare import ComparedRun, Comparison, verdict
-from yolact_ros.evaluation.bag.run_statistics import STATISTICS
+from yolact_ros.evaluation.bag.run_statistics import STATISTICS, TRACK_STATISTICS
 from yolact_ros.evaluation.charts import Series, bar_chart, line_chart
 from yolact_ros.evaluation.template import render
 
@@ -72,7 +72,7 @@ def _headline(others: Sequence[ComparedRun]) -> list[tuple[str, str, bool]]:
 
 def _differences(first: ComparedRun, run: ComparedRun) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for statistic in STATISTICS:
+    for statistic in (*STATISTICS, *TRACK_STATISTICS):
         if statistic.name in first.values or statistic.name in run.values:
             before, after = (side.values.get(statistic.name) for side in (first, run))
             difference = run.differences.get(statistic.name)

@@ -16,12 +16,15 @@ __all__ = [
     "INSTANCE_ARRAY",
     "default_typestore",
     "definitions_folder",
+    "older_typestore",
     "typestore_from_definition",
 ]
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 INSTANCE_ARRAY = "yolact_ros/msg/InstanceArray"
+# Of Instance.msg; bags from before have instances without them.
+TRACK_FIELDS = ("uint32 track_id", "uint32 track_age")
 
 
 def definitions_folder() -> Path:
@@ -45,16 +48,28 @@ def default_typestore() -> Any:
         DependencyError: rosbags is not installed.
         DataError: this package's message definitions are missing or malformed.
     """
+    return _typestore(())
+
+
+@cache
+def older_typestore() -> Any:
+    """:func:`default_typestore` as it was before objects were tracked.
+
+    Raises:
+        As there.
+    """
+    return _typestore(TRACK_FIELDS)
+
+
+def _typestore(without: tuple[str, ...]) -> Any:
     typesys = require("rosbags.typesys", extra="bag")
     store = typesys.get_typestore(typesys.Stores.ROS2_JAZZY)
     types: dict[str, Any] = {}
     for path in sorted(definitions_folder().glob("*.msg")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        text = "\n".join(line for line in lines if line not in without)
         try:
-            types.update(
-                typesys.get_types_from_msg(
-                    path.read_text(encoding="utf-8"), f"yolact_ros/msg/{path.stem}"
-                )
-            )
+            types.update(typesys.get_types_from_msg(text, f"yolact_ros/msg/{path.stem}"))
         except typesys.TypesysError as error:
             raise DataError(f"{path} is not a message definition: {error}") from error
     store.register(types)

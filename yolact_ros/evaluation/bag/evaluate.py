@@ -30,10 +30,12 @@ from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
 from yolact_ros.evaluation.bag.score import BagScore, score_frames
 from yolact_ros.evaluation.bag.storage import Bag
+from yolact_ros.evaluation.bag.tracks import follow_records, measured_tracks
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.truth_source import open_truth
 from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
 from yolact_ros.evaluation.template import require_page_packages
+from yolact_ros.evaluation.track_measures import require_track_eval
 
 __all__ = ["EvaluatedBag", "Watcher", "evaluate_bags"]
 
@@ -73,6 +75,8 @@ def evaluate_bags(options: EvaluationOptions, watcher: Watcher) -> Mapping[str, 
             cannot be written because a package is missing.
     """
     require_page_packages()
+    if options.measure_tracks:
+        require_track_eval()
     described = _describe(options)
     plans = plan_bags(options, described)
     _prepare_folders(options, plans)
@@ -170,7 +174,7 @@ def _evaluate_bag(
 ) -> EvaluatedBag:
     task = plan.task
     problems = read_problems(task.folder)
-    with Journal(task.folder, task.header) as journal:
+    with Journal(task.folder, task.header) as journal, Bag(task.bag) as images:
         truth = _open_truth(options, plan, described, problems)
         try:
             period_ms = frame_period_ms(
@@ -179,7 +183,7 @@ def _evaluate_bag(
             )
             told = watcher.start(f"{plan.name}, scoring", len(journal))
             score = score_frames(
-                _results(options, _records(journal, task.stop), period_ms),
+                _results(options, _tracked(options, plan, journal, images), period_ms),
                 truth,
                 topic=task.topic,
                 operating_threshold=options.operating_threshold,
@@ -187,6 +191,7 @@ def _evaluate_bag(
                 progress=told,
                 report_unused=len(options.bags) == 1 and not task.stop,
                 separate_processed=_is_timed(options),
+                measure_tracks=options.measure_tracks,
             )
             _require_frames(score, task.topic)
             worst = worst_frames(score.frames, options.num_worst)
@@ -197,6 +202,7 @@ def _evaluate_bag(
     metrics = {
         **_headline(options, plan, described, score, period_ms),
         **measure(score, options.operating_threshold),
+        **_tracking(options, [score]),
         "problems": score.problems.to_dict(),
         "worst_frames": [{"index": frame.index, "caption": frame.caption} for frame in worst],
         **_origin(options, described),
@@ -248,6 +254,32 @@ def _results(
         return own_results(records)
     rate = options.replay.rate if options.replay is not None else 1.0
     return available_results(records, period_ms / rate)
+
+
+def _tracked(
+    options: EvaluationOptions, plan: BagPlan, journal: Journal, images: Bag
+) -> Iterator[FrameRecord]:
+    """The records, with ids by the tracker that is to follow them afterwards."""
+    records = _records(journal, plan.task.stop)
+    if options.tracker is None or options.replay is not None:
+        return records
+    if options.tracker.uses_camera_motion and not plan.has_images:
+        raise DataError(
+            f"{options.tracker.name} looks at the images, which this bag does not have; use "
+            "bytetrack or ocsort"
+        )
+    return follow_records(
+        records, options.tracker, options.operating_threshold, (images, plan.task.topic)
+    )
+
+
+def _tracking(options: EvaluationOptions, scores: Sequence[BagScore]) -> dict[str, Any]:
+    collectors = [score.tracks for score in scores if score.tracks is not None]
+    if not collectors:
+        return {}
+    tracker = options.replay.tracker_settings if options.replay else options.tracker
+    name = "recorded" if tracker is None else tracker.name
+    return {"tracking": {"tracker": name, **measured_tracks(collectors)}}
 
 
 def _is_timed(options: EvaluationOptions) -> bool:
@@ -337,6 +369,7 @@ def _origin(options: EvaluationOptions, described: Mapping[str, Any]) -> dict[st
         "settings": {
             **settings,
             "operating_threshold": options.operating_threshold,
+            **({} if options.tracker is None else {"tracker": options.tracker.name}),
             "truth": ", ".join(options.truth) or "none",
             "classes": ", ".join(options.classes)
             or ("all" if options.all_classes else "those the model knows"),
@@ -363,6 +396,7 @@ def _evaluate_together(
             "duration_s": round(duration_s, 3),
         },
         **measure(joined, options.operating_threshold),
+        **_tracking(options, [bag.score for bag in evaluated]),
         "problems": joined.problems.to_dict(),
         "worst_frames": [],
         "bags": [str(bag.plan.task.folder.name) for bag in evaluated],

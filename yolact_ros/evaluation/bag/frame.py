@@ -32,6 +32,8 @@ class FoundInstance:
         score: 0..1.
         bbox_xywh: left, top, width and height in pixels.
         counts: COCO's compressed run lengths over the whole image; empty without a mask.
+        track_id: of its object; 0 where it is not tracked.
+        track_age: frames in which the object was found, this one included; 0 likewise.
     """
 
     class_id: int
@@ -39,6 +41,8 @@ class FoundInstance:
     score: float
     bbox_xywh: tuple[float, float, float, float]
     counts: str = ""
+    track_id: int = 0
+    track_age: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,10 @@ class FrameRecord:
         }
         values["times_ms"] = {key: round(value, 3) for key, value in self.times_ms.items()}
         values["instances"] = [
-            [found.class_id, found.class_name, found.score, *found.bbox_xywh, found.counts]
+            [
+                *(found.class_id, found.class_name, found.score, *found.bbox_xywh, found.counts),
+                *((found.track_id, found.track_age) if found.track_id else ()),
+            ]
             for found in self.instances
         ]
         if self.timing is not None:
@@ -123,8 +130,10 @@ class FrameRecord:
         plain = dict(values)
         timing = plain.pop("timing", None)
         instances = tuple(
-            FoundInstance(int(class_id), class_name, score, (x, y, width, height), counts)
-            for class_id, class_name, score, x, y, width, height, counts in plain.pop("instances")
+            FoundInstance(int(class_id), class_name, score, (x, y, width, height), counts, *track)
+            for class_id, class_name, score, x, y, width, height, counts, *track in plain.pop(
+                "instances"
+            )
         )
         return cls(
             **plain,

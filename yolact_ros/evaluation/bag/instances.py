@@ -12,6 +12,7 @@ from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.definitions import (
     INSTANCE_ARRAY,
     default_typestore,
+    older_typestore,
     typestore_from_definition,
 )
 from yolact_ros.evaluation.bag.frame import FoundInstance
@@ -59,20 +60,25 @@ class InstanceReader:
         topic = message.topic
         if topic.message_type != INSTANCE_ARRAY:
             raise DataError(f"{topic.name} is of {topic.message_type}, expected {INSTANCE_ARRAY}")
-        if topic.definition not in self._stores:
-            self._stores[topic.definition] = (
-                typestore_from_definition(INSTANCE_ARRAY, topic.definition, is_idl=topic.is_idl)
-                if topic.definition
-                else default_typestore()
-            )
+        if topic.definition:
+            if topic.definition not in self._stores:
+                self._stores[topic.definition] = typestore_from_definition(
+                    INSTANCE_ARRAY, topic.definition, is_idl=topic.is_idl
+                )
+            return _from_message(_parsed(message.data, self._stores[topic.definition]))
         try:
-            parsed: Any = self._stores[topic.definition].deserialize_cdr(
-                message.data, INSTANCE_ARRAY
-            )
-        except Exception as error:
-            # rosbags checks most of what can be wrong, and fails somewhere else on the rest.
-            raise DataError(f"not a readable InstanceArray: {error}") from error
-        return _from_message(parsed)
+            return _from_message(_parsed(message.data, default_typestore()))
+        except DataError:
+            # Only the length tells: with the fields of today an older message is too short.
+            return _from_message(_parsed(message.data, older_typestore()))
+
+
+def _parsed(data: bytes, store: Any) -> Any:
+    try:
+        return store.deserialize_cdr(data, INSTANCE_ARRAY)
+    except Exception as error:
+        # rosbags checks most of what can be wrong, and fails somewhere else on the rest.
+        raise DataError(f"not a readable InstanceArray: {error}") from error
 
 
 def _from_message(message: Any) -> InstanceMessage:
@@ -107,6 +113,9 @@ def _found_instance(row: Any, shape: tuple[int, int]) -> FoundInstance:
         score,
         box,
         "" if row.mask.encoding == ENCODING_NONE else to_coco_rle(row.mask, *shape)["counts"],
+        # Bags from before objects were tracked have no such fields.
+        int(getattr(row, "track_id", 0)),
+        int(getattr(row, "track_age", 0)),
     )
 
 
@@ -158,6 +167,8 @@ def _instance_message(
         x_max=x_min + width,
         y_max=y_min + height,
         mask=mask,
+        track_id=found.track_id,
+        track_age=found.track_age,
     )
 
 

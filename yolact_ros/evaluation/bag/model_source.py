@@ -79,6 +79,7 @@ class ModelSource:
             self._settings(),
             budget_ms=replay.budget_ms,
             policy=OverrunPolicy(replay.overrun_policy),
+            tracker=replay.tracker_settings,
         )
 
     def _load(self, input_size_px: int) -> Predictor:

@@ -8,6 +8,7 @@ from pathlib import Path
 from yolact_ros.errors import ConfigError
 from yolact_ros.evaluation.bag.replay_options import ReplayOptions
 from yolact_ros.evaluation.bag.segmenter import SegmenterSource
+from yolact_ros.tracking import TrackerSettings
 
 __all__ = ["EvaluationOptions", "TopicAddress"]
 
@@ -53,6 +54,8 @@ class EvaluationOptions:
         all_classes: score classes that the model does not know, too.
         operating_threshold: score from which on the robot acts on a detection.
         replay: real time; None takes every frame in its time.
+        tracker: follows what was found, afterwards; in real time the replay's does.
+        measure_tracks: against the tracks of the truth; recorded ids where there is no tracker.
         jobs: processes.
         limit: frames of each bag; 0 takes all.
         num_worst: frames to show.
@@ -71,6 +74,8 @@ class EvaluationOptions:
     all_classes: bool = False
     operating_threshold: float = 0.3
     replay: ReplayOptions | None = None
+    tracker: TrackerSettings | None = None
+    measure_tracks: bool = False
     jobs: int = 1
     limit: int = 0
     num_worst: int = 12
@@ -88,6 +93,8 @@ class EvaluationOptions:
             raise ConfigError(
                 f"{len(self.truth)} truths for {len(self.bags)} bags: give one for all or one each"
             )
+        if self.measure_tracks and not self.truth:
+            raise ConfigError("--track holds tracks against those of a --truth: name one")
         if not 0.0 <= self.operating_threshold <= 1.0:
             raise ConfigError(
                 f"operating threshold is {self.operating_threshold}, expected 0 to 1"

@@ -119,7 +119,7 @@ class _Replay:
         self._late_feeds_ms: list[float] = []
         self._in_work: _Received | None = None
         self._processor: FrameProcessor[_Received, None] = FrameProcessor(
-            lambda masks: runner, [self]
+            lambda masks: runner, [self], tracker=lambda: options.tracker_settings
         )
         self._worker: SlotWorker[_Replay, _Received] = SlotWorker(
             "yolact replay", self._handle, self._stopped_by

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 
 from yolact_ros.errors import ConfigError
+from yolact_ros.tracking import TrackerSettings
+from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER
 
 __all__ = ["ReplayOptions"]
 
@@ -20,6 +22,7 @@ class ReplayOptions:
         budget_ms: deadline from reception to publication; 0 for none.
         overrun_policy: ``publish`` late results or ``drop`` them.
         input_sizes_px: network inputs, best first; empty for the model's own alone.
+        tracker, track_buffer_ms: as the node's parameters; "none" follows nothing.
 
     Raises:
         ConfigError: a value out of range.
@@ -30,6 +33,15 @@ class ReplayOptions:
     budget_ms: float = 33.3
     overrun_policy: str = "publish"
     input_sizes_px: tuple[int, ...] = ()
+    tracker: str = NO_TRACKER
+    track_buffer_ms: float = DEFAULT_BUFFER_MS
+
+    @property
+    def tracker_settings(self) -> TrackerSettings | None:
+        """How objects are followed while the bag plays; None where they are not."""
+        if self.tracker == NO_TRACKER:
+            return None
+        return TrackerSettings(self.tracker, self.track_buffer_ms)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.rate) or self.rate <= 0:

@@ -14,7 +14,7 @@ from yolact_ros.evaluation.bag.matches import MatchTable
 from yolact_ros.evaluation.coco import IouType
 from yolact_ros.evaluation.text import number
 
-__all__ = ["STATISTICS", "RunStatistics", "Statistic"]
+__all__ = ["STATISTICS", "TRACK_STATISTICS", "RunStatistics", "Statistic"]
 
 Rows = NDArray[np.int64]
 
@@ -67,6 +67,15 @@ STATISTICS = (
     Statistic("miss_rate", "deadlines missed, %", False, 100, 2),
     Statistic("drop_rate", "frames without a result, %", False, 100, 2),
     Statistic("image_age_p95_ms", "image age p95, ms", False, 1, 2),
+)
+
+# Of tracks, which go through many frames: not resampled by frames.
+TRACK_STATISTICS = (
+    Statistic("hota", "HOTA, %", True, 100, 1),
+    Statistic("assa", "AssA (association), %", True, 100, 1),
+    Statistic("idf1", "IDF1, %", True, 100, 1),
+    Statistic("mota", "MOTA, %", True, 100, 1),
+    Statistic("id_switches", "id switches", False, 1, 0),
 )
 
 

@@ -21,6 +21,7 @@ from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.matches import MatchCollector, MatchTable
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.stability import FrameStability, StabilityMeter
+from yolact_ros.evaluation.bag.tracks import TrackCollector
 from yolact_ros.evaluation.bag.truth import Truth, TruthFrame
 from yolact_ros.evaluation.coco import IouType
 
@@ -47,6 +48,7 @@ class BagScore:
         unknown_classes: detected classes that the truth does not have.
         problems: what could not be used.
         bits: in use by 16-bit pixels of the topic; 0 where they have 8.
+        tracks: where tracks are measured.
     """
 
     frames: FrameTable
@@ -61,6 +63,7 @@ class BagScore:
     unknown_classes: tuple[str, ...] = ()
     problems: ProblemLog = field(default_factory=ProblemLog)
     bits: int = 0
+    tracks: TrackCollector | None = None
 
 
 def score_frames(
@@ -73,6 +76,7 @@ def score_frames(
     progress: Callable[[int], None] = lambda _: None,
     report_unused: bool = True,
     separate_processed: bool = False,
+    measure_tracks: bool = False,
 ) -> BagScore:
     """Score the frames of one bag in a single pass.
 
@@ -88,8 +92,11 @@ def score_frames(
             the truth covers more than this bag.
         separate_processed: score the processed frames by themselves too, for where a frame may
             count by another's result.
+        measure_tracks: gather the tracks of truth and results.
     """
     scorer = _Scorer(truth, topic, operating_threshold, problems, separate_processed)
+    if measure_tracks and truth is not None:
+        scorer.collect_tracks(truth)
     return scorer.run(results, progress, report_unused)
 
 
@@ -120,6 +127,10 @@ class _Scorer:
             if separate_processed:
                 self._own_collector = MatchCollector(truth.categories, iou_types)
             self._score.categories = truth.categories
+
+    def collect_tracks(self, truth: Truth) -> None:
+        iou_types: tuple[IouType, ...] = ("bbox", "segm") if truth.has_masks else ("bbox",)
+        self._score.tracks = TrackCollector(truth.categories, iou_types, self._threshold)
 
     def run(
         self,
@@ -216,9 +227,11 @@ class _Scorer:
             )
             return None
         same_size = available is not None and (available.height_px, available.width_px) == shape
-        self._collector.add(
-            frame.index, truth, available.instances if available and same_size else ()
-        )
+        instances = available.instances if available and same_size else ()
+        self._collector.add(frame.index, truth, instances)
+        if self._score.tracks is not None and self._start_ns is not None:
+            time_s = (frame.log_time_ns - self._start_ns) / 1e9
+            self._score.tracks.add(time_s, truth, instances)
         if frame.status == PROCESSED and self._own_collector is not None:
             self._own_collector.add(frame.index, truth, frame.instances)
         self._follow_truth(truth, shape)

@@ -67,6 +67,8 @@ def found_instances(
             score=row["score"],
             bbox_xywh=tuple(row["bbox"]),
             counts=row["segmentation"]["counts"] if "segmentation" in row else "",
+            track_id=row.get("track_id", 0),
+            track_age=row.get("track_age", 0),
         )
         for row in rows
     )

@@ -135,6 +135,8 @@ def _frames(data: CocoData, keys: Sequence[int]) -> Iterator[tuple[int, TruthFra
             }
             if annotation.counts is not None:
                 row["segmentation"] = {"size": size, "counts": annotation.counts}
+            if annotation.track_id:
+                row["track_id"] = annotation.track_id
             if annotation.area_px is not None:
                 row["area"] = annotation.area_px
             rows.append(row)

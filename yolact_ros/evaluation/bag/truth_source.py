@@ -10,6 +10,7 @@ from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.truth_json import read_truth_file
+from yolact_ros.evaluation.bag.truth_text import read_truth_text
 from yolact_ros.evaluation.bag.truth_topic import read_truth_topic
 
 __all__ = ["open_truth"]
@@ -27,7 +28,7 @@ def open_truth(
     """The truth of one bag's frames.
 
     Args:
-        text: path of a COCO file, ``/topic`` or ``/topic@bag``.
+        text: path of a COCO, MOT or MOTS file, ``/topic`` or ``/topic@bag``.
         bag_path: the bag at hand.
         problems: receives unreadable messages and classes that are left out.
         key: what ties an image of the file to a frame.
@@ -45,6 +46,8 @@ def open_truth(
             # The bag's own damage is listed by whoever reads its images.
             for kind in ("unreadable truth",):
                 problems.extend(_only(bag.problems, kind))
+    elif Path(text).suffix == ".txt":
+        truth = read_truth_text(Path(text))
     else:
         truth, _ = read_truth_file(Path(text), key)
         problems.add_defects(truth.defects, text)

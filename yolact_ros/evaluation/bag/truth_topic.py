@@ -70,6 +70,8 @@ def _frame(content: InstanceMessage, ids: dict[str, int]) -> TruthFrame:
             "bbox": list(found.bbox_xywh),
             "iscrowd": int(found.score <= CROWD_SCORE),
         }
+        if found.track_id:
+            annotation["track_id"] = found.track_id
         if found.counts:
             size = [content.height_px, content.width_px]
             annotation["segmentation"] = {"size": size, "counts": found.counts}
