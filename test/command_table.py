@@ -75,6 +75,12 @@ CHAPTERS = (
                 prints=("4 images",),
             ),
             Step(
+                "yolact predict clip.mp4 --tracker bytetrack",
+                f"{TINY} --output followed --score-threshold 0",
+                leaves=("followed/clip_overlay.mp4", "followed/results.json"),
+                prints=("4 images",),
+            ),
+            Step(
                 "yolact evaluate --annotations val.json --images val/",
                 prints=(r"AP50", r"fast\s+mask\s+\d"),
             ),
@@ -369,6 +375,11 @@ CHAPTERS = (
                 f"photos --duration 1 --output photos_demo {TINY}",
                 leaves=("photos_demo/summary.json",),
             ),
+            Step(
+                "./dev demo --track --source clip.mp4",
+                f"--duration 1 --output followed_demo {TINY}",
+                leaves=("followed_demo/overlay.mp4", "followed_demo/summary.json"),
+            ),
             # test_workers.py runs it; here `./dev demo` does.
             Step("yolact demo", "--help", prints=("--source",)),
             Step("yolact doctor TOPIC", "--listen 1", status=1, prints=("/no/camera",)),
@@ -389,7 +400,13 @@ CHAPTERS = (
 """In the order of the pages, each in a folder of its own."""
 
 MEASURES = "measures for minutes on a quiet computer; its parts are tested in test/evaluation"
+TRACKS = "needs a truth with track ids: test/evaluation/bag/test_tracks.py"
 NOT_RUN = {
+    "./dev run python benchmarks/tracking.py": MEASURES,
+    "yolact bag evaluate drive --truth truth.json --track botsort": TRACKS,
+    "yolact bag evaluate drive --truth gt/gt.txt --real-time --budget 33.3 --track": TRACKS,
+    "yolact bag evaluate drive --truth /truth --predictions /yolact/instances@recorded "
+    "--track": TRACKS,
     "./dev test": "runs this test",
     "./dev test -k nms": "runs lint and types, as the `./dev test` around this test does",
     "./dev test [pytest arguments]": "as above",

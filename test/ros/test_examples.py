@@ -76,6 +76,38 @@ def test_object_distance_prints_where_the_masked_object_is(
     assert output.splitlines()[0] == "cup at x 0.80 y 0.00 z 2.00 m"
 
 
+def test_follow_person_stays_with_the_person_that_it_chose(
+    client: RosClient, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    def people(*rows: tuple[int, int, float]) -> InstanceArray:
+        message = InstanceArray(image_height=HEIGHT_PX, image_width=WIDTH_PX)
+        message.instances = [
+            Instance(
+                class_name="person", track_id=track_id, track_age=age, x_min=x - 10, x_max=x + 10
+            )
+            for track_id, age, x in rows
+        ]
+        return message
+
+    command = [sys.executable, str(EXAMPLES / "follow_person.py")]
+    with Process(command, ros_env, tmp_path / "example.log") as process:
+        publisher = client.node.create_publisher(InstanceArray, "instances", 5)
+
+        def told(message: InstanceArray, line: str) -> None:
+            def is_told() -> bool:
+                publisher.publish(message)
+                client.spin_for(0.1)
+                return line in process.output.splitlines()
+
+            client.spin_until(is_told, line)
+
+        # Seven was there for longest; nine is nearer to the middle and comes to be older.
+        told(people((0, 0, 80.0), (9, 3, 80.0), (7, 5, 120.0)), "person 7: turn +0.50")
+        told(people((9, 9, 80.0), (7, 6, 40.0)), "person 7: turn -0.50")
+        told(people((9, 10, 80.0)), "person 9: turn +0.00")
+        client.node.destroy_publisher(publisher)
+
+
 def coloured_cloud() -> tuple[PointCloud2, np.ndarray]:
     """An organised cloud with padded rows, and its points: x, y, z and a colour number."""
     dtype = np.dtype({"names": ["x", "y", "z", "rgb"], "formats": ["<f4"] * 3 + ["<u4"]})

@@ -18,6 +18,7 @@ from yolact_ros.cli.demo_plan import NODE_NAME, DemoPlan, make_plan
 from yolact_ros.cli.demo_processes import Child, stop_all
 from yolact_ros.errors import DependencyError
 from yolact_ros.models.zoo import BUNDLED
+from yolact_ros.tracking import TRACKERS
 from yolact_ros.workers import how_it_ended
 
 __all__ = ["NO_RESULTS_EXIT_CODE", "add_parser", "run", "run_plan"]
@@ -52,6 +53,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--rate", type=float, metavar="HZ", help="default: the source's own")
     parser.add_argument(
         "--size", type=_size, metavar="WIDTHxHEIGHT", help="scale the images to this before"
+    )
+    parser.add_argument(
+        "--track",
+        nargs="?",
+        choices=TRACKERS,
+        const=TRACKERS[0],
+        metavar="TRACKER",
+        help="follow the objects, with a colour and a trail for each: bytetrack (default), "
+        "ocsort or botsort",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("demo_output"), help="folder (default: %(default)s)"

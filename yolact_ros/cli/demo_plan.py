@@ -105,6 +105,8 @@ def _node_command(args: argparse.Namespace, topic: str) -> tuple[str, ...]:
     parameters = [f"model:={json.dumps(model)}", f"device:={json.dumps(args.device)}"]
     if args.model == BUNDLED:
         parameters.append(f"input_size:={list(BUNDLED_SIZES_PX)}")
+    if args.track:
+        parameters += [f"tracker:={args.track}", "overlay_colors:=track"]
     for text in args.param:
         if ":=" not in text:
             raise ConfigError(f"--param {text}: expected NAME:=VALUE")
