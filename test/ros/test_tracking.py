@@ -10,6 +10,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from ros_camera import HandCamera, image_message
 from ros_fixtures import NODE
+from ros_processes import Process
 
 
 @pytest.fixture
@@ -57,6 +58,19 @@ def test_objects_that_are_gone_for_longer_than_the_buffer_are_others(tracked: Ha
 
     assert within == before
     assert min(after) > max(before)
+
+
+def test_images_too_far_apart_for_the_buffer_are_warned_of(
+    tracked: HandCamera, running_node: Process
+) -> None:
+    for stamp_sec in (420, 430, 440):
+        ids(tracked, stamp_sec)
+
+    tracked.client.spin_until(
+        lambda: "images come farther apart than track_buffer_ms (5000 ms)" in running_node.output,
+        "a warning",
+    )
+    assert "warnings track buffer" in tracked.client.diagnostics(NODE, "image")
 
 
 def test_a_request_is_not_tracked_and_disturbs_no_object(tracked: HandCamera) -> None:

@@ -261,3 +261,15 @@ def test_the_same_images_give_the_same_ids(name: TrackerName) -> None:
 def test_impossible_settings_are_refused(values: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         TrackerSettings(**values)  # type: ignore[arg-type]
+
+
+def test_images_that_come_too_far_apart_are_counted_until_one_is_in_time() -> None:
+    tracker = Tracker(TrackerSettings(buffer_ms=500))
+    box, classes = np.array([[100.0, 100, 160, 220]]), np.zeros(1, np.int64)
+
+    pauses = []
+    for time_s in (0.0, 1.0, 2.0, 2.1, 2.0):
+        tracker.update(box, classes, time_s, image_size_px=SIZE_PX)
+        pauses.append(tracker.pauses)
+
+    assert pauses == [0, 1, 2, 0, 0]

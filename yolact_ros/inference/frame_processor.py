@@ -329,6 +329,12 @@ def _predict(
         text = f"the network failed with {type(error).__name__}: {error}"
         topic.failed(received, "network", text)
         return None
+    if tracker is not None and tracker.pauses > 1:
+        topic.warn(
+            "track buffer",
+            "images come farther apart than track_buffer_ms "
+            f"({tracker.settings.buffer_ms:g} ms), so that no object keeps its id; make it longer",
+        )
     if result is None:
         topic.late(received, batched=detected is not None)
     return result

@@ -262,6 +262,7 @@ class YolactNode(LifecycleNode):
                 ("device", description.device),
                 ("runtime", model.runtime),
                 ("runtime provisional", model.provisional),
+                ("tracker", self._live.tracker),
                 *(
                     [("input sizes left out (px)", ", ".join(map(str, model.left_out)))]
                     if model.left_out

@@ -130,12 +130,17 @@ class Tracker:
         settings: how to follow.
         ids: new ids come from it; shared by the trackers of a run, no id is used twice.
 
+    Attributes:
+        pauses: so many images in a row, up to the last one, came later than the buffer: where they
+            always do, no object is ever the same.
+
     Raises:
         DependencyError: scipy is not installed.
     """
 
     def __init__(self, settings: TrackerSettings, ids: Iterator[int] | None = None) -> None:
         self.settings = settings
+        self.pauses = 0
         self._ids = itertools.count(1) if ids is None else ids
         self._assign = Assigner()
         self.reset()
@@ -171,6 +176,7 @@ class Tracker:
         gap_s = 0.0 if self._last_s is None else time_s - self._last_s
         # Seconds since 1970 are exact to a quarter of a microsecond.
         longest_s = self.settings.buffer_ms / MS_PER_S + 1e-6
+        self.pauses = self.pauses + 1 if gap_s > longest_s else 0
         if not 0 <= gap_s <= longest_s or self._size_px != image_size_px:
             self.reset()
         is_first = self._last_s is None
