@@ -161,6 +161,20 @@ def test_an_object_of_the_first_image_has_an_id_and_a_later_one_when_it_is_found
     assert [tracks.ages.tolist() for tracks in seen] == [[1], [2, 0], [2, 3]]
 
 
+def test_what_is_found_once_and_not_in_the_next_image_is_no_object() -> None:
+    tracker = Tracker(TrackerSettings())
+    there, nothing = np.array([[100.0, 100, 160, 220]]), np.zeros((0, 4))
+
+    seen = [
+        tracker.update(
+            boxes, np.zeros(len(boxes), np.int64), time_s, image_size_px=SIZE_PX
+        ).ids.tolist()
+        for time_s, boxes in ((0.0, nothing), (0.1, there), (0.2, nothing), (0.3, there))
+    ]
+
+    assert seen == [[], [0], [], [0]]
+
+
 @pytest.mark.parametrize(
     ("time_s", "size_px"),
     [

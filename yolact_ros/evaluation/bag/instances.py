@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,11 +67,17 @@ class InstanceReader:
                     INSTANCE_ARRAY, topic.definition, is_idl=topic.is_idl
                 )
             return _from_message(_parsed(message.data, self._stores[topic.definition]))
-        try:
-            return _from_message(_parsed(message.data, default_typestore()))
-        except DataError:
-            # Only the length tells: with the fields of today an older message is too short.
-            return _from_message(_parsed(message.data, older_typestore()))
+        return _from_message(_parsed_by_length(message.data))
+
+
+def _parsed_by_length(data: bytes) -> Any:
+    """Without a definition only the length tells: an older message is too short for today's."""
+    try:
+        return _parsed(data, default_typestore())
+    except DataError:
+        with suppress(DataError):
+            return _parsed(data, older_typestore())
+        raise
 
 
 def _parsed(data: bytes, store: Any) -> Any:
