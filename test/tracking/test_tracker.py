@@ -12,6 +12,7 @@ from track_worlds import Detector, Scene, Thing, away, draw, going, times
 from yolact_ros.errors import ConfigError
 from yolact_ros.tracking import TRACKERS, Tracker, TrackerName, TrackerSettings
 from yolact_ros.tracking.association import pairwise_box_iou
+from yolact_ros.tracking.motion import correct, initial_state, predict
 
 SIZE_PX = (480, 640)
 SCORE_THRESHOLD = 0.3
@@ -287,3 +288,55 @@ def test_images_that_come_too_far_apart_are_counted_until_one_is_in_time() -> No
         pauses.append(tracker.pauses)
 
     assert pauses == [0, 1, 2, 0, 0]
+
+
+def square(x: float) -> np.ndarray:
+    return np.array([[x - 20, 100.0, x + 20, 140.0]])
+
+
+def seen_at(tracker: Tracker, time_s: float, *middles: float) -> list[int]:
+    boxes = np.concatenate([square(x) for x in middles]) if middles else np.zeros((0, 4))
+    classes = np.zeros(len(boxes), np.int64)
+    return tracker.update(boxes, classes, time_s, image_size_px=SIZE_PX).ids.tolist()
+
+
+def moving_right(name: TrackerName) -> Tracker:
+    """It has followed an object that goes right at 100 pixels a second and is at 200 at 1 s."""
+    tracker = Tracker(TrackerSettings(name, 3000))
+    for step in range(11):
+        seen_at(tracker, step / 10, 100 + 10 * step)
+    return tracker
+
+
+def test_ocsort_finds_an_object_again_where_it_was_seen_last() -> None:
+    found = {}
+    for name in ("ocsort", "bytetrack"):
+        tracker = moving_right(name)  # type: ignore[arg-type]
+        for step in range(11, 17):
+            seen_at(tracker, step / 10)
+        found[name] = seen_at(tracker, 1.7, 200)
+
+    # It stopped while it was hidden; the prediction went on to 270.
+    assert found == {"ocsort": [1], "bytetrack": [0]}
+
+
+def test_ocsort_prefers_what_lies_in_the_direction_of_the_motion() -> None:
+    found = {name: seen_at(moving_right(name), 1.1, 222, 199) for name in TRACKERS}
+
+    # 210 is expected: the second is nearer, and behind where the object was.
+    assert found["ocsort"] == [1, 0]
+    assert found["bytetrack"] == [0, 1]
+
+
+def test_an_object_that_ocsort_finds_again_is_as_if_it_had_gone_straight() -> None:
+    tracker = Tracker(TrackerSettings("ocsort", 3000))
+    seen_at(tracker, 0.0, 200)
+    for time_s in (0.1, 0.2):
+        seen_at(tracker, time_s)
+    seen_at(tracker, 0.3, 215)
+
+    expected = initial_state(square(200))
+    for step in (1, 2, 3):
+        expected = correct(predict(expected, 0.1), square(200 + 5 * step))
+    np.testing.assert_allclose(tracker._objects.motion.centers, expected.centers)
+    np.testing.assert_allclose(tracker._objects.motion.velocities, expected.velocities)

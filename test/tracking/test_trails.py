@@ -25,8 +25,8 @@ def seen(**middles: float) -> Prediction:
 def test_a_trail_is_the_last_second_of_an_object_that_is_seen() -> None:
     trails = Trails()
 
-    trails.add(seen(_7=20, _8=90), 10.0)
-    trails.add(seen(_7=30), 10.6)
+    trails.add(seen(_7=20), 10.0)
+    trails.add(seen(_7=30, _8=90), 10.6)
     now = trails.add(seen(_7=40, _0=70), 11.2)
 
     assert {track_id: points.tolist() for track_id, points in now.items()} == {
