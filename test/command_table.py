@@ -403,6 +403,7 @@ MEASURES = "measures for minutes on a quiet computer; its parts are tested in te
 TRACKS = "needs a truth with track ids: test/evaluation/bag/test_tracks.py"
 NOT_RUN = {
     "./dev run python benchmarks/tracking.py": MEASURES,
+    "./dev run python benchmarks/tracking.py --cost": MEASURES,
     "yolact bag evaluate drive --truth truth.json --track botsort": TRACKS,
     "yolact bag evaluate drive --truth gt/gt.txt --real-time --budget 33.3 --track": TRACKS,
     "yolact bag evaluate drive --truth /truth --predictions /yolact/instances@recorded "
