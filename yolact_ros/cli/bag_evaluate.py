@@ -111,7 +111,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--score-threshold", type=float, metavar="S", help="default: 0.05, in real time 0.3"
     )
     group.add_argument("--top-k", type=int, metavar="N", help="default: 100, in real time 15")
-    group.add_argument("--nms", choices=NMS_NAMES, default="fast", help="default: %(default)s")
+    group.add_argument(
+        "--nms", choices=NMS_NAMES, help="default: the network's own, fast for YOLACT, standard "
+        "for YOLO",
+    )  # fmt: skip
     group.add_argument("--nms-threshold", type=float, default=0.5, metavar="IOU")
 
 

@@ -77,7 +77,7 @@ class OnnxRuntime(Runtime):
             default="fp16" if "fp16" in offered else "fp32",
         )
         super().__init__(
-            input_size_px=model.config.input_size_px,
+            shape=model.config.input_shape,
             device=device,
             precision=precision,
             reason=reason,
