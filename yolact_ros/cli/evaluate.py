@@ -77,7 +77,10 @@ def add_parser(subparsers: Any) -> None:
         "--input-size", type=int, nargs="+", default=[0], metavar="PX", help="0: the model's own"
     )
     model.add_argument(
-        "--nms", nargs="+", choices=NMS_NAMES, default=["fast"], help="default: fast"
+        "--nms",
+        nargs="+",
+        choices=NMS_NAMES,
+        help="default: the network's own, fast for YOLACT, standard for YOLO",
     )
     model.add_argument(
         "--k", type=int, default=0, help="number of prototypes that the models must have"
@@ -160,7 +163,7 @@ def _score_models(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluat
     runs = (
         (model, checkpoint.build(num_prototypes=args.k, input_size_px=input_size_px))
         for model in args.model
-        for checkpoint in [open_model(model, args.class_names)]
+        for checkpoint in [open_model(model, args.class_names, input_size_px=max(args.input_size))]
         for input_size_px in args.input_size
     )
     for model, network in runs:
@@ -168,7 +171,7 @@ def _score_models(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluat
         category_ids = match_categories(config.class_names, truth.categories)
         known = {category_id for category_id in category_ids if category_id is not None}
         categories = _categories(args.categories, truth, known)
-        for nms in args.nms:
+        for nms in args.nms or [network.decoder.nms]:
             settings = PredictionSettings(
                 score_threshold=args.score_threshold,
                 top_k=args.top_k,

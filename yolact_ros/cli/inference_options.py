@@ -46,7 +46,10 @@ def add_inference_options(
     group.add_argument(
         "--classes", metavar="A,B", help="names of the classes to keep, with commas between"
     )
-    group.add_argument("--nms", choices=NMS_NAMES, default="fast", help="default: %(default)s")
+    group.add_argument(
+        "--nms", choices=NMS_NAMES, help="default: the network's own, fast for YOLACT, standard "
+        "for YOLO",
+    )  # fmt: skip
     group.add_argument(
         "--nms-threshold", type=float, default=0.5, metavar="IOU", help="default: %(default)g"
     )
