@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 from coco_shapes import write_coco
+from yolo_onnx import write_yolo_onnx
 
 from yolact_ros.classes import PASCAL_CLASSES
 from yolact_ros.config import YolactConfig, variant
@@ -51,6 +52,7 @@ def write_inputs(folder: Path, tiny_model: Path) -> None:
     _write_model(folder / "k8.safetensors", ("disc", "person"), 8)
     _write_model(folder / "k16.safetensors", ("disc", "person"), 16)
     _write_model(folder / "pascal.safetensors", PASCAL_CLASSES, 4)
+    write_yolo_onnx(folder / "parts-seg.onnx")
     _write_sbd(folder / "benchmark_RELEASE" / "dataset", images)
     (folder / "mirror").mkdir()
     for name in ("yolact_resnet50", "yolact_base"):

@@ -317,6 +317,19 @@ CHAPTERS = (
         pip=True,
     ),
     Chapter(
+        "a YOLO segmentation model",
+        (
+            Step("yolact models show parts-seg.onnx", prints=("yolo-seg", "k = 2", "red, blue")),
+            Step(
+                "yolact predict photo.jpg --model parts-seg.onnx",
+                "--output parts",
+                leaves=("parts/*_overlay.jpg",),
+            ),
+            Step("yolact quantize parts-seg.onnx --images photos/", prints=("int8",)),
+        ),
+        pip=True,
+    ),
+    Chapter(
         "quantize and benchmark",
         (
             Step(

@@ -13,7 +13,14 @@ from yolact_ros.errors import ConfigError
 if TYPE_CHECKING:
     from typing_extensions import Self  # of typing from Python 3.11 on
 
-__all__ = ["VARIANTS", "ImageNormalization", "NetworkConfig", "YolactConfig", "variant"]
+__all__ = [
+    "VARIANTS",
+    "ImageNormalization",
+    "InputShape",
+    "NetworkConfig",
+    "YolactConfig",
+    "variant",
+]
 
 BACKBONES = ("resnet50", "resnet101", "darknet53", "efficientnet_lite0")
 NUM_PYRAMID_LEVELS = 5
@@ -67,19 +74,52 @@ DARKNET_NORMALIZATION = ImageNormalization((0.0, 0.0, 0.0), (255.0, 255.0, 255.0
 EFFICIENTNET_LITE_NORMALIZATION = ImageNormalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
 
+@dataclass(frozen=True)
+class InputShape:
+    """Which inputs a network takes.
+
+    Attributes:
+        height_px, width_px: of the input; the largest where its size is free.
+        stride_px: sides may be any multiples of it; 0 where the size is fixed.
+        least_px: of a side that may be smaller.
+    """
+
+    height_px: int
+    width_px: int
+    stride_px: int = 0
+    least_px: int = 0
+
+    def takes(self, height_px: int, width_px: int) -> bool:
+        """Whether an input of this size fits."""
+        if self.stride_px == 0:
+            return (height_px, width_px) == (self.height_px, self.width_px)
+        return (
+            self.least_px <= height_px <= self.height_px
+            and self.least_px <= width_px <= self.width_px
+            and height_px % self.stride_px == width_px % self.stride_px == 0
+        )
+
+    def __str__(self) -> str:
+        """Width and height, for people."""
+        size = f"{self.width_px}x{self.height_px}"
+        return f"multiples of {self.stride_px} up to {size}" if self.stride_px else size
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """What is said of a network of any family.
 
     Attributes:
         name: variant name, as in the names of weight files.
-        input_size_px: side of the square network input.
+        input_size_px: longer side of the network input.
         class_names: foreground classes; the index is the class id in every result.
         num_prototypes: k, the number of prototype masks and of coefficients per instance.
         normalization: of the input image.
         family: of the network, in stored configs.
         keeps_aspect_ratio: whether images are scaled without distortion and get a border
-            (letterbox); else they fill the square input.
+            (letterbox); else they fill the input.
+        crops_masks_in_image: how masks are made, see
+            :func:`~yolact_ros.ops.crops.assemble_mask_crops`.
 
     Raises:
         ConfigError: a field is out of range; the message names field, value and range.
@@ -87,6 +127,7 @@ class NetworkConfig:
 
     family: ClassVar[str]
     keeps_aspect_ratio: ClassVar[bool] = False
+    crops_masks_in_image: ClassVar[bool] = False
 
     name: str
     input_size_px: int
@@ -129,8 +170,13 @@ class NetworkConfig:
         """Number of foreground classes."""
         return len(self.class_names)
 
+    @property
+    def input_shape(self) -> InputShape:
+        """The inputs that the network takes; square ones, if the family does not say else."""
+        return InputShape(self.input_size_px, self.input_size_px)
+
     def with_input_size(self, input_size_px: int) -> Self:
-        """The same network for another square input size in pixels."""
+        """The same network for another input size in pixels."""
         return replace(self, input_size_px=input_size_px)
 
     def to_dict(self) -> dict[str, Any]:

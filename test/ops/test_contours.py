@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolact_ros.ops.contours import OUTSIDE, Reach, pack_masks
+from yolact_ros.ops.contours import OUTSIDE, Enlargement, Reach, pack_masks
+from yolact_ros.ops.enlargement import Span
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.ops.scratch import Scratch
 
@@ -44,8 +45,7 @@ def packed(crops: list[Crop], source_size: Size, size: Size) -> list[np.ndarray]
         strip_of(crops, source_size[0]),
         Reach(tops, tops + shapes[:, 0], nothing, nothing + size[0]),
         Reach(lefts, lefts + shapes[:, 1], nothing, nothing + size[1]),
-        source_size[1],
-        *size,
+        Enlargement(Span.whole(source_size[0]), Span.whole(source_size[1]), *size),
         Scratch(),
     )
     return [unpack_bits(mask, *size) if mask.size else np.zeros(size, bool) for mask in bits]
@@ -115,6 +115,10 @@ def test_a_crossing_stays_inside_of_its_mask() -> None:
     one, all_rows = np.ones(3, np.int64), np.array([0, 0, 0])
     rows = Reach(all_rows, all_rows + 4, all_rows, all_rows + 4)
     masks = pack_masks(
-        strip_of([crop] * 3, 4), rows, Reach(one, one + 2, one * 4, one * 6), 4, 4, 10, Scratch()
+        strip_of([crop] * 3, 4),
+        rows,
+        Reach(one, one + 2, one * 4, one * 6),
+        Enlargement(Span.whole(4), Span.whole(4), 4, 10),
+        Scratch(),
     )
     assert [mask.tolist() for mask in masks] == [[0xFF]] * 3

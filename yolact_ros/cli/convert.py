@@ -82,9 +82,14 @@ def _convert_sbd(args: argparse.Namespace) -> int:
 
 
 def _convert_weights(args: argparse.Namespace) -> int:
-    from yolact_ros.models.checkpoint import save_checkpoint
+    from yolact_ros.models.checkpoint import Checkpoint, save_checkpoint
 
     checkpoint = open_model(args.model, args.class_names)
+    if not isinstance(checkpoint, Checkpoint):
+        raise CheckpointError(
+            f"{checkpoint.path} is an ONNX file, whose weights belong to its operators; it runs "
+            "as it is"
+        )
     output = args.output or Path(checkpoint.path.with_suffix(".safetensors").name)
     if output.exists() and output.samefile(checkpoint.path):
         raise CheckpointError(f"{output} is the file that is read: name another with --output")

@@ -73,7 +73,7 @@ def add_parser(subparsers: Any) -> None:
         "--results", nargs="+", type=Path, metavar="FILE", help="COCO results instead of a model"
     )
     add_options(model, "input-size", nargs="+", default=[0])
-    add_options(model, "nms", nargs="+", default=["fast"], help="default: fast")
+    add_options(model, "nms", nargs="+")
     model.add_argument(
         "--k", type=int, default=0, help="number of prototypes that the models must have"
     )
@@ -153,7 +153,7 @@ def _score_models(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluat
     runs = (
         (model, checkpoint.build(num_prototypes=args.k, input_size_px=input_size_px))
         for model in args.model
-        for checkpoint in [open_model(model, args.class_names)]
+        for checkpoint in [open_model(model, args.class_names, input_size_px=max(args.input_size))]
         for input_size_px in args.input_size
     )
     for model, network in runs:
@@ -161,7 +161,7 @@ def _score_models(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluat
         category_ids = match_categories(config.class_names, truth.categories)
         known = {category_id for category_id in category_ids if category_id is not None}
         categories = _categories(args.categories, truth, known)
-        for nms in args.nms:
+        for nms in args.nms or [network.decoder.nms]:
             settings = PredictionSettings(
                 score_threshold=args.score_threshold,
                 top_k=args.top_k,

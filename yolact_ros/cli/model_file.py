@@ -10,22 +10,27 @@ from yolact_ros.models.zoo import find_model
 if TYPE_CHECKING:
     from yolact_ros.models.checkpoint import Checkpoint
     from yolact_ros.models.network import Network
+    from yolact_ros.models.yolo_seg import YoloSegFile
 
 __all__ = ["load_model", "open_model"]
 
 
-def open_model(name_or_path: str, class_names: tuple[str, ...] = ()) -> Checkpoint:
+def open_model(
+    name_or_path: str, class_names: tuple[str, ...] = (), *, input_size_px: int = 0
+) -> Checkpoint | YoloSegFile:
     """Read a model by its name or file; remarks go to stderr.
 
     Raises:
         YolactError: no such model, a file that cannot be used, or wrong class names.
     """
-    from yolact_ros.models.checkpoint import load_checkpoint
+    from yolact_ros.models.checkpoint import read_model
 
-    checkpoint = load_checkpoint(find_model(name_or_path), class_names=class_names)
-    for remark in checkpoint.remarks:
+    model = read_model(
+        find_model(name_or_path), class_names=class_names, input_size_px=input_size_px
+    )
+    for remark in model.remarks:
         print(f"yolact: note: {remark}", file=sys.stderr)
-    return checkpoint
+    return model
 
 
 def load_model(
@@ -40,5 +45,5 @@ def load_model(
     Raises:
         YolactError: as above, another number of prototypes, or an input size out of range.
     """
-    checkpoint = open_model(name_or_path, class_names)
-    return checkpoint.build(num_prototypes=num_prototypes, input_size_px=input_size_px)
+    model = open_model(name_or_path, class_names, input_size_px=input_size_px)
+    return model.build(num_prototypes=num_prototypes, input_size_px=input_size_px)

@@ -200,17 +200,16 @@ def _note(before: ModelStatus | None, force: bool) -> str:
 
 
 def _show(args: argparse.Namespace) -> int:
-    checkpoint = open_model(args.model, args.class_names)
-    config = checkpoint.config
-    millions = sum(value.numel() for value in checkpoint.state_dict.values()) / 1e6
+    model = open_model(args.model, args.class_names)
+    config = model.config
     kind = config.backbone if isinstance(config, YolactConfig) else config.family
     rows = {
-        "file": checkpoint.path,
-        "network": f"{config.name} ({kind}), {millions:.1f} M parameters",
-        "input size": f"{config.input_size_px} px",
+        "file": model.path,
+        "network": f"{config.name} ({kind}), {model.num_weights / 1e6:.1f} M parameters",
+        "input size": str(config.input_shape),
         "prototypes": f"k = {config.num_prototypes}",
         "classes": f"{config.num_classes}: {', '.join(config.class_names)}",
-        "names from": checkpoint.names_from,
+        "names from": model.names_from,
     }
     for name, value in rows.items():
         print(f"{name:<12}{value}")

@@ -72,7 +72,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "most instances an image (default: %(default)s)",
     },
-    "nms": {"choices": NMS_NAMES, "default": "fast", "help": "default: %(default)s"},
+    "nms": {
+        "choices": NMS_NAMES,
+        "help": "default: the network's own, fast for YOLACT, standard for YOLO",
+    },
     "nms-threshold": {
         "type": float,
         "default": 0.5,

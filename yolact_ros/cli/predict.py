@@ -197,13 +197,17 @@ def prototypes_of(network: Network, image_bgr: NDArray[np.uint8]) -> NDArray[np.
     import torch
 
     from yolact_ros.inference.preprocess import Preprocessor
+    from yolact_ros.ops.placement import place_image
 
-    parameter = next(network.parameters())
+    config = network.config
+    parameter = next(network.parameters(), torch.empty(0))
     with torch.inference_mode():
-        images = Preprocessor(network.config, parameter.device)(image_bgr)
+        images = Preprocessor(config, parameter.device)(image_bgr)
         prototypes = network(images.to(parameter.dtype)).prototypes[0]
-    values: NDArray[np.float32] = prototypes.float().cpu().numpy()
-    return values
+    placement = place_image(
+        *image_bgr.shape[:2], config.input_shape, keep_aspect_ratio=config.keeps_aspect_ratio
+    )
+    return placement.crop(prototypes.float().cpu().numpy()).prototypes
 
 
 def _list_instances(prediction: Prediction, class_names: tuple[str, ...]) -> None:

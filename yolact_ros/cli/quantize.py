@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         make_output_folder(args.json.parent)
     test = _test_set(args)
-    checkpoint = open_model(args.model, args.class_names)
+    checkpoint = open_model(args.model, args.class_names, input_size_px=max(args.input_size))
     reports = [
         _quantize(args, checkpoint.build(input_size_px=size), test) for size in args.input_size
     ]

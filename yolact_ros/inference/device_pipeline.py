@@ -147,7 +147,7 @@ class DevicePipeline:
 
         Args:
             image_bgr (uint8[H, W, 3]): blue, green, red; any strides; read before this returns.
-            settings: the class ids are those of the network, ``nms`` is "fast".
+            settings: the class ids are those of the network, ``nms`` is "fast" or None.
 
         Raises:
             ImageError: not an image.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from yolact_ros.inference.rescoring import MaskRescoring, rescore_fixed_shape
-from yolact_ros.inference.settings import ANCHOR_FLOOR, MAX_CANDIDATES_PER_CLASS
+from yolact_ros.inference.settings import MAX_CANDIDATES_PER_CLASS
 from yolact_ros.ops.decoder import OutputDecoder
 from yolact_ros.ops.fixed_shape_nms import FixedShapeDetections, fixed_shape_fast_nms
 from yolact_ros.structures import NetworkOutput
@@ -45,7 +45,7 @@ def detect_fixed_shape(
         boxes_xyxy,
         scores,
         output.coefficients.float(),
-        score_threshold=ANCHOR_FLOOR,
+        score_threshold=decoder.least_score,
         iou_threshold=nms_threshold,
         max_candidates_per_class=MAX_CANDIDATES_PER_CLASS,
         max_detections=max_detections,

@@ -13,7 +13,6 @@ from yolact_ros.config import NetworkConfig
 from yolact_ros.errors import ConfigError, damaged_network
 from yolact_ros.inference.rescoring import MaskRescoring, rescore
 from yolact_ros.inference.settings import (
-    ANCHOR_FLOOR,
     MAX_CANDIDATES_PER_CLASS,
     MAX_DETECTIONS,
     PredictionSettings,
@@ -77,7 +76,7 @@ class Postprocessor:
         candidates = self._decoder.candidates(
             output,
             image,
-            max(ANCHOR_FLOOR, settings.score_threshold),
+            max(self._decoder.least_score, settings.score_threshold),
             class_ids,
             self._scratch,
         )
@@ -141,13 +140,16 @@ class Postprocessor:
             host_prototypes = prototypes.float().cpu().numpy()
             if not np.isfinite(host_prototypes.sum()):
                 raise damaged_network("prototypes")
+            crop = placement.crop(host_prototypes)
             crops = assemble_mask_crops(
-                placement.crop(host_prototypes),
+                crop.prototypes,
                 coefficients,
                 boxes_xyxy,
                 image_height_px,
                 image_width_px,
                 stride=mask_stride,
+                shown=(crop.rows, crop.columns),
+                crop_in_image=self._config.crops_masks_in_image,
                 scratch=self._scratch,
             )
         return Prediction(
@@ -182,7 +184,7 @@ class Postprocessor:
         return place_image(
             image_height_px,
             image_width_px,
-            self._config.input_size_px,
+            self._config.input_shape,
             keep_aspect_ratio=self._config.keeps_aspect_ratio,
         )
 
@@ -196,7 +198,8 @@ class Postprocessor:
                 max_detections=max_detections,
                 display_threshold=display_threshold,
             )
-        if settings.nms == "cross-class":
+        nms = settings.nms or self._decoder.nms
+        if nms == "cross-class":
             return cross_class_fast_nms(
                 found.boxes_xyxy,
                 found.class_scores,
@@ -205,14 +208,15 @@ class Postprocessor:
                 max_detections=max_detections,
                 display_threshold=display_threshold,
             )
-        if settings.nms == "standard":
+        if nms == "standard":
             return standard_nms(
                 found.boxes_xyxy,
                 found.class_scores,
                 iou_threshold=settings.nms_threshold,
                 max_detections=max_detections,
-                display_threshold=max(ANCHOR_FLOOR, settings.score_threshold),
+                display_threshold=max(self._decoder.least_score, settings.score_threshold),
                 input_size_px=self._config.input_size_px,
+                margin_px=self._decoder.nms_margin_px,
             )
         return fast_nms(
             found.boxes_xyxy,

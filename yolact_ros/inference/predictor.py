@@ -23,7 +23,6 @@ from yolact_ros.inference.image_file import read_image
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.preprocess import Preprocessor
 from yolact_ros.inference.runtimes.base import Runtime
-from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.selection import default_engine_folder, open_runtime
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models.checkpoint import load_network
@@ -88,8 +87,8 @@ class Predictor:
         network = model if runtime is None else runtime.run
         self._network: Callable[[Tensor], NetworkOutput] | None = network
         self._config = model.config
-        side = model.config.input_size_px
-        self._batch = torch.empty(0, 3, side, side, device=self.device)
+        self._max_batch = model.max_batch if runtime is None else runtime.max_batch
+        self._batch = torch.empty(0)
         self._preprocessor = Preprocessor(model.config, self.device)
         self._rescores_masks = model.mask_rescoring is not None
         decoder = model.decoder
@@ -127,7 +126,8 @@ class Predictor:
         """Load a model by its name or by its file, ready for images.
 
         Args:
-            model: a name from ``yolact models list``, or a file of weights.
+            model: a name from ``yolact models list``, a file of weights, or an ONNX file with a
+                YOLO segmentation network.
             device: as for the class.
             runtime: what runs the network; ``auto`` takes the fastest, which is measured at the
                 first use (seconds) and remembered.
@@ -191,7 +191,7 @@ class Predictor:
 
     @property
     def input_size_px(self) -> int:
-        """Side of the square network input."""
+        """Longer side of the network input."""
         return self._config.input_size_px
 
     @property
@@ -229,7 +229,7 @@ class Predictor:
         """
         if self._pipeline is not None:
             return 1
-        return EagerRuntime.max_batch if self._runtime is None else self._runtime.max_batch
+        return self._max_batch
 
     def detect(self, image_bgr: NDArray[np.uint8]) -> DetectedFrame:
         """The first part of :meth:`predict`: all but the masks.
@@ -241,7 +241,7 @@ class Predictor:
         Raises:
             As :meth:`predict`.
         """
-        if self._pipeline is None or self.settings.nms != "fast":
+        if self._pipeline is None or self.settings.nms not in (None, "fast"):
             return self.detect_batch((image_bgr,))[0]
         self._postprocessor.class_ids(self.settings)
         return self._pipeline.detect(image_bgr, self.settings)
@@ -265,12 +265,12 @@ class Predictor:
         count = len(images_bgr)
         if not 1 <= count <= self.max_batch:
             raise ImageError(f"{count} images at once, the runtime takes 1..{self.max_batch}")
-        if count > len(self._batch):
-            self._batch = self._batch.new_empty(count, *self._batch.shape[1:])
         times_s = [time.perf_counter()]
         for row, image_bgr in enumerate(images_bgr):
             images = self._preprocessor(image_bgr)
             if count > 1:
+                if count > len(self._batch):
+                    self._batch = torch.empty(count, *images.shape[1:], device=self.device)
                 self._batch[row] = images[0]
             self._wait_for_device()
             times_s.append(time.perf_counter())

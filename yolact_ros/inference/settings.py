@@ -8,7 +8,6 @@ from typing import Literal
 from yolact_ros.errors import ConfigError
 
 __all__ = [
-    "ANCHOR_FLOOR",
     "MAX_CANDIDATES_PER_CLASS",
     "MAX_DETECTIONS",
     "MAX_TOP_K",
@@ -20,9 +19,7 @@ NmsName = Literal["fast", "cross-class", "standard"]
 NMS_NAMES = ("fast", "cross-class", "standard")
 MAX_TOP_K = 200
 
-# YOLACT's settings: a box needs this score in some class to take part, this many of each class
-# compete, and this many are rescored by YOLACT++.
-ANCHOR_FLOOR = 0.05
+# YOLACT's settings: this many boxes of each class compete, and this many are rescored by YOLACT++.
 MAX_CANDIDATES_PER_CLASS = 200
 MAX_DETECTIONS = 100
 
@@ -36,7 +33,7 @@ class PredictionSettings:
         top_k: most instances, 1..200.
         nms_threshold: overlap above which the lower score goes, 0..1.
         class_ids: classes that take part; None is all.
-        nms: "fast" (the paper's), "cross-class" or "standard".
+        nms: "fast" (YOLACT's), "cross-class" or "standard"; None takes the network's own.
         masks: False gives boxes only.
 
     Raises:
@@ -47,7 +44,7 @@ class PredictionSettings:
     top_k: int = 15
     nms_threshold: float = 0.5
     class_ids: tuple[int, ...] | None = None
-    nms: NmsName = "fast"
+    nms: NmsName | None = None
     masks: bool = True
 
     def __post_init__(self) -> None:
@@ -57,7 +54,7 @@ class PredictionSettings:
                 raise ConfigError(f"{name} is {value!r}, expected 0..1")
         if not 1 <= self.top_k <= MAX_TOP_K:
             raise ConfigError(f"top_k is {self.top_k!r}, expected 1..{MAX_TOP_K}")
-        if self.nms not in NMS_NAMES:
+        if self.nms is not None and self.nms not in NMS_NAMES:
             raise ConfigError(f"nms is {self.nms!r}, expected one of {', '.join(NMS_NAMES)}")
         if self.class_ids is not None and (
             not self.class_ids or len(set(self.class_ids)) != len(self.class_ids)

@@ -34,9 +34,18 @@ from yolact_ros.models.identify import (
     unnamed,
 )
 from yolact_ros.models.network import Network
+from yolact_ros.models.onnx_file import is_onnx
 from yolact_ros.models.weight_file import CONFIG_KEY, read_weight_file
+from yolact_ros.models.yolo_seg import YoloSegFile, read_yolo_seg
 
-__all__ = ["Checkpoint", "load_checkpoint", "load_network", "read_config", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "load_checkpoint",
+    "load_network",
+    "read_config",
+    "read_model",
+    "save_checkpoint",
+]
 
 AVERAGED = ("ema", "average", "averaged", "swa")
 MOST_NAMED = 5
@@ -64,6 +73,11 @@ class Checkpoint:
     names_from: str = ""
     remarks: tuple[str, ...] = ()
 
+    @property
+    def num_weights(self) -> int:
+        """Numbers in :attr:`state_dict`."""
+        return sum(value.numel() for value in self.state_dict.values())
+
     def build(self, *, num_prototypes: int = 0, input_size_px: int = 0) -> Network:
         """The network with these weights, in eval mode; as :func:`load_network`, which see."""
         config = self.config
@@ -78,6 +92,26 @@ class Checkpoint:
         model = _weightless_network(config)
         model.load_state_dict(self.state_dict, assign=True)
         return model.eval()
+
+
+def read_model(
+    path: str | Path, *, class_names: Sequence[str] = (), input_size_px: int = 0
+) -> Checkpoint | YoloSegFile:
+    """Read what can be run: weights, or an ONNX file with a YOLO segmentation network.
+
+    Args:
+        path: of the file.
+        class_names: names, or one file of names, which go before those of the file.
+        input_size_px: for ONNX files that do not say it; see
+            :func:`~yolact_ros.models.yolo_seg.read_yolo_seg`.
+
+    Raises:
+        As :func:`load_checkpoint` or :func:`~yolact_ros.models.yolo_seg.read_yolo_seg`.
+    """
+    path = Path(path)
+    if is_onnx(path):
+        return read_yolo_seg(path, class_names=class_names, input_size_px=input_size_px)
+    return load_checkpoint(path, class_names=class_names)
 
 
 def load_checkpoint(path: str | Path, *, class_names: Sequence[str] = ()) -> Checkpoint:
@@ -118,11 +152,13 @@ def load_checkpoint(path: str | Path, *, class_names: Sequence[str] = ()) -> Che
 
 
 def read_config(path: str | Path, *, class_names: Sequence[str] = ()) -> NetworkConfig:
-    """The config that :func:`load_checkpoint` finds, without reading the weights.
+    """The config that :func:`read_model` finds, without reading the weights.
 
     Raises:
-        CheckpointError, ConfigError: as :func:`load_checkpoint`, but for the weights' values.
+        CheckpointError, ConfigError: as :func:`read_model`, but for the weights' values.
     """
+    if is_onnx(Path(path)):
+        return read_yolo_seg(Path(path), class_names=class_names).config
     return _identify(Path(path), class_names).config
 
 
@@ -133,20 +169,20 @@ def load_network(
     input_size_px: int = 0,
     class_names: Sequence[str] = (),
 ) -> Network:
-    """Build the network of a checkpoint with its weights, in eval mode, float32, on the CPU.
+    """Build the network of a file with its weights, in eval mode, float32, on the CPU.
 
     Args:
-        path: checkpoint file.
+        path: as for :func:`read_model`.
         num_prototypes: what the caller expects; 0 takes the file's.
         input_size_px: side of the network input; 0 takes the file's.
-        class_names: as for :func:`load_checkpoint`, whose remarks are lost here.
+        class_names: as for :func:`read_model`, whose remarks are lost here.
 
     Raises:
-        CheckpointError: as :func:`load_checkpoint`, or another number of prototypes.
+        CheckpointError: as :func:`read_model`, or another number of prototypes.
         ConfigError: the input size is out of range, or class names that cannot be used.
     """
-    checkpoint = load_checkpoint(path, class_names=class_names)
-    return checkpoint.build(num_prototypes=num_prototypes, input_size_px=input_size_px)
+    model = read_model(path, class_names=class_names, input_size_px=input_size_px)
+    return model.build(num_prototypes=num_prototypes, input_size_px=input_size_px)
 
 
 def save_checkpoint(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
@@ -27,9 +27,14 @@ class Network(nn.Module, ABC):
     Attributes:
         config: what the network was built from.
         parts: the first words of the keys of its state dict.
+        is_torch: whether its layers are torch's, so that it can be converted and compiled; else
+            it stays in its file, which some runtimes run as it is.
+        max_batch: most images in one :meth:`forward`.
     """
 
     parts: ClassVar[frozenset[str]] = frozenset()
+    is_torch: ClassVar[bool] = True
+    max_batch: ClassVar[int] = 16
     config: NetworkConfig
 
     @abstractmethod
@@ -37,7 +42,7 @@ class Network(nn.Module, ABC):
         """Run the network.
 
         Args:
-            images (Tensor[B, 3, S, S]): normalised RGB.
+            images (Tensor[B, 3, h, w]): normalised RGB.
 
         Returns:
             NetworkOutput: encoded as :attr:`decoder` reads it.
@@ -58,6 +63,17 @@ class Network(nn.Module, ABC):
         Raises:
             ConfigError: the size is outside 64..2048.
         """
+
+    def name_outputs(self, outputs: Sequence[Tensor], images: Tensor) -> NetworkOutput:
+        """What a runtime that runs a converted network or its file gives, by name.
+
+        Args:
+            outputs: in the order of the file; of networks that this package converts box offsets,
+                class logits, coefficients and prototypes.
+            images (Tensor[B, 3, h, w]): that they are of.
+        """
+        del images
+        return NetworkOutput(*outputs)
 
     @property
     def mask_rescoring(self) -> Callable[[Tensor], Tensor] | None:

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 BUNDLED = "bundled"
-CHECKPOINT_SUFFIXES = (".pth", ".pt", ".safetensors")
+MODEL_SUFFIXES = (".pth", ".pt", ".safetensors", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,13 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
     """
     text = os.fspath(name_or_path)
     path = Path(text).expanduser()
-    looks_like_path = os.sep in text or path.suffix in CHECKPOINT_SUFFIXES
+    looks_like_path = os.sep in text or path.suffix in MODEL_SUFFIXES
     if looks_like_path or isinstance(name_or_path, Path):
         if path.is_file():
             return path
         raise CheckpointError(
             f"{path}: {'is a folder, not' if path.is_dir() else 'no such file; expected'} a "
-            f"checkpoint ({', '.join(CHECKPOINT_SUFFIXES)}) or the name of a model from "
+            f"model file ({', '.join(MODEL_SUFFIXES)}) or the name of a model from "
             "`yolact models list`"
         )
     status = _status(_entry(text))
@@ -258,7 +258,7 @@ def _entry(name: str) -> ModelEntry:
     guess = f"did you mean {close[0]!r}? " if close else ""
     raise CheckpointError(
         f"no model {name!r}; {guess}known are {', '.join(entries)}, and the path of a "
-        f"checkpoint file ({', '.join(CHECKPOINT_SUFFIXES)})"
+        f"model file ({', '.join(MODEL_SUFFIXES)})"
     )
 
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.ops.enlargement import Bands, enlarged_bands
+from yolact_ros.ops.enlargement import Span, enlarged_bands
 from yolact_ros.ops.scratch import Scratch
 
-__all__ = ["OUTSIDE", "Reach", "pack_masks"]
+__all__ = ["OUTSIDE", "Enlargement", "Reach", "pack_masks"]
 
 # Logit where no crop is. Its sigmoid is 0 in float32, and its exponential is finite: OpenCV takes
 # five times as long where a tenth of them are not.
@@ -21,6 +21,8 @@ OUTSIDE = -50.0
 # that malloc holds: 100 masks took twice as long where every array was new pages of the system.
 MAX_CELLS = 16_000
 
+# Twice this is finite, and so is every weighted sum of such logits.
+_LARGEST = np.float32(1e38)
 _ALL_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE = np.uint64(1)
 _WORD_BITS = 64
@@ -45,16 +47,30 @@ class Reach(NamedTuple):
         return Reach(*(edges[masks] for edges in self))
 
 
+class Enlargement(NamedTuple):
+    """From the pixels of prototypes to those of an image.
+
+    Attributes:
+        rows, columns: where the image lies in the prototypes.
+        height_px, width_px: of the image.
+        of_logits: interpolate logits; else their sigmoid, as YOLACT does.
+    """
+
+    rows: Span
+    columns: Span
+    height_px: int
+    width_px: int
+    of_logits: bool = False
+
+
 def pack_masks(
     logits: NDArray[np.float32],
     rows: Reach,
     columns: Reach,
-    source_width: int,
-    image_height_px: int,
-    image_width_px: int,
+    enlargement: Enlargement,
     scratch: Scratch,
 ) -> list[NDArray[np.uint8]]:
-    """Enlarge the sigmoid of crops bilinearly and pack where it is above 0.5.
+    """Enlarge the sigmoid of crops, or the crops, bilinearly and pack where it is above a half.
 
     An interpolated value lies between its four neighbours. So the contour of a mask only passes
     between neighbours of which one is above the threshold and another is not, about a tenth of
@@ -68,9 +84,9 @@ def pack_masks(
         logits (float32[h + 1, w]): n crops of the prototypes side by side, each in the rows that
             it has in the prototypes and behind a column of its own; ``OUTSIDE`` in that column, in
             the last column and wherever else no crop is. NaN is not set.
-        rows, columns: of the n crops, none of them empty.
-        source_width: columns of the prototypes.
-        image_height_px, image_width_px: of the image.
+        rows, columns: of the n crops, none of them empty. Pixels of the image beside them stay
+            out of the mask.
+        enlargement: of the prototypes.
         scratch: memory to use again.
 
     Returns:
@@ -83,12 +99,10 @@ def pack_masks(
     first_words = word_ends - words
     # The last crossing of a mask may lie behind its last word.
     packed = np.zeros(int(word_ends[-1]) + 1, np.uint64)
-    places = _places(rows, columns, first_words * _WORD_BITS, source_width)
-    bands = enlarged_bands(len(logits) - 1, image_height_px)
-    scale = float(np.float32(source_width) / np.float32(image_width_px))  # as torch rounds it
+    places = _places(rows, columns, first_words * _WORD_BITS, enlargement.columns.source_size)
     cells = _contour_cells(logits, scratch)
     for begin in range(0, len(cells), MAX_CELLS):
-        _add_crossings(packed, logits, cells[begin : begin + MAX_CELLS], places, bands, scale)
+        _add_crossings(packed, logits, cells[begin : begin + MAX_CELLS], places, enlargement)
     # An odd number of crossings changes the last bit, and with it what the next word begins with.
     packed[1:] -= np.bitwise_xor.accumulate(packed & _ONE)[:-1]
     is_set = np.bitwise_or.reduceat(packed[:-1], first_words) > 0
@@ -107,6 +121,7 @@ class _Places(NamedTuple):
     Attributes:
         source (int64[w]): the column in the prototypes.
         lowest, highest (int64[w]): columns of the image between which they lie.
+        top, bottom (int64[w]): rows of the image in which they lie, half-open.
         width (int64[w]): of the mask, in pixels.
         first_bit (int64[w]): where the image's first pixel would be, were it in the mask.
     """
@@ -114,6 +129,8 @@ class _Places(NamedTuple):
     source: NDArray[np.int64]
     lowest: NDArray[np.int64]
     highest: NDArray[np.int64]
+    top: NDArray[np.int64]
+    bottom: NDArray[np.int64]
     width: NDArray[np.int64]
     first_bit: NDArray[np.int64]
 
@@ -128,17 +145,19 @@ def _places(
             columns.source_start - 1 - (np.cumsum(sizes) - sizes),
             columns.start,
             columns.stop,
+            rows.start,
+            rows.stop,
             widths,
             first_bits - rows.start * widths - columns.start,
         )
     )
-    source, lowest, highest, width, first_bit = table.repeat(sizes, axis=1)
-    source += np.arange(len(source))
+    places = _Places(*table.repeat(sizes, axis=1))
+    places.source[:] += np.arange(len(places.source))
     # Outside of the prototypes lies their border again: set from the first pixel, to the last one.
-    highest[source < 0] = 0
-    at_end = source == source_width - 1
-    lowest[at_end] = highest[at_end]
-    return _Places(source, lowest, highest, width, first_bit)
+    at_begin, at_end = places.source < 0, places.source == source_width - 1
+    places.highest[at_begin] = places.lowest[at_begin]
+    places.lowest[at_end] = places.highest[at_end]
+    return places
 
 
 def _add_crossings(
@@ -146,20 +165,23 @@ def _add_crossings(
     logits: NDArray[np.float32],
     cells: NDArray[np.int64],
     places: _Places,
-    bands: Bands,
-    scale: float,
+    enlargement: Enlargement,
 ) -> None:
     """Change the bits of ``packed`` at the crossings inside some of the cells.
 
     Args:
         cells (int64[n]): rising, from :func:`_contour_cells`.
-        scale: pixels of the prototypes to one of the image, along a row.
     """
+    bands = enlarged_bands(enlargement.rows, enlargement.height_px)
+    across = enlargement.columns
+    scale = float(np.float32(across.length) / np.float32(enlargement.width_px))  # torch's rounding
     strip_width, source_height = logits.shape[1], len(logits) - 1
     row_starts = np.arange(source_height + 1) * strip_width
     counts = np.diff(np.searchsorted(cells, row_starts))
     columns = cells - np.repeat(row_starts[:-1], counts)
-    corners = _soft_corners(logits.ravel(), cells, strip_width)
+    corners = _corners(logits.ravel(), cells, strip_width)
+    if not enlargement.of_logits:
+        corners = _soft(corners)
     # Of every cell its output rows, in each of them the values at its left and its right column.
     values = np.repeat(bands.upper, counts, axis=1)[:, None] * corners[0]
     values += np.repeat(bands.lower, counts, axis=1)[:, None] * corners[1]
@@ -167,11 +189,14 @@ def _add_crossings(
     found = np.flatnonzero(inside[:, 0] != inside[:, 1])
     slot = found // len(cells)
     cell = found - slot * len(cells)
-    left = found + slot * len(cells)
-    before, after = values.ravel().take(left), values.ravel().take(left + len(cells))
     column = columns.take(cell)
     row = np.repeat(bands.first, counts).take(cell) + slot
-    crossings = places.source.take(column) + before / (before - after)
+    in_mask = (row >= places.top.take(column)) & (row < places.bottom.take(column))
+    if not in_mask.all():
+        found, slot, column, row = found[in_mask], slot[in_mask], column[in_mask], row[in_mask]
+    left = found + slot * len(cells)
+    before, after = values.ravel().take(left), values.ravel().take(left + len(cells))
+    crossings = places.source.take(column) + before / (before - after) - across.start
     pixels = np.ceil((crossings + 0.5) / scale - 0.5).astype(np.int64)
     np.maximum(pixels, places.lowest.take(column), out=pixels)
     np.minimum(pixels, places.highest.take(column), out=pixels)
@@ -194,13 +219,10 @@ def _contour_cells(logits: NDArray[np.float32], scratch: Scratch) -> NDArray[np.
     return np.flatnonzero(beside)
 
 
-def _soft_corners(
+def _corners(
     logits: NDArray[np.float32], cells: NDArray[np.int64], strip_width: int
 ) -> NDArray[np.float32]:
-    """``2 sigmoid - 1`` at the cells' corners, float32[2, 2, n]: upper and lower, left and right.
-
-    On the same side of 0 as the logit, also where the sigmoid is rounded to one half.
-    """
+    """The logits at the cells' corners, float32[2, 2, n]: upper and lower, left and right."""
     corners = np.empty((2, 2, len(cells)), np.float32)
     for row, column in np.ndindex(2, 2):
         np.take(
@@ -208,6 +230,15 @@ def _soft_corners(
         )
     if np.isnan(corners.min()):
         np.fmax(corners, -np.inf, out=corners)  # huge products may add up to NaN: not set
+    # Infinite ones have no place where they cross 0.
+    return np.clip(corners, -_LARGEST, _LARGEST, out=corners)
+
+
+def _soft(corners: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``2 sigmoid - 1`` of logits, float32[2, 2, n].
+
+    On the same side of 0 as the logit, also where the sigmoid is rounded to one half.
+    """
     soft = np.negative(corners)
     # exp(-x) may be infinite or 0; the sigmoid is then 0 or 1.
     cv2.exp(soft.reshape(4, -1), soft.reshape(4, -1))  # a tenth of the time of NumPy's tanh

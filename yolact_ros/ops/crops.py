@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.ops.contours import OUTSIDE, Reach, pack_masks
-from yolact_ros.ops.enlargement import enlarged_positions
+from yolact_ros.ops.contours import OUTSIDE, Enlargement, Reach, pack_masks
+from yolact_ros.ops.enlargement import Span, enlarged_positions
 from yolact_ros.ops.packing import pack_bits, unpack_bits
 from yolact_ros.ops.scratch import Scratch
 from yolact_ros.structures import MaskCrop
@@ -28,6 +28,8 @@ def assemble_mask_crops(
     image_width_px: int,
     *,
     stride: int = 1,
+    shown: tuple[Span, Span] | None = None,
+    crop_in_image: bool = False,
     scratch: Scratch | None = None,
 ) -> list[MaskCrop]:
     """Binary masks of one image's instances at its resolution, as bits (YOLACT section 3.2).
@@ -45,6 +47,10 @@ def assemble_mask_crops(
         boxes_xyxy (float32[n, 4]): finite, relative to the image, corners in either order.
         image_height_px, image_width_px: size of the source image.
         stride: masks change only every so many pixels, which costs less; 1 is full detail.
+        shown: rows and columns of the prototypes that the image lies on; None is all of them.
+        crop_in_image: enlarge logits and cut them off at the box, pixel by pixel, as Ultralytics
+            does (``retina_masks``); else, as YOLACT does, enlarge probabilities that are cut off
+            one pixel of the prototypes beside the box.
         scratch: memory to use again; None takes new memory.
 
     Returns:
@@ -52,8 +58,11 @@ def assemble_mask_crops(
     """
     height, width, _ = prototypes.shape
     grid_height, grid_width = -(-image_height_px // stride), -(-image_width_px // stride)
-    rows = _reach(boxes_xyxy[:, 1], boxes_xyxy[:, 3], height, grid_height)
-    columns = _reach(boxes_xyxy[:, 0], boxes_xyxy[:, 2], width, grid_width)
+    down, across = shown or (Span.whole(height), Span.whole(width))
+    enlargement = Enlargement(down, across, grid_height, grid_width, of_logits=crop_in_image)
+    reach = _reach_in_image if crop_in_image else _reach
+    rows = reach(boxes_xyxy[:, 1], boxes_xyxy[:, 3], down, grid_height)
+    columns = reach(boxes_xyxy[:, 0], boxes_xyxy[:, 2], across, grid_width)
     prototypes = np.ascontiguousarray(prototypes)
     scratch = scratch or Scratch()
     crops = [_EMPTY] * len(boxes_xyxy)
@@ -62,7 +71,7 @@ def assemble_mask_crops(
     for portion in np.array_split(visible, num_portions) if num_portions else ():
         tall, wide = rows.of(portion), columns.of(portion)
         logits = _logits(prototypes, coefficients[portion], tall, wide, scratch)
-        masks = pack_masks(logits, tall, wide, width, grid_height, grid_width, scratch)
+        masks = pack_masks(logits, tall, wide, enlargement, scratch)
         rectangles = np.stack((portion, wide.start, wide.stop, tall.start, tall.stop), axis=1)
         for (index, left, right, top, bottom), bits in zip(
             rectangles.tolist(), masks, strict=True
@@ -75,21 +84,38 @@ def assemble_mask_crops(
 
 
 def _reach(
-    first: NDArray[np.float32], second: NDArray[np.float32], source_size: int, size: int
+    first: NDArray[np.float32], second: NDArray[np.float32], span: Span, size: int
 ) -> Reach:
     """What boxes with these relative edges (float32[n]) crop and can set along one axis."""
-    source = np.float32(source_size)
-    padding = (-CROP_PADDING, CROP_PADDING)
-    edges = np.stack((np.minimum(first, second), np.maximum(first, second)), axis=1)
-    edges = edges.clip(-1 - CROP_PADDING, 1 + CROP_PADDING)  # huge ones would overflow
-    edges = np.ceil(np.minimum(np.maximum(edges * source + np.array(padding, "f4"), 0), source))
+    source = np.float32(span.source_size)
+    padding = np.array((-CROP_PADDING, CROP_PADDING), np.float32)
+    edges = _ordered(first, second) * np.float32(span.length) + np.float32(span.start)
+    edges = np.ceil(np.minimum(np.maximum(edges + padding, 0), source))
     start, stop = edges[:, 0], edges[:, 1]
-    positions = enlarged_positions(source_size, size)
+    positions = enlarged_positions(span, size)
     # Beyond these, less than half of an output pixel's weight lies on the crop.
     half = np.float32(0.5)
     first_set = np.searchsorted(positions, start - half, side="right")
     last_set = np.searchsorted(positions, stop - half, side="left")
     return Reach(start.astype(np.int64), stop.astype(np.int64), first_set, last_set)
+
+
+def _reach_in_image(
+    first: NDArray[np.float32], second: NDArray[np.float32], span: Span, size: int
+) -> Reach:
+    """The pixels inside of the boxes, and the pixels of the prototypes that they depend on."""
+    edges = np.ceil(np.clip(_ordered(first, second) * np.float32(size), 0, size))
+    start, stop = edges.astype(np.int64).T
+    before = np.floor(enlarged_positions(span, size)).astype(np.int64)
+    source_start = before[np.minimum(start, size - 1)]
+    source_stop = np.minimum(before[np.maximum(stop - 1, 0)] + 2, span.source_size)
+    return Reach(source_start, source_stop, start, stop)
+
+
+def _ordered(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lower and upper edge, float32[n, 2]; huge ones, whose products overflow, made small."""
+    edges = np.stack((np.minimum(first, second), np.maximum(first, second)), axis=1)
+    return edges.clip(-1 - CROP_PADDING, 1 + CROP_PADDING)
 
 
 def _logits(

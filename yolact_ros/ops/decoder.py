@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -46,9 +46,15 @@ class OutputDecoder(ABC):
     Attributes:
         overlaps: whether boxes of the same object can stand beside each other in the output, so
             that NMS has to choose.
+        least_score: a box needs a higher one in some class to take part.
+        nms: how NMS chooses where nobody says otherwise, ``fast`` or ``standard``.
+        nms_margin_px: by how much boxes are larger in standard NMS.
     """
 
     overlaps: ClassVar[bool] = True
+    least_score: ClassVar[float] = 0.05
+    nms: ClassVar[Literal["fast", "standard"]] = "fast"
+    nms_margin_px: ClassVar[float] = 0.0
 
     @abstractmethod
     def decode(self, output: NetworkOutput) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bands", "enlarged_bands", "enlarged_positions"]
+__all__ = ["Bands", "Span", "enlarged_bands", "enlarged_positions"]
+
+
+class Span(NamedTuple):
+    """The part of an axis of source pixels that is enlarged.
+
+    Attributes:
+        source_size: source pixels of the axis.
+        start: where the part begins, from the outer edge of the first source pixel.
+        length: of the part, in source pixels.
+    """
+
+    source_size: int
+    start: float
+    length: float
+
+    @classmethod
+    def whole(cls, source_size: int) -> Span:
+        """The whole axis."""
+        return cls(source_size, 0.0, float(source_size))
 
 
 class Bands(NamedTuple):
@@ -26,28 +45,28 @@ class Bands(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def enlarged_positions(source_size: int, size: int) -> NDArray[np.float32]:
+def enlarged_positions(span: Span, size: int) -> NDArray[np.float32]:
     """float32[size]: where the output pixels lie among the source pixels."""
     # In float32 and in this order, as torch computes positions.
-    scale = np.float32(source_size) / np.float32(size)
+    scale = np.float32(span.length) / np.float32(size)
     half = np.float32(0.5)
-    positions: NDArray[np.float32] = np.maximum(
-        scale * (np.arange(size, dtype=np.float32) + half) - half, 0
-    )
-    return positions
+    positions = scale * (np.arange(size, dtype=np.float32) + half) - half
+    clamped: NDArray[np.float32] = np.maximum(positions + np.float32(span.start), 0)
+    return clamped
 
 
 @lru_cache(maxsize=32)
-def enlarged_bands(source_size: int, size: int) -> Bands:
+def enlarged_bands(span: Span, size: int) -> Bands:
     """Which output pixels lie between which source pixels, and where."""
-    positions = enlarged_positions(source_size, size)
-    source = np.minimum(positions.astype(np.int64), source_size - 1)
+    positions = enlarged_positions(span, size)
+    last = span.source_size - 1
+    source = np.minimum(positions.astype(np.int64), last)
     fractions = positions - source.astype(np.float32)
-    fractions[source == source_size - 1] = 0  # the border goes on
-    counts = np.bincount(source, minlength=source_size)
+    fractions[source == last] = 0  # the border goes on
+    counts = np.bincount(source, minlength=span.source_size)
     first = np.cumsum(counts) - counts
     slots = np.arange(size) - first[source]
-    upper = np.zeros((counts.max(), source_size), np.float32)
+    upper = np.zeros((counts.max(), span.source_size), np.float32)
     lower = np.zeros_like(upper)
     upper[slots, source] = 1 - fractions
     lower[slots, source] = fractions

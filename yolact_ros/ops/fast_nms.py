@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Selection", "cross_class_fast_nms", "fast_nms", "select_best"]
+__all__ = ["Selection", "cross_class_fast_nms", "fast_nms", "ranked_pairs", "select_best"]
 
 # Pairs of box and class that are tried first: enough for 100 detections in most scenes, and cheap
 # to rank. Where they are not enough, this many times more are.
@@ -36,6 +36,10 @@ class Selection(NamedTuple):
     rows: NDArray[np.int64]
     class_ids: NDArray[np.int64]
     scores: NDArray[np.float32]
+
+    def take(self, places: slice | list[int]) -> Selection:
+        """Some of them."""
+        return Selection(self.rows[places], self.class_ids[places], self.scores[places])
 
 
 def fast_nms(
@@ -101,9 +105,14 @@ def select_best(
 
     Arguments as for :func:`fast_nms`.
     """
+    return ranked_pairs(class_scores, display_threshold).take(slice(max_detections))
+
+
+def ranked_pairs(class_scores: NDArray[np.float32], display_threshold: float) -> Selection:
+    """All pairs of box and class with a higher score than the threshold, in their order."""
     by_class = np.ascontiguousarray(class_scores.T)
-    keys = _keys(by_class, np.flatnonzero(by_class > display_threshold))
-    places = (np.sort(keys)[:max_detections] & _PLACE_MASK).astype(np.int64)
+    keys = np.sort(_keys(by_class, np.flatnonzero(by_class > display_threshold)))
+    places = (keys & _PLACE_MASK).astype(np.int64)
     class_ids, rows = np.divmod(places, max(1, by_class.shape[1]))
     return Selection(rows, class_ids, by_class[class_ids, rows])
 

@@ -33,6 +33,8 @@ class PriorDecoder(OutputDecoder):
         priors_cxcywh (Tensor[N, 4]): relative to the network's input.
     """
 
+    nms_margin_px = 1.0  # as YOLACT's published code has it
+
     def __init__(self, priors_cxcywh: Tensor) -> None:
         self.priors_cxcywh = priors_cxcywh
 

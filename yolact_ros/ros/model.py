@@ -21,7 +21,7 @@ from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.models.checkpoint import load_checkpoint
+from yolact_ros.models.checkpoint import read_model
 from yolact_ros.models.network import Network
 from yolact_ros.models.zoo import find_model
 from yolact_ros.openmp import release_threads
@@ -78,8 +78,10 @@ class ModelRunner:
 
     def __init__(self, fixed: FixedParameters, live: LiveParameters) -> None:
         path = find_model(fixed.model)
-        checkpoint = load_checkpoint(path, class_names=fixed.class_names)
-        network = checkpoint.build(num_prototypes=fixed.num_prototypes)
+        file = read_model(
+            path, class_names=fixed.class_names, input_size_px=max(live.input_size, default=0)
+        )
+        network = file.build(num_prototypes=fixed.num_prototypes)
         self._network: Network | None = network
         self._device = choose_device(fixed.device)
         self._choice = RuntimeChoice(fixed, path, self._device)
@@ -98,7 +100,7 @@ class ModelRunner:
         )
         self._runner = self._open(live, spare=True)
         self.description = ModelDescription(
-            fixed.model, path, network.config, self._device, checkpoint.remarks
+            fixed.model, path, network.config, self._device, file.remarks
         )
 
     @property
@@ -296,7 +298,7 @@ class ModelRunner:
 
 @contextmanager
 def _memory_errors(device: torch.device, size_px: int) -> Iterator[None]:
-    """FairLock torch's error over device memory into one that names the cure."""
+    """Turn torch's error over device memory into one that names the cure."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -180,7 +180,8 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "model",
         _FIXED.model,
-        "Name of a model (`yolact models list`) or path of a checkpoint.",
+        "Name of a model (`yolact models list`), path of a checkpoint, or of an ONNX file with a "
+        "YOLO segmentation network.",
         change="configure",
     ),
     ParameterSpec(

@@ -53,8 +53,10 @@ class RuntimeChoice:
 
     def is_final(self, network: Network) -> bool:
         """Whether :meth:`open` gives what :meth:`open_fastest` would."""
-        # int8 has one runtime only, and eager is none that could stand in for it.
-        if self._fixed.runtime != "auto" or self._fixed.precision == "int8":
+        # int8 has one runtime only, and eager is none that could stand in for it. What stays in
+        # its file needs no conversion or compilation that another runtime would have to stand in.
+        named = self._fixed.runtime != "auto" or self._fixed.precision == "int8"
+        if named or not network.is_torch:
             return True
         remembered = remembered_choice(
             network,

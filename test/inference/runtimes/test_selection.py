@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from yolact_ros.config import InputShape
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes import selection
 from yolact_ros.inference.runtimes.base import Runtime
@@ -37,7 +38,7 @@ class StandIn(Runtime):
     """A runtime that takes as long as the test wants."""
 
     def __init__(self, name: str, taken_ms: float, reason: str) -> None:
-        super().__init__(input_size_px=64, device=CPU, precision="fp32", reason=reason)
+        super().__init__(shape=InputShape(64, 64), device=CPU, precision="fp32", reason=reason)
         self.__class__.name = name
         self.taken_ms = taken_ms
         self.is_closed = False

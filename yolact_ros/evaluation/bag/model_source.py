@@ -33,7 +33,7 @@ class ModelSource:
         score_threshold: least score kept.
         top_k: most instances kept of a frame.
         nms_threshold: IoU above which the lower score of a class is dropped.
-        nms: ``fast``, ``cross-class`` or ``standard``.
+        nms: ``fast``, ``cross-class`` or ``standard``; None is the network's own.
         num_threads: of torch in each process; 0 leaves torch's choice.
     """
 
@@ -44,7 +44,7 @@ class ModelSource:
     score_threshold: float = 0.05
     top_k: int = 100
     nms_threshold: float = 0.5
-    nms: str = "fast"
+    nms: str | None = None
     num_threads: int = 0
 
     def open(self) -> Predictor:

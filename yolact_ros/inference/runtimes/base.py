@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from yolact_ros.config import InputShape
 from yolact_ros.errors import ImageError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes.quantized import QuantizedEngine
 from yolact_ros.structures import NetworkOutput
@@ -23,7 +24,7 @@ class Runtime(ABC):
     """Runs one network at one input size. Not thread-safe.
 
     Args:
-        input_size_px: side of the square input.
+        shape: of the inputs that it takes.
         device: where it runs.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         reason: why this runtime was chosen or fallen back to, for people.
@@ -39,18 +40,23 @@ class Runtime(ABC):
     quantized: QuantizedEngine | None = None
 
     def __init__(
-        self, *, input_size_px: int, device: torch.device, precision: str, reason: str = ""
+        self, *, shape: InputShape, device: torch.device, precision: str, reason: str = ""
     ) -> None:
-        self.input_size_px = input_size_px
+        self.shape = shape
         self.device = device
         self.precision = precision
         self.reason = reason
+
+    @property
+    def input_size_px(self) -> int:
+        """Longer side of the largest input."""
+        return max(self.shape.height_px, self.shape.width_px)
 
     def run(self, images: Tensor) -> NetworkOutput:
         """Run the network.
 
         Args:
-            images (Tensor[B, 3, S, S]): float32, normalised RGB, on :attr:`device`;
+            images (Tensor[B, 3, h, w]): float32, normalised RGB, on :attr:`device`;
                 B is at most :attr:`max_batch`.
 
         Returns:
@@ -61,12 +67,12 @@ class Runtime(ABC):
             DeviceMemoryError: the device has no memory left; what could be freed was freed.
             RuntimeUnavailableError: the runtime is closed.
         """
-        side = self.input_size_px
         count = images.shape[0] if images.ndim == 4 else 0
-        if images.shape[1:] != (3, side, side) or images.dtype != torch.float32:
+        takes = count and images.shape[1] == 3 and self.shape.takes(*images.shape[2:])
+        if not takes or images.dtype != torch.float32:
             raise ImageError(
                 f"the network input is {images.dtype}{list(images.shape)}, expected "
-                f"torch.float32[B, 3, {side}, {side}]"
+                f"torch.float32[B, 3, h, w] for {self.shape} px"
             )
         if not 1 <= count <= self.max_batch:
             raise ImageError(
@@ -79,8 +85,8 @@ class Runtime(ABC):
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise DeviceMemoryError(
-                f"{self.device} ran out of memory at an input of {side} px; use a smaller "
-                "input_size or end other programs on the device"
+                f"{self.device} ran out of memory at an input of {self.input_size_px} px; use a "
+                "smaller input_size or end other programs on the device"
             ) from error
 
     @abstractmethod

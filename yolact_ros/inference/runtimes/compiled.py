@@ -69,7 +69,7 @@ class CompiledRuntime(Runtime):
             default=fastest_float(device),
         )
         super().__init__(
-            input_size_px=model.config.input_size_px,
+            shape=model.config.input_shape,
             device=device,
             precision=precision,
             reason=reason,

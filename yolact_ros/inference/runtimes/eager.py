@@ -13,8 +13,6 @@ from yolact_ros.structures import NetworkOutput
 
 __all__ = ["EagerRuntime"]
 
-MAX_BATCH = 16
-
 
 class EagerRuntime(Runtime):
     """The network itself in fp32; a folded, channels-last copy in the other precisions.
@@ -30,7 +28,6 @@ class EagerRuntime(Runtime):
     """
 
     name = "eager"
-    max_batch = MAX_BATCH
 
     def __init__(
         self, model: Network, *, device: torch.device, precision: str = "auto", reason: str = ""
@@ -43,11 +40,12 @@ class EagerRuntime(Runtime):
             default="fp32",
         )
         super().__init__(
-            input_size_px=model.config.input_size_px,
+            shape=model.config.input_shape,
             device=device,
             precision=precision,
             reason=reason,
         )
+        self.max_batch = model.max_batch
         self._network: nn.Module | None
         if precision == "fp32":
             self._network = model.eval().to(device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from yolact_ros.errors import RuntimeUnavailableError
 from yolact_ros.models.backbones.deformable import DeformableConv2d
 from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
@@ -81,7 +82,15 @@ def prepare_network(
         dtype: what it computes in.
         channels_last: the memory format that half precisions are fast in.
         plain_operators: only torch's own operators, for exports.
+
+    Raises:
+        RuntimeUnavailableError: the network is not torch's.
     """
+    if not model.is_torch:
+        raise RuntimeUnavailableError(
+            f"{model.config.name} is an ONNX file, which cannot be converted; set runtime to "
+            "openvino, onnxruntime or auto (eager runs it in fp32)"
+        )
     network = copy.deepcopy(model).eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)

@@ -32,7 +32,7 @@ def measure_ms(runtimes: Sequence[Runtime], turn: Turn = nullcontext) -> list[fl
     """
     least_ms = [float("inf")] * len(runtimes)
     images = [
-        torch.zeros(1, 3, one.input_size_px, one.input_size_px, device=one.device)
+        torch.zeros(1, 3, one.shape.height_px, one.shape.width_px, device=one.device)
         for one in runtimes
     ]
     spent_ms = 0.0

@@ -69,7 +69,7 @@ class NcnnRuntime(Runtime):
             precision, runtime=self.name, device=device, offered=("fp32",), default="fp32"
         )
         super().__init__(
-            input_size_px=model.config.input_size_px,
+            shape=model.config.input_shape,
             device=device,
             precision=precision,
             reason=reason,

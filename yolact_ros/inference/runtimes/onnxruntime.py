@@ -14,10 +14,10 @@ from yolact_ros.dependencies import require
 from yolact_ros.errors import RuntimeUnavailableError, YolactError
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.engine_cache import EngineCache, engine_key
-from yolact_ros.inference.runtimes.fold import InferenceNetwork
-from yolact_ros.inference.runtimes.onnx_export import NETWORK_OUTPUTS, OPSET, export_network
+from yolact_ros.inference.runtimes.onnx_export import OPSET, export_network
 from yolact_ros.inference.runtimes.precision import choose_precision, native_floats
 from yolact_ros.models.network import Network
+from yolact_ros.models.yolo_seg import YoloSeg
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["OnnxRuntime"]
@@ -77,7 +77,7 @@ class OnnxRuntime(Runtime):
             default="fp16" if "fp16" in offered else "fp32",
         )
         super().__init__(
-            input_size_px=model.config.input_size_px,
+            shape=model.config.input_shape,
             device=device,
             precision=precision,
             reason=reason,
@@ -86,16 +86,18 @@ class OnnxRuntime(Runtime):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
+        self._name_outputs = model.name_outputs
         key = engine_key("onnx", model, f"opset {OPSET}")
 
         def build(folder: Path) -> None:
             export_network(model, folder / MODEL_FILE)
 
         def open_session() -> Any:
-            folder = self._cache.get(key, build)
+            is_file = isinstance(model, YoloSeg)
+            path = model.path if is_file else self._cache.get(key, build) / MODEL_FILE
             settings = [self._provider_options(name, cache_folder) for name in providers]
             return onnxruntime.InferenceSession(
-                folder / MODEL_FILE, options, providers=list(zip(providers, settings, strict=True))
+                path, options, providers=list(zip(providers, settings, strict=True))
             )
 
         try:
@@ -103,11 +105,23 @@ class OnnxRuntime(Runtime):
         except YolactError:
             raise
         except Exception as error:  # onnxruntime's own kinds
+            if isinstance(model, YoloSeg):
+                raise RuntimeUnavailableError(
+                    f"ONNX Runtime cannot load {model.path} ({str(error).splitlines()[0]}); set "
+                    "runtime to openvino, or export it again with opset=17"
+                ) from error
             _logger.warning(
                 "onnxruntime cannot load the engine %s (%s); exporting again", key, error
             )
             self._cache.discard(key)
             self._session = open_session()
+        (image,) = self._session.get_inputs()
+        self._input_name = image.name
+        self._input_type = np.float16 if image.type == "tensor(float16)" else np.float32
+        sides = [side for node in self._session.get_outputs() for side in node.shape]
+        self._sizes_are_fixed = self._input_type == np.float32 and all(
+            isinstance(side, int) for side in sides
+        )
 
     def _provider_options(self, provider: str, cache_folder: Path | None) -> dict[str, Any]:
         index = self.device.index or 0
@@ -127,18 +141,26 @@ class OnnxRuntime(Runtime):
     def _run(self, images: Tensor) -> NetworkOutput:
         if self._session is None:
             raise self._closed()
-        if self.device.type == "cpu":
-            inputs = {"images": np.ascontiguousarray(images.numpy())}
-            results = self._session.run(NETWORK_OUTPUTS, inputs)
-            return InferenceNetwork.output(tuple(torch.from_numpy(result) for result in results))
-        return self._run_on_device(images.contiguous())
+        if self.device.type == "cuda" and self._sizes_are_fixed:
+            return self._run_on_device(images.contiguous())
+        pixels = np.ascontiguousarray(images.cpu().numpy().astype(self._input_type, copy=False))
+        try:
+            results = self._session.run(None, {self._input_name: pixels})
+        except Exception as error:  # onnxruntime's own kinds
+            height, width = images.shape[2:]
+            raise YolactError(
+                f"ONNX Runtime cannot run the network on an input of {width}x{height} px "
+                f"({str(error).splitlines()[0]}); use a larger input_size"
+            ) from error
+        outputs = [torch.from_numpy(result).float().to(self.device) for result in results]
+        return self._name_outputs(outputs, images)
 
     def _run_on_device(self, images: Tensor) -> NetworkOutput:
         """Bind torch's own memory, so that nothing passes through the host."""
         binding = self._session.io_binding()
         index = self.device.index or 0
         binding.bind_input(
-            "images", "cuda", index, np.float32, tuple(images.shape), images.data_ptr()
+            self._input_name, "cuda", index, np.float32, tuple(images.shape), images.data_ptr()
         )
         outputs = []
         for node in self._session.get_outputs():
@@ -150,7 +172,7 @@ class OnnxRuntime(Runtime):
         # onnxruntime has a stream of its own.
         torch.cuda.current_stream(self.device).synchronize()
         self._session.run_with_iobinding(binding)
-        return InferenceNetwork.output(tuple(outputs))
+        return self._name_outputs(outputs, images)
 
     def close(self) -> None:
         """Let go of the network."""

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from yolact_ros.dependencies import require
-from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.errors import RuntimeUnavailableError, YolactError
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.calibration import calibration_images, network_inputs
 from yolact_ros.inference.runtimes.engine_cache import EngineCache, engine_key
-from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
+from yolact_ros.inference.runtimes.fold import prepare_network
 from yolact_ros.inference.runtimes.precision import (
     choose_precision,
     fastest_float,
@@ -27,6 +27,7 @@ from yolact_ros.inference.runtimes.precision import (
 )
 from yolact_ros.inference.runtimes.quantized import QuantizedEngine
 from yolact_ros.models.network import Network
+from yolact_ros.models.yolo_seg import YoloSeg
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["OpenVinoRuntime"]
@@ -85,7 +86,7 @@ class OpenVinoRuntime(Runtime):
             default=fastest_float(device),
         )
         super().__init__(
-            input_size_px=model.config.input_size_px,
+            shape=model.config.input_shape,
             device=device,
             precision=precision,
             reason=reason,
@@ -110,12 +111,18 @@ class OpenVinoRuntime(Runtime):
         except RuntimeError as error:
             raise RuntimeUnavailableError(
                 f"OpenVINO cannot run {model.config.name} on this CPU "
-                f"({str(error).strip().splitlines()[-1]}); set runtime to compiled or eager"
+                f"({str(error).strip().splitlines()[-1]}); set runtime to "
+                f"{'compiled' if model.is_torch else 'onnxruntime'} or eager"
             ) from error
         self._request: Any = compiled.create_infer_request()
+        self._name_outputs = model.name_outputs
+        self._num_outputs = len(compiled.outputs)
+        self._is_file = isinstance(model, YoloSeg)
 
     def _converted(self, core: Any, openvino: Any, model: Network) -> Any:
         """The network as OpenVINO reads it, from the cache if it was converted before."""
+        if isinstance(model, YoloSeg):
+            return _read_onnx(core, openvino, model)
         key = engine_key("openvino-float", model, f"openvino {openvino.__version__}")
 
         def convert(folder: Path) -> None:
@@ -160,10 +167,18 @@ class OpenVinoRuntime(Runtime):
         if self._request is None:
             raise self._closed()
         contiguous = np.ascontiguousarray(images.numpy())
-        results = self._request.infer([contiguous], share_inputs=True, share_outputs=True)
-        return InferenceNetwork.output(
-            tuple(torch.from_numpy(results[index]) for index in range(4))
-        )
+        try:
+            results = self._request.infer([contiguous], share_inputs=True, share_outputs=True)
+        except RuntimeError as error:
+            height, width = images.shape[2:]
+            raise YolactError(
+                f"OpenVINO cannot run the network on an input of {width}x{height} px "
+                f"({str(error).strip().splitlines()[-1]}); use a larger input_size"
+            ) from error
+        outputs = [torch.from_numpy(results[index]) for index in range(self._num_outputs)]
+        if self._is_file:
+            outputs = [o.permute(0, 3, 1, 2) if o.dim() == 4 else o for o in outputs]
+        return self._name_outputs(outputs, images)
 
     def close(self) -> None:
         """Let go of the network."""
@@ -198,6 +213,33 @@ def _convert(openvino: Any, model: Network) -> Any:
             f"OpenVINO cannot convert {model.config.name} ({reason}); set runtime to compiled or "
             "eager"
         ) from error
+
+
+def _read_onnx(core: Any, openvino: Any, model: YoloSeg) -> Any:
+    """An ONNX file as it is, for float32 inputs of the config's sizes."""
+    try:
+        network = core.read_model(model.path)
+    except RuntimeError as error:
+        raise RuntimeUnavailableError(
+            f"OpenVINO cannot read {model.path} ({str(error).strip().splitlines()[-1]}); set "
+            "runtime to onnxruntime"
+        ) from error
+    shape = model.config.input_shape
+    sides = [
+        openvino.Dimension(shape.least_px, side) if shape.stride_px else side
+        for side in (shape.height_px, shape.width_px)
+    ]
+    network.reshape(openvino.PartialShape([1, 3, *sides]))
+    prepared = openvino.preprocess.PrePostProcessor(network)
+    prepared.input().tensor().set_element_type(openvino.Type.f32)
+    for index, output in enumerate(network.outputs):
+        prepared.output(index).tensor().set_element_type(openvino.Type.f32)
+        if output.partial_shape.rank.get_length() == 4:
+            # Prototypes pixel by pixel, as masks read them: OpenVINO reorders its blocks of
+            # channels anyway, and NumPy took a millisecond for 160 x 160 x 32.
+            prepared.output(index).model().set_layout(openvino.Layout("NCHW"))
+            prepared.output(index).tensor().set_layout(openvino.Layout("NHWC"))
+    return prepared.build()
 
 
 def _quantize(converted: Any, model: Network, images: Sequence[Path]) -> Any:

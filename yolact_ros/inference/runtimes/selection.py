@@ -197,9 +197,11 @@ def choose_runtime(
     return _fastest(request, turn, prepare)
 
 
-def _candidate_names(device: torch.device, precision: str) -> tuple[str, ...]:
+def _candidate_names(model: Network, device: torch.device, precision: str) -> tuple[str, ...]:
     if precision == "int8":
         return ("openvino",)
+    if not model.is_torch:
+        return ("onnxruntime",) if device.type == "cuda" else ("openvino", "onnxruntime")
     if device.type == "cuda":
         return ("graph", "compiled", "eager")
     # ncnn has fp32 only, which loses where the CPU has bfloat16.
@@ -245,7 +247,7 @@ def _candidates(
         notes: receives a line on each that is not opened.
     """
     converted: list[str] = []
-    for name in _candidate_names(request.device, request.precision):
+    for name in _candidate_names(request.model, request.device, request.precision):
         if name == "compiled" and converted:
             # Compiling takes minutes and was never faster than these.
             notes.append(f"compiled not tried beside {' and '.join(converted)}")
