@@ -50,6 +50,22 @@ def test_catkin_pkg_reads_the_manifest_and_a_release_would_find_its_changelog(ca
     assert capfd.readouterr().err == ""  # where docutils complains
 
 
+def test_files_that_users_compile_start_or_copy_have_the_licences_text() -> None:
+    """ament_copyright checks the whole of it in `colcon test`."""
+    folders = (ROOT / name for name in ("examples", "include", "launch"))
+    files = [
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.suffix in (".cpp", ".hpp", ".py")
+    ]
+    assert len(files) >= 10
+    for path in files:
+        first, _, third, *_ = path.read_text().splitlines()
+        assert re.match(r"(#|//) Copyright \d{4} ", first), path
+        assert "Apache License, Version 2.0" in third, path
+
+
 @pytest.mark.parametrize("kind", ["msg", "srv"])
 def test_every_interface_is_generated(kind: str) -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text()
