@@ -100,7 +100,7 @@ def slow_mask_loss(logits: Tensor, mask: Tensor, box: list[float]) -> float:
             common += p * t
             both += p * p + t * t
             count += 1
-    return entropy / count + 1 - (2 * common + 1) / (both + 1)
+    return 0.5 * entropy / count + 1.5 * (1 - (2 * common + 0.1) / (both + 0.1))
 
 
 def test_mask_loss_is_that_of_the_slow_twin() -> None:
@@ -125,8 +125,8 @@ def test_mask_loss_is_that_of_the_slow_twin() -> None:
 def test_a_box_beside_the_image_still_counts_one_position() -> None:
     logits = torch.zeros(1, 4, 4)
     loss = mask_loss(logits, torch.ones(1, 4, 4), torch.tensor([[-3.0, 6.0, -2.0, 7.0]]))
-    # One position: BCE ln 2 and Dice 1 - (2 * 0.5 + 1) / (0.25 + 1 + 1).
-    torch.testing.assert_close(loss, torch.tensor([math.log(2) + 1 - 2 / 2.25]))
+    # One position: BCE ln 2 and Dice 1 - (2 * 0.5 + 0.1) / (0.25 + 1 + 0.1).
+    torch.testing.assert_close(loss, torch.tensor([0.5 * math.log(2) + 1.5 * (1 - 1.1 / 1.35)]))
 
 
 def test_nothing_further_outside_the_box_counts() -> None:
