@@ -86,11 +86,12 @@ def test_without_objects_no_cell_learns() -> None:
 
 
 def slow_mask_loss(logits: Tensor, mask: Tensor, box: list[float]) -> float:
-    """Over the positions whose middles are in the box, one by one."""
+    """Over the positions whose middles are in the box or one beside it, one by one."""
     entropy, common, both, count = 0.0, 0.0, 0.0, 0
     for row in range(logits.shape[0]):
         for column in range(logits.shape[1]):
-            inside = box[0] <= column + 0.5 <= box[2] and box[1] <= row + 0.5 <= box[3]
+            x, y = column + 0.5, row + 0.5
+            inside = box[0] - 1 <= x <= box[2] + 1 and box[1] - 1 <= y <= box[3] + 1
             if not inside:
                 continue
             p = 1 / (1 + math.exp(-float(logits[row, column])))
@@ -99,7 +100,7 @@ def slow_mask_loss(logits: Tensor, mask: Tensor, box: list[float]) -> float:
             common += p * t
             both += p * p + t * t
             count += 1
-    return entropy / count + 1 - (2 * common + 1) / (both + 1)
+    return 0.5 * entropy / count + 1.5 * (1 - (2 * common + 0.1) / (both + 0.1))
 
 
 def test_mask_loss_is_that_of_the_slow_twin() -> None:
@@ -121,17 +122,17 @@ def test_mask_loss_is_that_of_the_slow_twin() -> None:
     torch.testing.assert_close(mask_loss(logits, masks, boxes), torch.tensor(expected))
 
 
-def test_a_box_between_two_positions_still_counts_one() -> None:
+def test_a_box_beside_the_image_still_counts_one_position() -> None:
     logits = torch.zeros(1, 4, 4)
-    loss = mask_loss(logits, torch.ones(1, 4, 4), torch.tensor([[1.6, 1.6, 2.4, 2.4]]))
-    # One position: BCE ln 2 and Dice 1 - (2 * 0.5 + 1) / (0.25 + 1 + 1).
-    torch.testing.assert_close(loss, torch.tensor([math.log(2) + 1 - 2 / 2.25]))
+    loss = mask_loss(logits, torch.ones(1, 4, 4), torch.tensor([[-3.0, 6.0, -2.0, 7.0]]))
+    # One position: BCE ln 2 and Dice 1 - (2 * 0.5 + 0.1) / (0.25 + 1 + 0.1).
+    torch.testing.assert_close(loss, torch.tensor([0.5 * math.log(2) + 1.5 * (1 - 1.1 / 1.35)]))
 
 
-def test_nothing_outside_the_box_counts() -> None:
+def test_nothing_further_outside_the_box_counts() -> None:
     generator = torch.Generator().manual_seed(4)
     logits = torch.randn(1, 8, 8, generator=generator, requires_grad=True)
-    mask_loss(logits, torch.ones(1, 8, 8), torch.tensor([[2.0, 2.0, 6.0, 6.0]])).sum().backward()
+    mask_loss(logits, torch.ones(1, 8, 8), torch.tensor([[3.0, 3.0, 5.0, 5.0]])).sum().backward()
     gradient = logits.grad
     assert gradient is not None
     assert (gradient[0, 2:6, 2:6] != 0).all()

@@ -84,6 +84,7 @@ class YolactNano(Network):
         self.proto_net = NanoProtonet(
             PYRAMID_CHANNELS,
             self.backbone.stem_channels,
+            self.backbone.feature_channels[0],
             config.proto_channels,
             config.num_prototypes,
         )
@@ -102,7 +103,7 @@ class YolactNano(Network):
             box_offsets=box_offsets,
             class_logits=class_logits,
             coefficients=coefficients,
-            prototypes=self.proto_net(stem, levels[:3]),
+            prototypes=self.proto_net(stem, features[0], levels[:3]),
         )
 
     def with_input_size(self, input_size_px: int) -> YolactNano:

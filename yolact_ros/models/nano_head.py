@@ -66,15 +66,23 @@ class NanoHead(nn.Module):
 
 
 class NanoProtonet(nn.Module):
-    """Prototypes at stride 4 from three pyramid levels and the backbone's stem.
+    """Prototypes at stride 4 from three pyramid levels and the backbone's first features.
 
-    The pyramid says what belongs together; the stem, at stride 4, where its edges are.
+    The pyramid says what belongs together; the backbone, at strides 4 and 8, where its edges are.
     """
 
     def __init__(
-        self, level_channels: int, stem_channels: int, channels: int, num_prototypes: int
+        self,
+        level_channels: int,
+        stem_channels: int,
+        stage_channels: int,
+        channels: int,
+        num_prototypes: int,
     ) -> None:
         super().__init__()
+        self.stage = nn.Conv2d(stage_channels, channels, 1)
+        nn.init.zeros_(self.stage.weight)
+        nn.init.zeros_(self.stage.bias)  # type: ignore[arg-type]
         self.laterals = nn.ModuleList(nn.Conv2d(level_channels, channels, 1) for _ in range(3))
         self.activation = nn.LeakyReLU(0.1, inplace=True)
         self.body = nn.Sequential(
@@ -87,11 +95,12 @@ class NanoProtonet(nn.Module):
         self.refine = convolution(half, half, 3)
         self.output = nn.Conv2d(half, num_prototypes, 1)
 
-    def forward(self, stem: Tensor, levels: Sequence[Tensor]) -> Tensor:
-        """``[B, c, h, w]`` (stride 4) and levels of strides 8, 16, 32 to ``[B, h, w, k]``."""
+    def forward(self, stem: Tensor, stage: Tensor, levels: Sequence[Tensor]) -> Tensor:
+        """Backbone at strides 4 and 8, levels at 8, 16 and 32, to ``[B, S/4, S/4, k]``."""
         fused = self.laterals[2](levels[2])
         for index in (1, 0):
             fused = _enlarge(fused) + self.laterals[index](levels[index])
+        fused = fused + self.stage(stage)
         fused = _enlarge(self.narrow(self.body(self.activation(fused))))
         sharp = self.fuse(torch.cat([fused, self.detail(stem)], dim=1))
         prototypes: Tensor = self.output(sharp + self.refine(sharp))

@@ -11,7 +11,7 @@ from yolact_ros.ops.packing import pack_bits, unpack_bits
 from yolact_ros.ops.scratch import Scratch
 from yolact_ros.structures import MaskCrop
 
-__all__ = ["assemble_mask_crops"]
+__all__ = ["CROP_PADDING", "assemble_mask_crops"]
 
 CROP_PADDING = 1
 # Pixels of prototypes times instances that are assembled together.
