@@ -30,6 +30,7 @@ from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.ops.coco_rle import encode_crop
+from yolact_ros.ops.placement import Placement
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import Detections, MaskCrop
 
@@ -305,7 +306,13 @@ class ShapePredictor:
         detections = Detections(found.boxes_xyxy, found.scores, found.class_ids, no_coefficients)
         settings = PredictionSettings()
         return DetectedFrame(
-            detections, torch.empty(0), height, width, settings, StageTimes(1.0, 2.0, 0.0)
+            detections,
+            torch.empty(0),
+            height,
+            width,
+            Placement(height, width, 0, 0, width, height),
+            settings,
+            StageTimes(1.0, 2.0, 0.0),
         )
 
     def finish(

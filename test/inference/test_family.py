@@ -139,7 +139,9 @@ def test_a_letterbox_puts_boxes_and_masks_where_they_are_in_the_image(
     image[round(y_min) : round(y_max), round(x_min) : round(x_max)] = BRIGHT
     with Predictor(network, device="cpu") as predictor:
         lamp = predictor.predict(image)[0]
+        followed_xyxy = predictor.detect(image).boxes_xyxy[0]
     assert lamp.box_xyxy == pytest.approx((x_min, y_min, x_max, y_max), abs=1e-3)
+    np.testing.assert_allclose(followed_xyxy, lamp.box_xyxy, atol=1e-3)
     bright = image[:, :, 0] == BRIGHT
     assert (lamp.mask & bright).sum() > 0.85 * (lamp.mask | bright).sum()
 

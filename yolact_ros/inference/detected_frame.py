@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.inference.settings import PredictionSettings
+from yolact_ros.ops.placement import Placement
 from yolact_ros.structures import Detections
 
 __all__ = ["DetectedFrame", "StageTimes"]
@@ -35,6 +38,7 @@ class DetectedFrame:
         detections: of the image.
         prototypes (Tensor[h, w, k]): of the image.
         image_height_px, image_width_px: size of the source image.
+        placement: of the image in the network's input.
         settings: that it was detected with.
         times: of the stages so far.
         has_masks: the device made the masks already, and they are on the host.
@@ -44,6 +48,13 @@ class DetectedFrame:
     prototypes: Tensor
     image_height_px: int
     image_width_px: int
+    placement: Placement
     settings: PredictionSettings
     times: StageTimes
     has_masks: bool = False
+
+    @property
+    def boxes_xyxy(self) -> NDArray[np.float32]:
+        """The detections' boxes in pixels of the image, clipped to it: float32[n, 4]."""
+        size_px = np.array((self.image_width_px, self.image_height_px) * 2, np.float32)
+        return self.placement.to_image(self.detections.boxes_xyxy).clip(0, 1) * size_px

@@ -37,6 +37,7 @@ from yolact_ros.ops.device_masks import (
     crops_from_bits,
     window_bits,
 )
+from yolact_ros.ops.placement import Placement
 from yolact_ros.structures import MaskCrop, NetworkOutput
 
 __all__ = ["DevicePipeline"]
@@ -195,6 +196,7 @@ class DevicePipeline:
             detections.first(settings.top_k),
             output.prototypes[0],
             *shape.size_px,
+            Placement(self._side_px, self._side_px, 0, 0, self._side_px, self._side_px),
             settings,
             times,
             has_masks=True,

@@ -128,7 +128,7 @@ class Postprocessor:
         """
         if max_instances is not None:
             detections = detections.first(max_instances)
-        placement = self._place(image_height_px, image_width_px)
+        placement = self.place(image_height_px, image_width_px)
         boxes_xyxy = placement.to_image(detections.boxes_xyxy)
         scores, coefficients = detections.scores, detections.coefficients
         if not np.isfinite(scores).all() or not np.isfinite(coefficients).all():
@@ -180,7 +180,8 @@ class Postprocessor:
         # In rising order, so that equal scores rank as without a filter.
         return tuple(sorted(settings.class_ids))
 
-    def _place(self, image_height_px: int, image_width_px: int) -> Placement:
+    def place(self, image_height_px: int, image_width_px: int) -> Placement:
+        """Where an image of this size lies in the network's input."""
         return place_image(
             image_height_px,
             image_width_px,

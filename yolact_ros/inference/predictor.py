@@ -355,6 +355,7 @@ class Predictor:
             output.prototypes[row],
             height_px,
             width_px,
+            self._postprocessor.place(height_px, width_px),
             self.settings,
             times._replace(postprocess_ms=taken_ms),
         )

@@ -68,13 +68,11 @@ def follow_in(tracker: Tracker, image_bgr: NDArray[np.uint8], time_s: float) -> 
     """
 
     def follow(frame: DetectedFrame, num_reported: int) -> Tracks:
-        size_px = (frame.image_height_px, frame.image_width_px)
-        scale = np.array((size_px[1], size_px[0]) * 2, np.float32)
         return tracker.update(
-            frame.detections.boxes_xyxy.clip(0, 1) * scale,
+            frame.boxes_xyxy,
             frame.detections.class_ids,
             time_s,
-            image_size_px=size_px,
+            image_size_px=(frame.image_height_px, frame.image_width_px),
             num_reported=num_reported,
             image_bgr=image_bgr,
         )
