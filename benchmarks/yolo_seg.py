@@ -23,7 +23,7 @@ import ast
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -69,6 +69,7 @@ def main() -> int:
     parser.add_argument("--score-threshold", type=float, default=0.25)
     parser.add_argument("--most-images", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="of instances")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -81,7 +82,7 @@ def main() -> int:
     images = [read_image(path) for path in paths]
     if args.action == "parity":
         return parity(args.model, images, args.score_threshold)
-    return speed(args.model, images, args.repeats)
+    return speed(args.model, images, args.counts, args.repeats)
 
 
 class Theirs:
@@ -193,7 +194,7 @@ def record(path: Path) -> int:
     return 0
 
 
-def speed(model: Path, images: list[Image], repeats: int) -> int:
+def speed(model: Path, images: list[Image], counts: Sequence[int], repeats: int) -> int:
     shape = read_config(model).input_shape
     with tempfile.TemporaryDirectory() as folder:
         theirs = Theirs(
@@ -203,7 +204,7 @@ def speed(model: Path, images: list[Image], repeats: int) -> int:
         print(f"{model.name}, ours in {ours.runtime}; ms, least and median, in turns")
         print(f"{'instances':>9}{'Ultralytics':>18}{'ours':>18}{'times by least':>16}")
         slower = False
-        for count in COUNTS:
+        for count in counts:
             image_bgr, threshold = scene_with(count, images, theirs)
             theirs.score_threshold, theirs.most = threshold, MOST
             ours.settings = settings_of(threshold)

@@ -57,10 +57,16 @@ def cross_class_nms_one_by_one(
 
 
 def standard_nms_one_by_one(
-    boxes: np.ndarray, scores: np.ndarray, *, input_size_px: int = 550, max_detections: int = 100
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    *,
+    input_size_px: int = 550,
+    max_detections: int = 100,
+    margin_px: float = 1.0,
 ) -> list[Row]:
     """Greedy, boxes one pixel larger, an overlap of exactly a half suppresses."""
-    enlarged = boxes * np.float32(input_size_px) + np.array([0, 0, 1, 1], np.float32)
+    enlarged = boxes * np.float32(input_size_px)
+    enlarged += np.array([0, 0, margin_px, margin_px], np.float32)
     kept: list[Row] = []
     for class_id in range(scores.shape[1]):
         candidates = [row for row in range(len(boxes)) if scores[row, class_id] > 0.05]

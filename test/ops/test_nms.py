@@ -305,6 +305,22 @@ def test_cross_class_and_standard_nms_are_the_one_by_one_algorithms() -> None:
     assert standard(boxes, scores) == twins.standard_nms_one_by_one(boxes, scores)
 
 
+@pytest.mark.parametrize("margin_px", [0.0, 1.0])
+@pytest.mark.parametrize("max_detections", [1, 7, 200])
+def test_standard_nms_keeps_to_its_margin_and_number(
+    margin_px: float, max_detections: int
+) -> None:
+    """At 20 pixels a margin of one changes what overlaps."""
+    boxes, scores = twins.crowded_boxes(5, 120, 4, 9)
+    options = {"input_size_px": 20, "margin_px": margin_px}
+    found = standard(boxes, scores, max_detections=max_detections, **options)
+    expected = twins.standard_nms_one_by_one(
+        boxes, scores, max_detections=max_detections, **options
+    )
+    assert found == expected
+    assert len(found) == min(max_detections, len(standard(boxes, scores, **options)))
+
+
 def test_no_candidates_give_no_selection() -> None:
     selection = fast_nms(
         np.zeros((0, 4), np.float32),
