@@ -36,6 +36,8 @@ FIELDS = {
         "x_max": "float",
         "y_max": "float",
         "mask": "yolact_ros/InstanceMask",
+        "track_id": "uint32",
+        "track_age": "uint32",
     },
     InstanceMask: {
         "encoding": "uint8",
