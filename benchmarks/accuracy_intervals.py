@@ -57,6 +57,9 @@ def ap_line(
     metrics = summarize(evaluator, data.categories, counts, len(data.images))
     whole = np.array(evaluator.evalImgs, dtype=object)
     grid = whole.reshape(len(data.categories), -1, len(data.images))
+    grid = grid[:, :1]  # objects of every size
+    for params in (evaluator.params, evaluator._paramsEval):
+        params.areaRng, params.areaRngLbl = params.areaRng[:1], params.areaRngLbl[:1]
     random = np.random.default_rng(0)
     drawn = []
     for _ in range(resamples):

@@ -19,6 +19,17 @@ from yolact_ros.models.nano import NanoConfig, YolactNano
 NUM_DETECTOR_LAYERS = 110
 
 
+BUNDLED = Path(__file__).parents[2] / "models" / "yolact_nano.safetensors"
+LOWERED_LOGITS = 0.7  # by benchmarks/bundle_nano.py
+
+
+def coloured_blocks(size_px: int) -> np.ndarray:
+    """A normalised image, float32[3, S, S] in BGR order."""
+    generator = np.random.default_rng(0)
+    blocks = generator.normal(size=(3, size_px // 16, size_px // 16))
+    return np.ascontiguousarray(blocks.repeat(16, 1).repeat(16, 2), np.float32)
+
+
 @pytest.fixture(scope="module")
 def network() -> YolactNano:
     torch.manual_seed(0)
@@ -142,9 +153,7 @@ def test_detector_equals_ncnn(size_px: int) -> None:
         setattr(reference.opt, f"use_{option}", False)
     assert reference.load_param(str(path)) == 0
     assert reference.load_model(str(path.with_suffix(".bin"))) == 0
-    generator = np.random.default_rng(0)
-    blocks = generator.normal(size=(3, size_px // 16, size_px // 16))
-    image_bgr = np.ascontiguousarray(blocks.repeat(16, 1).repeat(16, 2), np.float32)
+    image_bgr = coloured_blocks(size_px)
     matrix = ncnn.Mat(image_bgr).clone()
     extractor = reference.create_extractor()
     extractor.input("in0", matrix)
@@ -154,3 +163,15 @@ def test_detector_equals_ncnn(size_px: int) -> None:
     found = torch.cat([output.class_logits, output.box_offsets], dim=2)[0].numpy()
     assert np.abs(expected).max() > 1
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_the_bundled_detector_gives_what_ncnn_gave() -> None:
+    """Recorded from ncnn at 64 px; the file holds float16."""
+    recorded = np.load(Path(__file__).parents[1] / "data" / "nano.npz")["ncnn_64"]
+    network = load_network(BUNDLED, input_size_px=64)
+    with torch.inference_mode():
+        output = network(torch.from_numpy(coloured_blocks(64)[::-1].copy())[None])
+    logits = output.class_logits[0] + LOWERED_LOGITS
+    found = torch.cat([logits, output.box_offsets[0]], dim=1).numpy()
+    assert np.ptp(recorded) > 10
+    np.testing.assert_allclose(found, recorded, atol=0.03)
