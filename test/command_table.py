@@ -442,6 +442,5 @@ NOT_RUN = {
     "yolact benchmark --ros --runtimes openvino:int8 --calibration FOLDER --duration 20": MEASURES,
     "yolact benchmark --device cuda": "needs an NVIDIA GPU",
     "yolact models list --measure": "takes minutes; test/cli/test_models.py measures",
-    "yolact train benchmarks/yolact_light.yaml": "needs the photographs of the model card",
 }
 """Commands of the pages that no step runs, with the reason."""

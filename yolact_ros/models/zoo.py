@@ -39,7 +39,7 @@ class ModelEntry:
 
     Attributes:
         name: what users call it.
-        config: network variant, a key of :data:`yolact_ros.config.VARIANTS`.
+        config: network variant, a key of :data:`yolact_ros.models.families.NETWORK_VARIANTS`.
         file: file name; published weights are recognised by it.
         url: where it is downloaded from; None for a model that comes with the package.
         sha256: hash in hexadecimal digits; None where the publisher states none.
