@@ -442,5 +442,7 @@ NOT_RUN = {
     "yolact benchmark --ros --runtimes openvino:int8 --calibration FOLDER --duration 20": MEASURES,
     "yolact benchmark --device cuda": "needs an NVIDIA GPU",
     "yolact models list --measure": "takes minutes; test/cli/test_models.py measures",
+    "yolact evaluate --model models/yolact_nano.safetensors --input-size 416 320 --nms standard "
+    "--nms-threshold 0.6 --save-results results": "needs the photographs of the model card",
 }
 """Commands of the pages that no step runs, with the reason."""
