@@ -12,9 +12,9 @@ from golden_networks import smallest
 from weight_files import weights_file
 
 import yolact_ros
-from yolact_ros.config import VARIANTS
 from yolact_ros.errors import CheckpointError, DownloadError
 from yolact_ros.models import zoo
+from yolact_ros.models.families import NETWORK_VARIANTS
 
 CONTENT = weights_file(smallest("yolact_base"))
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -60,7 +60,7 @@ def test_the_manifest_lists_the_published_models_and_the_bundled_one(cache):
 
 def test_every_entry_names_a_variant_and_the_file_at_the_end_of_its_address(cache):
     for entry in (status.entry for status in zoo.list_models()):
-        assert entry.config in VARIANTS
+        assert entry.config in NETWORK_VARIANTS
         assert entry.url is None or entry.url.endswith("/resolve/main/" + entry.file)
 
 
