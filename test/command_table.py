@@ -438,7 +438,7 @@ NOT_RUN = {
     "./dev run python benchmarks/views.py --topics markers": MEASURES,
     "./dev run python benchmarks/views_picture.py": MEASURES,
     "./dev run sh benchmarks/performance.sh": "40 minutes",
-    "yolact benchmark --scaling --runtimes openvino": MEASURES,
+    "yolact benchmark --scaling --variant yolact_light --runtimes openvino": MEASURES,
     "yolact benchmark --ros --runtimes openvino:int8 --calibration FOLDER --duration 20": MEASURES,
     "yolact benchmark --device cuda": "needs an NVIDIA GPU",
     "yolact models list --measure": "takes minutes; test/cli/test_models.py measures",
