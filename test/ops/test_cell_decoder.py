@@ -87,3 +87,12 @@ def test_a_damaged_network_is_reported(field: str, named: str) -> None:
     getattr(output, field)[0, 3, 1] = math.nan
     with pytest.raises(YolactError, match=named):
         CellDecoder(SIZE_PX).candidates(output, 0, 0.3)
+
+
+def test_on_another_device_nothing_of_the_host_is_needed() -> None:
+    output = NetworkOutput(*(tensor.to("meta") for tensor in made_up_output()[:4]))
+    boxes_xyxy, scores = CellDecoder(SIZE_PX, "meta").decode(output)
+    assert (boxes_xyxy.device.type, scores.device.type) == ("meta", "meta")
+    assert boxes_xyxy.shape == (2, NUM_CELLS, 4)
+    with pytest.raises(RuntimeError, match="device"):
+        CellDecoder(SIZE_PX, "cpu").decode(output)

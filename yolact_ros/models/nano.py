@@ -92,7 +92,7 @@ class YolactNano(Network):
     @property
     def decoder(self) -> CellDecoder:
         """Reads distances from the cells and a sigmoid for each class."""
-        return CellDecoder(self.config.input_size_px)
+        return CellDecoder(self.config.input_size_px, next(self.parameters()).device)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Normalised RGB images [B, 3, S, S], S a multiple of 32, to raw predictions."""

@@ -42,21 +42,22 @@ class CellDecoder(OutputDecoder):
 
     Args:
         input_size_px: side of the network's input.
+        device: where the network runs; a copy in :meth:`decode` would wait for it.
     """
 
-    def __init__(self, input_size_px: int) -> None:
+    def __init__(self, input_size_px: int, device: torch.device | str = "cpu") -> None:
         # In units of the input, as boxes are wanted.
-        self._cells = cell_centers(input_size_px) / input_size_px
-        self._cells_on_host: NDArray[np.float32] = self._cells.numpy()
+        cells = cell_centers(input_size_px) / input_size_px
+        self._cells = cells.to(device)
+        self._cells_on_host: NDArray[np.float32] = cells.numpy()
 
     def decode(self, output: NetworkOutput) -> tuple[Tensor, Tensor]:
         """See the base class."""
         batch, count, _ = output.box_offsets.shape
         probabilities = output.box_offsets.float().reshape(batch, count, 4, BINS).softmax(dim=3)
-        cells = self._cells.to(probabilities.device)
         bins = torch.arange(BINS, dtype=torch.float32, device=probabilities.device)
-        distances = (probabilities * bins).sum(dim=3) * cells[:, 2:]
-        points = cells[:, :2]
+        distances = (probabilities * bins).sum(dim=3) * self._cells[:, 2:]
+        points = self._cells[:, :2]
         boxes_xyxy = torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=2)
         return boxes_xyxy, output.class_logits.float().sigmoid()
 

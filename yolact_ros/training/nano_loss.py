@@ -130,7 +130,7 @@ def nano_losses(
     """
     size_px = output.prototypes.shape[1] * 4
     cells = cell_centers(size_px).to(output.prototypes.device) / size_px
-    boxes_xyxy, _ = CellDecoder(size_px).decode(output)
+    boxes_xyxy, _ = CellDecoder(size_px, output.class_logits.device).decode(output)
     nothing = output.prototypes.new_zeros((), dtype=torch.float32)
     sums = dict.fromkeys(("box", "distribution", "class", "mask"), nothing)
     for index, target in enumerate(targets):
