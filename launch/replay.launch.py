@@ -36,7 +36,6 @@ from yolact_ros.ros.launching.actions import (
     declared,
     image_topics,
     node_name,
-    require_package,
     start_node,
 )
 from yolact_ros.ros.launching.arguments import (
@@ -49,6 +48,7 @@ from yolact_ros.ros.launching.arguments import (
     topic_name,
 )
 from yolact_ros.ros.launching.bag_commands import play_command, record_command
+from yolact_ros.ros.launching.packages import require_package
 
 # The recorder writes what it holds in memory when it is told to end; launch's 5 s can be too few.
 FLUSH_S = "60"

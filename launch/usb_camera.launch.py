@@ -32,7 +32,6 @@ from yolact_ros.ros.launching.actions import (
     declared,
     end_with,
     image_topics,
-    require_executable,
     start_node,
 )
 from yolact_ros.ros.launching.arguments import (
@@ -42,6 +41,7 @@ from yolact_ros.ros.launching.arguments import (
     number,
     whole_number,
 )
+from yolact_ros.ros.launching.packages import require_executable
 
 DRIVER = ("usb_cam", "usb_cam_node_exe")
 ARGUMENTS: tuple[Argument, ...] = (

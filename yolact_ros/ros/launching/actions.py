@@ -47,6 +47,7 @@ from yolact_ros.ros.launching.arguments import (
     read_yaml,
     topic_name,
 )
+from yolact_ros.ros.launching.packages import require_executable
 from yolact_ros.ros.launching.rviz_config import for_cameras, for_one_camera
 from yolact_ros.ros.parameter_spec import check_value
 from yolact_ros.ros.parameters import PARAMETERS, spec_of
@@ -60,8 +61,6 @@ __all__ = [
     "image_topics",
     "namespace",
     "node_name",
-    "require_executable",
-    "require_package",
     "resolve",
     "start_node",
 ]
@@ -305,42 +304,6 @@ def end_with(
         ]
 
     return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=end_others))
-
-
-def require_package(package: str, wanted_for: str) -> Path:
-    """Where a package is installed.
-
-    Args:
-        package: its name.
-        wanted_for: what needs it, for people.
-
-    Raises:
-        ConfigError: it is not installed, or not sourced.
-    """
-    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-
-    try:
-        return Path(get_package_prefix(package))
-    except (PackageNotFoundError, LookupError) as error:
-        distro = os.environ.get("ROS_DISTRO", "$ROS_DISTRO")
-        raise ConfigError(
-            f"{wanted_for} needs the package {package}, which is not installed here: "
-            f"sudo apt install ros-{distro}-{package.replace('_', '-')}"
-        ) from error
-
-
-def require_executable(package: str, executable: str, wanted_for: str) -> None:
-    """Make sure that a package and its executable are installed.
-
-    Raises:
-        ConfigError: they are not.
-    """
-    folder = require_package(package, wanted_for) / "lib" / package
-    if not os.access(folder / executable, os.X_OK):
-        raise ConfigError(
-            f"{wanted_for} needs the program {executable} of {package}, and {folder} has none; "
-            "install the package again"
-        )
 
 
 def _checked_namespace(context: LaunchContext) -> str:
