@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_origin, get_type_hints
 
 from yolact_ros.classes import COCO_CLASSES, PASCAL_CLASSES
 from yolact_ros.errors import ConfigError
@@ -20,6 +20,7 @@ __all__ = [
     "NetworkConfig",
     "YolactConfig",
     "variant",
+    "with_overrides",
 ]
 
 BACKBONES = ("resnet50", "resnet101", "darknet53", "efficientnet_lite0")
@@ -299,16 +300,30 @@ class YolactConfig(NetworkConfig):
         return tuple(tuple(float(math.floor(s)) for s in level) for level in scaled)
 
 
+Config = TypeVar("Config", bound=NetworkConfig)
+
+
 def variant(name: str, **overrides: Any) -> YolactConfig:
     """The named network of :data:`VARIANTS`, with fields replaced by ``overrides``.
 
     Raises:
         ConfigError: no such variant, no such field, or a value out of range.
     """
-    if name not in VARIANTS:
-        raise ConfigError(f"no network variant {name!r}; choose one of {sorted(VARIANTS)}")
+    return with_overrides(VARIANTS, name, overrides)
+
+
+def with_overrides(
+    variants: Mapping[str, Config], name: str, overrides: Mapping[str, Any]
+) -> Config:
+    """The named one of some networks, with fields replaced.
+
+    Raises:
+        ConfigError: no such variant, no such field, or a value out of range.
+    """
+    if name not in variants:
+        raise ConfigError(f"no network variant {name!r}; choose one of {sorted(variants)}")
     try:
-        return replace(VARIANTS[name], **overrides)
+        return replace(variants[name], **overrides)
     except TypeError as error:
         raise ConfigError(f"network variant {name}: {error}") from error
 

@@ -11,7 +11,8 @@ from yolo_onnx import write_yolo_onnx
 
 from yolact_ros.errors import CheckpointError, ConfigError
 from yolact_ros.models.checkpoint import read_config, read_model
-from yolact_ros.models.yolo_seg import YoloSegConfig, YoloSegFile
+from yolact_ros.models.yolo_seg import YoloSegConfig
+from yolact_ros.models.yolo_seg_file import YoloSegFile
 from yolact_ros.models.zoo import find_model
 
 

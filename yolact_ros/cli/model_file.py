@@ -10,7 +10,7 @@ from yolact_ros.models.zoo import find_model
 if TYPE_CHECKING:
     from yolact_ros.models.checkpoint import Checkpoint
     from yolact_ros.models.network import Network
-    from yolact_ros.models.yolo_seg import YoloSegFile
+    from yolact_ros.models.yolo_seg_file import YoloSegFile
 
 __all__ = ["load_model", "open_model"]
 

@@ -390,7 +390,7 @@ def choose_device(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:  # torch raises either
         reason = str(error).splitlines()[0]
         raise RuntimeUnavailableError(
             f'the device "{name}" cannot be used here ({reason}); set device to "cpu" or "auto"'

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from yolact_ros.config import VARIANTS, NetworkConfig, YolactConfig
+import torch
+
+from yolact_ros.config import VARIANTS, NetworkConfig, YolactConfig, with_overrides
 from yolact_ros.errors import ConfigError
 from yolact_ros.models.nano import NanoConfig, YolactNano
 from yolact_ros.models.network import Network
@@ -17,6 +18,7 @@ __all__ = [
     "NETWORK_VARIANTS",
     "config_from_dict",
     "make_network",
+    "make_weightless_network",
     "network_variant",
 ]
 
@@ -38,18 +40,19 @@ def network_variant(name: str, **overrides: Any) -> NetworkConfig:
     Raises:
         ConfigError: no such variant, no such field, or a value out of range.
     """
-    if name not in NETWORK_VARIANTS:
-        raise ConfigError(f"no network variant {name!r}; choose one of {sorted(NETWORK_VARIANTS)}")
-    try:
-        return replace(NETWORK_VARIANTS[name], **overrides)
-    except TypeError as error:
-        raise ConfigError(f"network variant {name}: {error}") from error
+    return with_overrides(NETWORK_VARIANTS, name, overrides)
 
 
 def make_network(config: NetworkConfig) -> Network:
     """A network with weights as the constructors of its layers draw them, in training mode."""
     _, network_class = FAMILIES[config.family]
     return network_class(config)
+
+
+def make_weightless_network(config: NetworkConfig) -> Network:
+    """A network whose parameters have shapes and no memory; its priors are real."""
+    with torch.device("meta"):
+        return make_network(config)
 
 
 def config_from_dict(values: Mapping[str, Any]) -> NetworkConfig:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from yolact_ros.config import VARIANTS, YolactConfig
-from yolact_ros.errors import ConfigError
+from yolact_ros.config import VARIANTS, NetworkConfig, YolactConfig
+from yolact_ros.errors import CheckpointError, ConfigError
 from yolact_ros.models.families import FAMILIES
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "is_obsolete",
     "is_part_of_network",
     "network_prefixes",
+    "require_prototypes",
     "unnamed",
 ]
 
@@ -118,6 +119,19 @@ def config_from_shapes(shapes: Shapes, named: YolactConfig | None = None) -> Yol
         )
     except ConfigError:
         return None
+
+
+def require_prototypes(path: Path, config: NetworkConfig, wanted: int) -> None:
+    """Check that the network of a file has so many prototypes; 0 takes any number.
+
+    Raises:
+        CheckpointError: it has another number.
+    """
+    if wanted not in (0, config.num_prototypes):
+        raise CheckpointError(
+            f"{path} has {config.num_prototypes} prototypes, but num_prototypes is {wanted}: set "
+            f"num_prototypes to {config.num_prototypes}, or to 0 to take what the model has"
+        )
 
 
 def describe_difference(expected: Shapes, found: Shapes) -> str:
