@@ -40,7 +40,7 @@ LAYERS = (
     {"config", "structures"},
     {"ops"},
     {"models", "prediction"},
-    {"tracking"},
+    {"tracking", "depth"},
     {"inference", "visualization", "masks", "palette"},
     {"datasets"},
     {"evaluation"},

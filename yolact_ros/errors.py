@@ -5,6 +5,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DependencyError",
+    "DepthError",
     "DownloadError",
     "FrameFault",
     "ImageError",
@@ -49,6 +50,10 @@ class DataError(YolactError):
 
 class DependencyError(YolactError):
     """An optional package that the requested feature needs is not installed."""
+
+
+class DepthError(YolactError):
+    """A depth image or a camera's calibration that objects cannot be placed with."""
 
 
 class DownloadError(YolactError):
