@@ -24,6 +24,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.palette import instance_colors_bgr, track_colors_bgr
 from yolact_ros.prediction import Prediction
+from yolact_ros.ros.camera_info import CameraInfoListener
 from yolact_ros.ros.views import ViewFrame, ViewPublishers, markers, pictures
 from yolact_ros.ros.views import frame as frame_module
 from yolact_ros.structures import MaskCrop
@@ -76,7 +77,9 @@ class Viewed:
         self.node = LifecycleNode(VIEWED, context=client.context)
         self._executor = SingleThreadedExecutor(context=client.context)
         self._executor.add_node(self.node)
-        self.views = ViewPublishers(self.node, "~", IMAGE_TOPIC, self.node.default_callback_group)
+        group = self.node.default_callback_group
+        camera_info = CameraInfoListener(self.node, IMAGE_TOPIC, group)
+        self.views = ViewPublishers(self.node, "~", camera_info, group)
         self.node.trigger_configure()
         self.node.trigger_activate()
         self._subscriptions: dict[str, Any] = {}

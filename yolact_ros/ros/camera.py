@@ -24,15 +24,24 @@ from yolact_ros.inference.quality.levels import Degradation
 from yolact_ros.inference.slots import FrameSlots
 from yolact_ros.msg import FrameReport, InstanceArray
 from yolact_ros.prediction import Prediction
+from yolact_ros.ros.camera_info import CameraInfoListener
 from yolact_ros.ros.conversions import to_instance_array
 from yolact_ros.ros.faults import FaultLog
+from yolact_ros.ros.objects import ObjectLocator, depth_topics
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.qos import result_qos
 from yolact_ros.ros.silence import why_no_result
 from yolact_ros.ros.stamps import StampMonitor
 from yolact_ros.ros.statistics import CameraStatistics, StatisticsSnapshot
 from yolact_ros.ros.subscription import ImageSubscription
-from yolact_ros.ros.views import VIEWS, ViewFrame, ViewPublishers
+from yolact_ros.ros.transforms import Transforms
+from yolact_ros.ros.views import (
+    VIEWS,
+    VISION_MSGS_INSTALLED,
+    LabelPublisher,
+    ViewFrame,
+    ViewPublishers,
+)
 from yolact_ros.tracking import Trails
 
 __all__ = ["Camera", "FrameSink", "ReceivedFrame"]
@@ -78,6 +87,12 @@ class Camera:
         live: the live parameters of this moment.
         class_names: of the model.
         views: where the thread that draws takes frames from.
+        transforms: of the node.
+        pause: waits for a pause of the network.
+        failed: takes what a thread of the camera raised.
+
+    Raises:
+        ConfigError: ``depth_image`` or ``depth_camera_info`` cannot be a topic of this camera.
     """
 
     def __init__(
@@ -89,7 +104,11 @@ class Camera:
         live: Callable[[], LiveParameters],
         class_names: Sequence[str],
         views: FrameSlots[Camera, ViewFrame],
+        transforms: Transforms,
+        pause: Callable[[], object],
+        failed: Callable[[Exception], None],
     ) -> None:
+        depth_topic, depth_info_topic = depth_topics(node, name, fixed)
         self.name = name
         self.compressed = compressed = fixed.image_transport == "compressed"
         self.statistics = CameraStatistics()
@@ -128,7 +147,25 @@ class Camera:
         self._instances = node.create_lifecycle_publisher(
             InstanceArray, f"{prefix}/instances", result_qos(), callback_group=group
         )
-        self.views = ViewPublishers(node, prefix, base, group)
+        self.views = ViewPublishers(node, prefix, CameraInfoListener(node, base, group), group)
+        self._labels = LabelPublisher(node, prefix, group) if VISION_MSGS_INSTALLED else None
+        self.objects = (
+            ObjectLocator(
+                node,
+                prefix,
+                (depth_topic, depth_info_topic),
+                group,
+                reliability=fixed.reliability,
+                live=live,
+                transforms=transforms,
+                warn=self.warn,
+                logs=(self.faults, self.warnings),
+                pause=pause,
+                failed=failed,
+            )
+            if depth_topic
+            else None
+        )
 
     @property
     def label(self) -> str:
@@ -156,6 +193,8 @@ class Camera:
         """Unsubscribe."""
         self.subscription.close()
         self.views.close()
+        if self.objects is not None:
+            self.objects.close()
         self._put = None
 
     def destroy(self) -> None:
@@ -164,10 +203,23 @@ class Camera:
         self.subscription.destroy()
         self._node.destroy_lifecycle_publisher(self._instances)
         self.views.destroy()
+        if self._labels is not None:
+            self._labels.destroy()
+        if self.objects is not None:
+            self.objects.destroy()
+
+    def announce(self, score_threshold: float) -> None:
+        """Publish what the class ids mean, for subscribers of now and later."""
+        if self._labels is not None:
+            self._labels.publish(self._class_names, score_threshold)
+
+    def wants_objects(self) -> bool:
+        """Whether somebody asks where the objects are, and there is depth."""
+        return self.objects is not None and self.objects.wanted()
 
     def wants_masks(self) -> bool:
-        """Whether messages have masks, or a view with a subscriber shows them."""
-        wanted = self._live().mask_encoding != "none"
+        """Whether messages have masks, or something with a subscriber needs them."""
+        wanted = self._live().mask_encoding != "none" or self.wants_objects()
         return wanted or any(view.uses_masks for view in self.views.wanted())
 
     def decode(self, received: ReceivedFrame) -> DecodedFrame | None:
@@ -212,17 +264,24 @@ class Camera:
             degraded=outcome.degradation != Degradation.NONE,
             batched=result.batched,
         )
-        if outcome.publish and self.views.wanted():
-            live = self._live()
-            view = ViewFrame(
-                result.decoded.header,
-                result.decoded.image_bgr,
-                result.prediction,
-                self._class_names,
-                live.overlay_palette,
-                live.overlay_colors,
-                self._trails.add(result.prediction, result.time_s),
-            )
+        if not outcome.publish:
+            return
+        views, objects = bool(self.views.wanted()), self.wants_objects()
+        if not (views or objects):
+            return
+        live = self._live()
+        view = ViewFrame(
+            result.decoded.header,
+            result.decoded.image_bgr,
+            result.prediction,
+            self._class_names,
+            live.overlay_palette,
+            live.overlay_colors,
+            self._trails.add(result.prediction, result.time_s),
+        )
+        if objects and self.objects is not None:
+            self.objects.put(view)
+        if views:
             self._view_slots.put(self, view, time.monotonic())
 
     def replaced(self, frames: int) -> None:
@@ -282,6 +341,8 @@ class Camera:
         """
         self.subscription.tick()
         self.views.tick()
+        if self.objects is not None:
+            self.objects.tick()
         if self._put is None:
             return
         self._warn_of_clock()

@@ -30,6 +30,7 @@ class CameraReport:
         previous: the snapshot before, None at the first.
         errors: faults by cause, since configure.
         warnings: warnings by cause, since configure.
+        objects: what is known about objects in 3D, where there is depth.
     """
 
     label: str
@@ -40,6 +41,7 @@ class CameraReport:
     previous: StatisticsSnapshot | None
     errors: Mapping[str, int]
     warnings: Mapping[str, int]
+    objects: Sequence[tuple[str, object]] = ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def camera_status(report: CameraReport, name: str) -> DiagnosticStatus:
         ("degraded", now.degraded),
         ("batched", now.batched),
         ("lost in transport", now.lost),
+        *report.objects,
     ]
     values += [(f"dropped {cause}", count) for cause, count in now.dropped.items()]
     values += [(f"errors {cause}", count) for cause, count in sorted(report.errors.items())]

@@ -19,6 +19,7 @@ from yolact_ros.ros.memory import return_free_memory
 from yolact_ros.ros.model import ModelRunner
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.segment import SegmentRequest, SegmentService
+from yolact_ros.ros.transforms import Transforms
 from yolact_ros.ros.views import ViewFrame
 from yolact_ros.tracking import Tracker
 
@@ -34,7 +35,8 @@ class FrameThreads:
     """Exists while the node is configured; takes images between :meth:`start` and :meth:`stop`.
 
     One thread works on frames and on the requests of ``~/segment``, another draws the views, so
-    that drawing never delays a result, and a third warms up other input sizes and the fastest
+    that drawing never delays a result, one for each camera with depth finds where the objects
+    are, and another warms up other input sizes and the fastest
     runtime where that must be measured first.
     All methods are for the executor's thread.
 
@@ -72,6 +74,7 @@ class FrameThreads:
             faults.report("memory", f"an input_size is left out: {reason}")
         self._view_worker: _ViewWorker = SlotWorker("yolact views", self._draw, self._report)
         self._view_worker.start()
+        self._transforms = Transforms(node)
         self.cameras = tuple(
             Camera(
                 node,
@@ -80,6 +83,9 @@ class FrameThreads:
                 live=live,
                 class_names=self.model.class_names,
                 views=self._view_worker.slots,
+                transforms=self._transforms,
+                pause=lambda: self._frame_worker.wait_until_idle(VIEWS_PATIENCE_S),
+                failed=self._report,
             )
             for name in fixed.cameras or ("",)
         )
@@ -135,6 +141,11 @@ class FrameThreads:
         if self._subscribable and live.score_threshold != self._announced_threshold:
             self._announce()
 
+    def tick(self) -> None:
+        """Call once a second: listens to tf while somebody asks for objects in a fixed frame."""
+        wanted = any(camera.wants_objects() for camera in self.cameras)
+        self._transforms.set_open(bool(self._live().target_frame) and wanted)
+
     def close(self) -> None:
         """Stop, and free publishers, network and device memory."""
         self.subscribe(False)
@@ -145,6 +156,7 @@ class FrameThreads:
         self._builder.stop()
         for camera in self.cameras:
             camera.destroy()
+        self._transforms.set_open(False)
         self.model.close()
         return_free_memory()
 
@@ -178,7 +190,7 @@ class FrameThreads:
     def _announce(self) -> None:
         self._announced_threshold = self._live().score_threshold
         for camera in self.cameras:
-            camera.views.announce(self.model.class_names, self._announced_threshold)
+            camera.announce(self._announced_threshold)
 
     def _build(self, taken: TakenItem[str, LiveParameters]) -> None:
         choosing = self.model.provisional

@@ -134,7 +134,8 @@ class YolactNode(LifecycleNode):
             self.get_logger().warning(remark)
         if not VISION_MSGS_INSTALLED:
             self.get_logger().info(
-                "vision_msgs is not installed: there is no ~/detections and no ~/label_info"
+                "vision_msgs is not installed: there are no ~/detections, ~/detections_3d and "
+                "~/label_info"
             )
         return TransitionCallbackReturn.SUCCESS
 
@@ -228,6 +229,8 @@ class YolactNode(LifecycleNode):
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()
         array.status = [node_status(self._node_report(), name)]
+        if self._frames is not None:
+            self._frames.tick()
         for camera in cameras:
             snapshot = camera.statistics.snapshot()
             if self.state == "active" and self._enabled:
@@ -241,6 +244,7 @@ class YolactNode(LifecycleNode):
                 previous=self._snapshots.get(camera.name),
                 errors=camera.faults.counts(),
                 warnings=camera.warnings.counts(),
+                objects=camera.objects.values() if camera.objects is not None else (),
             )
             self._snapshots[camera.name] = snapshot
             array.status.append(camera_status(report, name))

@@ -42,6 +42,9 @@ class LiveParameters:
     input_size: tuple[int, ...] = (0,)
     tracker: str = NO_TRACKER
     track_buffer_ms: float = DEFAULT_BUFFER_MS
+    depth_wait_ms: float = 50.0
+    max_depth_m: float = 20.0
+    target_frame: str = ""
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> LiveParameters:
@@ -70,6 +73,8 @@ class FixedParameters:
     image_transport: str = "raw"
     reliability: str = "auto"
     cameras: tuple[str, ...] = ()
+    depth_image: str = ""
+    depth_camera_info: str = ""
     autostart: bool = True
     tune_malloc: bool = True
     realtime_priority: int = 0
@@ -178,6 +183,29 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         high=60000.0,
     ),
     ParameterSpec(
+        "depth_wait_ms",
+        _LIVE.depth_wait_ms,
+        "How long a result waits for the depth image of its stamp, and for tf, before ~/objects "
+        "is published without; ~/instances never waits.",
+        unit="ms",
+        low=0.0,
+        high=1000.0,
+    ),
+    ParameterSpec(
+        "max_depth_m",
+        _LIVE.max_depth_m,
+        "Depth readings farther away than this are none.",
+        unit="m",
+        low=0.2,
+        high=1000.0,
+    ),
+    ParameterSpec(
+        "target_frame",
+        _LIVE.target_frame,
+        "A frame of tf that does not move and has z up, such as odom: velocities of objects are "
+        "in it, and their boxes stand upright. Empty needs no tf and gives neither.",
+    ),
+    ParameterSpec(
         "model",
         _FIXED.model,
         "Name of a model (`yolact models list`), path of a checkpoint, or of an ONNX file with a "
@@ -249,6 +277,20 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         _FIXED.cameras,
         "Camera names: <name>/image is subscribed and ~/<name>/... published for each; an empty "
         "list is one camera on image and ~/...",
+        change="configure",
+    ),
+    ParameterSpec(
+        "depth_image",
+        _FIXED.depth_image,
+        "Topic of depth images that are registered to the colour images, raw or "
+        ".../compressedDepth: where objects are is then published on ~/objects. With cameras it "
+        "is relative: <name>/<depth_image>. Empty is no depth.",
+        change="configure",
+    ),
+    ParameterSpec(
+        "depth_camera_info",
+        _FIXED.depth_camera_info,
+        "Topic of the calibration of the depth images; empty is camera_info beside depth_image.",
         change="configure",
     ),
     ParameterSpec(

@@ -4,7 +4,7 @@ An image has no depth, so the markers lie on a plane one metre in front of the c
 frame of the image, which by convention looks along z with x to the right and y down. Each pixel is
 where its ray meets the plane: seen from the camera's origin the markers cover what they mark, and
 beside a point cloud they show the direction. The rays are those of the sibling camera_info; until
-one comes the image is taken to be one metre wide on that plane (see Pinhole.assumed).
+one comes the image is taken to be one metre wide on that plane (see CameraModel.assumed).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from yolact_ros.depth import CameraModel
 from yolact_ros.ops.outlines import mask_rings, trapezoids
-from yolact_ros.ops.pinhole import Pinhole
 from yolact_ros.ros.camera_info import CameraInfoListener
 from yolact_ros.ros.conversions import to_header_message
 from yolact_ros.ros.views.frame import ViewFrame
 from yolact_ros.ros.views.view import View
 from yolact_ros.visualization import colors_of
 
-__all__ = ["BOXES", "MARKERS", "MASKS", "NAMESPACES", "MarkerRenderer"]
+__all__ = ["BOXES", "MARKERS", "MASKS", "NAMESPACES", "MarkerHistory", "MarkerRenderer"]
 
 MASKS, OUTLINES, BOXES, LABELS, TRAILS = NAMESPACES = (
     "masks",
@@ -51,6 +51,23 @@ LABEL_GAP_PX = 6.0
 HALF_PX = 0.5
 
 
+class MarkerHistory:
+    """What the last frame of a camera showed, so that what is gone can be deleted."""
+
+    def __init__(self) -> None:
+        self._shown: frozenset[tuple[str, int]] = frozenset()
+
+    def complete(self, markers: list[Marker], header: Header) -> MarkerArray:
+        """The markers of a frame, and the deletion of those that only the last one had."""
+        shown = frozenset((marker.ns, marker.id) for marker in markers)
+        gone = [
+            Marker(header=header, ns=namespace, id=index, action=Marker.DELETE)
+            for namespace, index in sorted(self._shown - shown)
+        ]
+        self._shown = shown
+        return MarkerArray(markers=[*markers, *gone])
+
+
 class MarkerRenderer:
     """Makes the markers of one camera, and deletes those that the last frame had and this has not.
 
@@ -60,35 +77,31 @@ class MarkerRenderer:
 
     def __init__(self, camera_info: CameraInfoListener) -> None:
         self._camera_info = camera_info
-        self._shown: frozenset[tuple[str, int]] = frozenset()
+        self._history = MarkerHistory()
 
     def __call__(self, frame: ViewFrame) -> MarkerArray:
         """The markers of one frame; the id is the index in the instances."""
         prediction = frame.prediction
-        pinhole = self._camera_info.pinhole(prediction.image_width_px, prediction.image_height_px)
-        pen = _Pen(frame, pinhole)
+        size_px = (prediction.image_width_px, prediction.image_height_px)
+        pen = _Pen(frame, self._camera_info.model_or_assumed(*size_px))
         markers: list[Marker] = []
         for index in range(len(prediction)):
             markers += pen.draw(index)
-        shown = frozenset((marker.ns, marker.id) for marker in markers)
-        for namespace, index in sorted(self._shown - shown):
-            markers.append(Marker(header=pen.header, ns=namespace, id=index, action=Marker.DELETE))
-        self._shown = shown
-        return MarkerArray(markers=markers)
+        return self._history.complete(markers, pen.header)
 
 
 class _Pen:
     """Draws the instances of one frame."""
 
-    def __init__(self, frame: ViewFrame, pinhole: Pinhole) -> None:
+    def __init__(self, frame: ViewFrame, camera: CameraModel) -> None:
         self.header: Header = to_header_message(frame.header)
         self._frame = frame
-        self._pinhole = pinhole
+        self._camera = camera
         prediction = frame.prediction
         self._scale = (
             min(prediction.image_width_px, prediction.image_height_px) / REFERENCE_SIDE_PX
         )
-        self._metres_a_px = self._scale * PLANE_M / pinhole.focal_px[0]
+        self._metres_a_px = self._scale * PLANE_M / camera.fx
         self._colors = colors_of(prediction, frame.palette, frame.color_by)
 
     def draw(self, index: int) -> list[Marker]:
@@ -166,7 +179,7 @@ class _Pen:
     def _points(self, points_px: NDArray[np.float64], steps: float) -> list[Point]:
         """Points so many steps behind the plane, in metres."""
         distance_m = PLANE_M + steps * STEP_M
-        rays_m = self._pinhole.rays(points_px) * distance_m
+        rays_m = self._camera.rays(points_px) * distance_m
         return [Point(x=x, y=y, z=distance_m) for x, y in rays_m.tolist()]
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
 from yolact_ros.ros.camera_info import CameraInfoListener
 from yolact_ros.ros.qos import result_qos
-from yolact_ros.ros.views.detections import (
-    DETECTION_VIEWS,
-    VISION_MSGS_INSTALLED,
-    LabelPublisher,
-)
-from yolact_ros.ros.views.frame import ViewFrame
+from yolact_ros.ros.views.detections import DETECTION_VIEWS
 from yolact_ros.ros.views.markers import MARKERS
 from yolact_ros.ros.views.pictures import COMPRESSED_OVERLAY, LABEL_IMAGE, OVERLAY
 from yolact_ros.ros.views.view import View
@@ -33,15 +29,21 @@ class ViewPublishers:
     Args:
         node: to publish with.
         prefix: of the topics, for example "~".
-        image_topic: resolved name of the camera's raw image topic.
-        callback_group: of the publishers' and the subscription's events.
+        camera_info: of the camera; listened to while a view uses it.
+        callback_group: of the publishers' events.
+        views: to publish.
     """
 
     def __init__(
-        self, node: LifecycleNode, prefix: str, image_topic: str, callback_group: CallbackGroup
+        self,
+        node: LifecycleNode,
+        prefix: str,
+        camera_info: CameraInfoListener,
+        callback_group: CallbackGroup,
+        views: Sequence[View] = VIEWS,
     ) -> None:
         self._node = node
-        self._camera_info = CameraInfoListener(node, image_topic, callback_group)
+        self._camera_info = camera_info
         self._publishers = [
             (
                 view,
@@ -53,11 +55,8 @@ class ViewPublishers:
                     callback_group=callback_group,
                 ),
             )
-            for view in VIEWS
+            for view in views
         ]
-        self._labels = (
-            LabelPublisher(node, prefix, callback_group) if VISION_MSGS_INSTALLED else None
-        )
 
     def wanted(self) -> tuple[View, ...]:
         """The views that anybody subscribes to."""
@@ -67,22 +66,17 @@ class ViewPublishers:
             if publisher.get_subscription_count() > 0
         )
 
-    def publish(self, frame: ViewFrame, wait: Callable[[], object] = lambda: None) -> None:
+    def publish(self, frame: Any, wait: Callable[[], object] = lambda: None) -> None:
         """Render and publish the views that have subscribers.
 
         Args:
-            frame: to show.
+            frame: what the views show.
             wait: called before each view; returns when it may be made.
         """
         for _, render, publisher in self._publishers:
             if publisher.get_subscription_count() > 0:
                 wait()
                 publisher.publish(render(frame))
-
-    def announce(self, class_names: Sequence[str], score_threshold: float) -> None:
-        """Publish what the class ids mean, for subscribers of now and later."""
-        if self._labels is not None:
-            self._labels.publish(class_names, score_threshold)
 
     def tick(self) -> None:
         """Call once a second: listens to camera_info while a view uses it."""
@@ -98,6 +92,3 @@ class ViewPublishers:
         for _, _, publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers = []
-        if self._labels is not None:
-            self._labels.destroy()
-            self._labels = None

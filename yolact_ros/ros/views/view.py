@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from yolact_ros.ros.camera_info import CameraInfoListener
-from yolact_ros.ros.views.frame import ViewFrame
 
 __all__ = ["Render", "View", "stateless"]
 
-Render = Callable[[ViewFrame], object]
-"""Makes the message of one frame."""
+Render = Callable[[Any], object]
+"""Makes the message of one frame: a ViewFrame, or a LocatedFrame where the view is in 3D."""
 
 
 @dataclass(frozen=True)
