@@ -141,6 +141,7 @@ def running_node(
         "device": "cpu",
         "score_threshold": 0.0,
         "frame_budget_ms": 0.0,
+        "depth_image": "depth",
     }
     with start_node(NODE, folder, ros_env, parameters) as node:
         node.wait_for_text("active on /image")

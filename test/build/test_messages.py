@@ -14,7 +14,14 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2; ./dev test brings it")
 
 from rclpy.serialization import deserialize_message, serialize_message
-from yolact_ros.msg import FrameReport, Instance, InstanceArray, InstanceMask
+from yolact_ros.msg import (
+    FrameReport,
+    Instance,
+    InstanceArray,
+    InstanceMask,
+    Object3D,
+    Object3DArray,
+)
 from yolact_ros.srv import Segment
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +54,29 @@ FIELDS = {
         "height": "uint32",
         "counts": "sequence<uint32>",
         "data": "sequence<uint8>",
+    },
+    Object3D: {
+        "class_id": "uint16",
+        "class_name": "string",
+        "score": "float",
+        "track_id": "uint32",
+        "located": "boolean",
+        "reason": "string",
+        "centroid": "geometry_msgs/Point",
+        "box_pose": "geometry_msgs/Pose",
+        "box_size": "geometry_msgs/Vector3",
+        "distance": "float",
+        "spread": "float",
+        "num_points": "uint32",
+        "velocity_known": "boolean",
+        "velocity": "geometry_msgs/Vector3",
+    },
+    Object3DArray: {
+        "header": "std_msgs/Header",
+        "objects": "sequence<yolact_ros/Object3D>",
+        "depth_stamp": "builtin_interfaces/Time",
+        "box_upright": "boolean",
+        "velocity_frame": "string",
     },
     FrameReport: {
         "budget_ms": "float",

@@ -66,8 +66,10 @@ def environment(**arguments: str) -> dict[str, str]:
 
 def test_every_parameter_of_the_node_is_an_argument_with_its_description() -> None:
     arguments = declared(FILE)
+    assert "depth_image" in arguments["depth"].kwargs["description"]
     for spec in PARAMETERS:
-        assert spec.description in arguments[spec.name].kwargs["description"]
+        if spec.name != "depth_image":
+            assert spec.description in arguments[spec.name].kwargs["description"]
 
 
 def test_without_arguments_the_yaml_file_decides() -> None:
@@ -78,6 +80,45 @@ def test_without_arguments_the_yaml_file_decides() -> None:
     ]
     assert node["remappings"] == [("image", "image")]
     assert (node["package"], node["name"], node["namespace"]) == ("yolact_ros", "yolact", "")
+
+
+def test_depth_and_tracker_are_given_to_the_node() -> None:
+    node = started("yolact_node", depth="/camera/aligned/image_raw", tracker="botsort")
+    expected = {
+        "use_sim_time": False,
+        "tracker": "botsort",
+        "depth_image": "/camera/aligned/image_raw",
+    }
+    assert node["parameters"][1] == expected
+    assert node["remappings"] == [("image", "image")]
+
+
+def test_the_depth_of_several_cameras_is_remapped_below_their_names() -> None:
+    node = started(
+        "yolact_node", cameras="left,right", image="/l/image,/r/image", depth="/l/d,/r/d"
+    )
+    assert node["parameters"][1]["depth_image"] == "depth"
+    assert node["remappings"] == [
+        ("left/image", "/l/image"),
+        ("right/image", "/r/image"),
+        ("left/depth", "/l/d"),
+        ("right/depth", "/r/d"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"depth": "/d,/e"}, r"depth has 2 topics \(/d, /e\) for one camera"),
+        ({"cameras": "left,right", "depth": "/d"}, "1 topics .* for the cameras left, right"),
+        ({"depth": "a b"}, "depth is 'a b', which cannot be a topic"),
+    ],
+)
+def test_depth_that_does_not_fit_the_cameras_is_refused(
+    arguments: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        started("yolact_node", **arguments)
 
 
 def test_arguments_become_parameters_of_the_right_type() -> None:
@@ -237,7 +278,7 @@ def test_rviz_shows_every_camera() -> None:
     assert topics == {"/l/image", "/r/image", "/back/image"} | {
         f"/yolact/{camera}/{view}"
         for camera in ("left", "right", "rear")
-        for view in ("overlay", "markers")
+        for view in ("overlay", "markers", "object_markers")
     }
 
 

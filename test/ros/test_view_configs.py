@@ -15,22 +15,24 @@ from diagnostic_msgs.msg import DiagnosticArray
 from ros_client import RosClient
 from ros_fixtures import NODE
 from ros_processes import Process
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 from yolact_ros.msg import InstanceArray
 
-from yolact_ros.ros.views import VIEWS
+from yolact_ros.ros.views import OBJECT_VIEWS, VIEWS
 from yolact_ros.ros.views.markers import NAMESPACES
+from yolact_ros.ros.views.objects import OBJECT_NAMESPACES
 
 CONFIG = Path(__file__).parents[2] / "config"
 # What a display or a panel can show, and the node's default name in the files.
 RVIZ_TYPES = {
     "rviz_default_plugins/Image": {Image},
     "rviz_default_plugins/MarkerArray": {MarkerArray},
+    "rviz_default_plugins/PointCloud2": {PointCloud2},
 }
 FOXGLOVE_TYPES = {
     "Image": {Image, CompressedImage},
-    "3D": {MarkerArray},
+    "3D": {MarkerArray, PointCloud2},
     "DiagnosticSummary": {DiagnosticArray},
     "Plot": {InstanceArray},
 }
@@ -46,7 +48,7 @@ def topics(session_client: RosClient, running_node: Process) -> dict[str, str]:
             (name.replace(f"/{NODE}/", "/yolact/"), kinds[0])
             for name, kinds in session_client.node.get_topic_names_and_types()
         )
-        return {"/image", "/diagnostics", "/yolact/markers"} <= set(found)
+        return {"/image", "/diagnostics", "/yolact/object_markers"} <= set(found)
 
     session_client.spin_until(complete, "the node's topics")
     return found
@@ -57,7 +59,7 @@ def type_name(message_type: type) -> str:
     return f"{package}/msg/{message_type.__name__}"
 
 
-def test_rviz_shows_camera_overlay_label_image_and_markers(topics: dict[str, str]) -> None:
+def test_rviz_shows_camera_overlay_label_image_markers_and_objects(topics: dict[str, str]) -> None:
     manager = yaml.safe_load((CONFIG / "yolact.rviz").read_text())["Visualization Manager"]
     shown = {}
     for display in manager["Displays"]:
@@ -67,8 +69,11 @@ def test_rviz_shows_camera_overlay_label_image_and_markers(topics: dict[str, str
         topic = display["Topic"]["Value"]
         shown[topic] = display
         assert topics[topic] in {type_name(kind) for kind in RVIZ_TYPES[display["Class"]]}
-    assert set(shown) == {"/image", "/yolact/overlay", "/yolact/label_image", "/yolact/markers"}
+    views = ("overlay", "label_image", "markers", "object_markers", "points")
+    assert set(shown) == {"/image", *(f"/yolact/{view}" for view in views)}
     assert set(shown["/yolact/markers"]["Namespaces"]) == set(NAMESPACES)
+    assert set(shown["/yolact/object_markers"]["Namespaces"]) == set(OBJECT_NAMESPACES)
+    assert shown["/yolact/points"]["Channel Name"] == "instance"
     assert shown["/yolact/label_image"]["Normalize Range"] is True
 
 
@@ -124,6 +129,8 @@ def test_foxglove_shows_topics_and_fields_that_exist(topics: dict[str, str]) -> 
         "/yolact/overlay/compressed",
         "/yolact/label_image",
         "/yolact/markers",
+        "/yolact/object_markers",
+        "/yolact/points",
         "/diagnostics",
         "/yolact/instances.report.total_ms",
         "/yolact/instances.report.budget_ms",
@@ -132,5 +139,6 @@ def test_foxglove_shows_topics_and_fields_that_exist(topics: dict[str, str]) -> 
 
 def test_the_document_lists_every_view() -> None:
     document = (CONFIG.parent / "docs" / "views.md").read_text()
-    topics = [view.topic for view in VIEWS] + ["detections", "label_info"]
+    topics = [view.topic for view in (*VIEWS, *OBJECT_VIEWS)]
+    topics += ["detections", "label_info", "detections_3d"]
     assert [topic for topic in topics if f"| `~/{topic}` |" not in document] == []

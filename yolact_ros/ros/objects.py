@@ -242,10 +242,9 @@ class ObjectLocator:
             if camera is None:
                 return self._no_calibration(view)
             if not np.isfinite(depth_m).any():
-                self._warn(
-                    "depth image",
-                    f"no pixel of the depth image has a reading (all are 0 or NaN); is "
-                    f"{self.topic} the right topic, is the sensor covered or too close?",
+                raise DepthError(
+                    "no pixel of the depth image has a reading (all are 0 or NaN): is it the "
+                    "right topic, is the sensor covered or too close?"
                 )
             if len(prediction.mask_crops) < len(prediction):
                 return self._nowhere(view, "no mask: the frame budget had no time for it")

@@ -57,6 +57,7 @@ __all__ = [
     "RESULT_TOPICS",
     "camera_topics",
     "declared",
+    "depth_topics",
     "end_with",
     "image_topics",
     "namespace",
@@ -66,6 +67,9 @@ __all__ = [
 ]
 
 DEFAULT_IMAGE = "image"
+DEPTH = "depth"
+# Parameters whose argument is another one: depth.
+OTHER_NAMES = ("depth_image",)
 RESULT_TOPICS = (
     "instances",
     "overlay",
@@ -74,6 +78,10 @@ RESULT_TOPICS = (
     "markers",
     "detections",
     "label_info",
+    "objects",
+    "detections_3d",
+    "points",
+    "object_markers",
 )
 RESPAWN_DELAY_S = 1.0
 # What launch and ros2 launch themselves read.
@@ -140,6 +148,12 @@ def _node_arguments() -> tuple[Argument, ...]:
             DEFAULT_IMAGE,
             "Topic to subscribe to; with cameras one for each (empty: /<name>/image_raw).",
         ),
+        (
+            "depth",
+            "",
+            "Topic of registered depth images, the node's depth_image; with cameras one for each. "
+            "Empty leaves it to params_file.",
+        ),
         ("name", "yolact", "Name of the node; its topics are below /<namespace>/<name>/."),
         ("namespace", "", "Namespace of the node."),
         (
@@ -170,6 +184,7 @@ def _parameter_arguments() -> list[Argument]:
     return [
         (spec.name, "", f"{spec.description} {spec.constraints} (empty: as in params_file)")
         for spec in PARAMETERS
+        if spec.name not in OTHER_NAMES
     ]
 
 
@@ -215,6 +230,23 @@ def camera_topics(context: LaunchContext) -> dict[str, str]:
     return dict(zip(names or [""], topics, strict=True))
 
 
+def depth_topics(context: LaunchContext) -> dict[str, str]:
+    """Topic of each camera's depth by the camera's name; empty where none is given.
+
+    Raises:
+        ConfigError: a name that cannot be one, or another number of topics than of cameras.
+    """
+    names = list(camera_topics(context))
+    topics = [topic_name("depth", text) for text in read_list("depth", argument(context, "depth"))]
+    if topics and len(topics) != len(names):
+        cameras = f"the cameras {', '.join(names)}" if names != [""] else "one camera"
+        raise ConfigError(
+            f"depth has {len(topics)} topics ({', '.join(topics)}) for {cameras}, expected a topic "
+            "for every camera"
+        )
+    return dict(zip(names, topics, strict=True)) if topics else {}
+
+
 def image_topics(context: LaunchContext) -> dict[str, str]:
     """Resolved name of each camera's topic by the camera's name."""
     return {
@@ -253,6 +285,7 @@ def start_node(
         ConfigError: an argument that the node would refuse, or rviz that is not installed.
     """
     respawn = is_true(context, "respawn")
+    depth = depth_topics(context)
     node = Node(
         package="yolact_ros",
         executable="yolact_node",
@@ -260,12 +293,13 @@ def start_node(
         namespace=_checked_namespace(context),
         parameters=[
             parameters_file(context, "params_file"),
-            _parameters(context) | dict(parameters),
+            _parameters(context) | _depth_parameter(depth) | dict(parameters),
         ],
         remappings=[
             (f"{name}/image" if name else "image", topic)
             for name, topic in camera_topics(context).items()
-        ],
+        ]
+        + [(f"{name}/{DEPTH}", topic) for name, topic in depth.items() if name],
         # None leaves it to launch's own --launch-prefix.
         prefix=program_prefix(context, "prefix"),
         respawn=respawn,
@@ -316,7 +350,7 @@ def _checked_namespace(context: LaunchContext) -> str:
 def _parameters(context: LaunchContext) -> dict[str, object]:
     parameters: dict[str, object] = {"use_sim_time": is_true(context, "use_sim_time")}
     for spec in PARAMETERS:
-        text = argument(context, spec.name)
+        text = "" if spec.name in OTHER_NAMES else argument(context, spec.name)
         if not text:
             continue
         value: object = text
@@ -330,6 +364,11 @@ def _parameters(context: LaunchContext) -> dict[str, object]:
         # launch cannot pass an empty list; the node takes [""] for one.
         parameters[spec.name] = list(checked) or [""] if isinstance(checked, tuple) else checked
     return parameters
+
+
+def _depth_parameter(topics: Mapping[str, str]) -> dict[str, object]:
+    """Of the only camera its topic, of several the name below each, which is remapped."""
+    return {"depth_image": topics.get("", DEPTH)} if topics else {}
 
 
 def _rviz(context: LaunchContext) -> list[Node]:
