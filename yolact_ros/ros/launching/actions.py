@@ -151,8 +151,7 @@ def _node_arguments() -> tuple[Argument, ...]:
         (
             "depth",
             "",
-            "Topic of registered depth images, the node's depth_image; with cameras one for each. "
-            "Empty leaves it to params_file.",
+            "Topic of registered depth images, for depth_image; with cameras one for each.",
         ),
         ("name", "yolact", "Name of the node; its topics are below /<namespace>/<name>/."),
         ("namespace", "", "Namespace of the node."),
@@ -241,8 +240,8 @@ def depth_topics(context: LaunchContext) -> dict[str, str]:
     if topics and len(topics) != len(names):
         cameras = f"the cameras {', '.join(names)}" if names != [""] else "one camera"
         raise ConfigError(
-            f"depth has {len(topics)} topics ({', '.join(topics)}) for {cameras}, expected a topic "
-            "for every camera"
+            f"depth has {len(topics)} topics ({', '.join(topics)}) for {cameras}, expected one "
+            "for each"
         )
     return dict(zip(names, topics, strict=True)) if topics else {}
 
