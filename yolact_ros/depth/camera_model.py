@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -167,14 +167,13 @@ class CameraModel:
         rays[~(error.max(axis=1) <= MAX_ERROR_PX)] = np.nan
         return rays
 
-    @cached_property
+    @property
     def ray_table(self) -> NDArray[np.float32]:
-        """The rays of all pixels, float32[height, width, 2], read-only; made when first needed."""
-        pixels = np.stack(np.meshgrid(np.arange(self.width_px), np.arange(self.height_px)), -1)
-        rays = self.rays(pixels.reshape(-1, 2).astype(np.float64))
-        table = rays.astype(np.float32).reshape(self.height_px, self.width_px, 2)
-        table.flags.writeable = False
-        return table
+        """The rays of all pixels, float32[2, height, width], x before y.
+
+        Read-only; made when first needed, and kept for the cameras that were used last.
+        """
+        return _ray_table(self)
 
     def _distorted(self, rays: NDArray[np.float64]) -> NDArray[np.float64]:
         coefficients = np.array(self.distortion)
@@ -186,6 +185,16 @@ class CameraModel:
             still = np.zeros(3)
             bent, _ = cv2.projectPoints(points, still, still, np.eye(3), coefficients)
         return np.asarray(bent, np.float64).reshape(-1, 2)
+
+
+@lru_cache(maxsize=4)
+def _ray_table(camera: CameraModel) -> NDArray[np.float32]:
+    pixels = np.stack(np.meshgrid(np.arange(camera.width_px), np.arange(camera.height_px)), -1)
+    rays = camera.rays(pixels.reshape(-1, 2).astype(np.float64))
+    table = np.ascontiguousarray(rays.T, np.float32)
+    table = table.reshape(2, camera.height_px, camera.width_px)
+    table.flags.writeable = False
+    return table
 
 
 def _undistort(points: Any, matrix: Any, coefficients: Any, *, criteria: Any) -> Any:

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yolact_ros.depth.box import box_around, upright_axes
 from yolact_ros.depth.camera_model import CameraModel
 from yolact_ros.depth.depth_image import check_same_view
+from yolact_ros.depth.layers import (
+    MIN_GAP_STEPS,
+    find_layer,
+    sides_of_jumps,
+    to_metres,
+    to_steps,
+)
 from yolact_ros.depth.place import NoPlace, ObjectPlace
 from yolact_ros.depth.settings import DepthSettings
+from yolact_ros.depth.surface import fit_surface
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.structures import MaskCrop
 
 __all__ = ["locate_objects"]
+
+Floats = NDArray[np.float64]
+Place = ObjectPlace | NoPlace
+Window = tuple[slice, slice]
+
+# Of a normal distribution: between the quartiles, in standard deviations.
+QUARTILES = 1.349
+# Of more values the median is no better known than the sensor allows.
+ENOUGH_VALUES = 4096
+# Larger objects are looked at in every third pixel, or fifth, or ...
+ENOUGH_SIDE_PX = 160
 
 
 def locate_objects(
@@ -23,9 +45,9 @@ def locate_objects(
     camera: CameraModel,
     settings: DepthSettings,
     *,
-    gravity: NDArray[np.float64] | None = None,
+    gravity: Floats | None = None,
     with_points: bool = False,
-) -> tuple[ObjectPlace | NoPlace, ...]:
+) -> tuple[Place, ...]:
     """The place of each object, in the order of the masks.
 
     Args:
@@ -45,34 +67,184 @@ def locate_objects(
     """
     height, width = depth_m.shape
     check_same_view((width, height), (camera.width_px, camera.height_px))
-    places: list[ObjectPlace | NoPlace] = []
+    views: dict[int, _View] = {}
+    places = []
     for crop in masks:
-        mask = np.zeros((camera.height_px, camera.width_px), np.bool_)
-        rows = slice(crop.y_offset, crop.y_offset + crop.height)
-        mask[rows, crop.x_offset : crop.x_offset + crop.width] = unpack_bits(
-            crop.bits, crop.height, crop.width
-        )
-        good = mask & (depth_m > settings.min_depth_m) & (depth_m < settings.max_depth_m)
-        count = int(good.sum())
-        if count < settings.min_pixels:
-            places.append(NoPlace(f"too few depth pixels ({count} of {int(mask.sum())})"))
-            continue
-        z = depth_m[good]
-        rays = camera.ray_table[good]
-        points = np.concatenate((rays * z[:, None], z[:, None]), axis=1)
-        low, high = points.min(axis=0).astype(float), points.max(axis=0).astype(float)
-        ranges = np.linalg.norm(points, axis=1)
-        quarter, half, three = np.percentile(ranges, (25, 50, 75))
-        places.append(
-            ObjectPlace(
-                points.mean(axis=0, dtype=np.float64),
-                (low + high) / 2,
-                high - low,
-                np.eye(3),
-                float(half),
-                count,
-                float((three - quarter) / 1.349),
-                points if with_points else None,
-            )
-        )
+        step = _step(crop, width / camera.width_px)
+        if step not in views:
+            views[step] = _View(depth_m, camera, settings, step)
+        places.append(views[step].place(crop, gravity, with_points=with_points))
     return tuple(places)
+
+
+class _View:
+    """A depth image, or every so many pixels of it, and how it lies in the colour image."""
+
+    def __init__(
+        self,
+        depth_m: NDArray[np.float32],
+        camera: CameraModel,
+        settings: DepthSettings,
+        step: int,
+    ) -> None:
+        height, width = depth_m.shape
+        self._depth_m = depth_m[step // 2 :: step, step // 2 :: step]
+        self._camera = camera
+        self._settings = settings
+        self._erosion_px = -(-settings.erosion_px // step)
+        # Depth pixels per colour pixel.
+        across, down = width / camera.width_px / step, height / camera.height_px / step
+        self._scale = np.array((across, down))
+        rows, columns = self._depth_m.shape
+        self._rays = camera.resized(columns, rows, (across, down)).ray_table
+
+    def place(self, crop: MaskCrop, gravity: Floats | None, *, with_points: bool) -> Place:
+        """The place of one object."""
+        mask = unpack_bits(crop.bits, crop.height, crop.width)
+        across = _Axis(crop.x_offset, crop.width, self._scale[0])
+        down = _Axis(crop.y_offset, crop.height, self._scale[1])
+        if across.first >= across.last or down.first >= down.last:
+            return NoPlace("no depth pixel is in its mask")
+        seen = across.sample(down.sample(mask, 0), 1)
+        # With a pixel more on each side: what is beside the object shows where it ends.
+        wide, inner = self._window(across, down)
+        settings = self._settings
+        depth_m, rays = self._depth_m[wide], self._rays[:, wide[0], wide[1]]
+        good = (depth_m >= settings.min_depth_m) & (depth_m <= settings.max_depth_m)
+        good &= np.isfinite(rays[0])
+        # What has no reading gets one that is never looked at.
+        steps = to_steps(np.where(good, depth_m, np.float32(1)), settings.noise_per_m)
+        jumps, sides = sides_of_jumps(steps, good)
+        depth_m, rays, good = depth_m[inner], rays[:, inner[0], inner[1]], good[inner]
+        steps, jumps, sides = steps[inner], jumps[inner], sides[inner]
+
+        inside = _eroded(seen, self._erosion_px)
+        wanted = int(inside.sum())
+        usable = good & inside
+        enough = max(settings.min_pixels, settings.min_share * wanted)
+        certain = usable & ~jumps
+        # Of narrow things every pixel is beside a jump.
+        chosen = steps[certain] if certain.sum() >= enough else steps[usable]
+        if len(chosen) < enough:
+            return NoPlace(f"too few depth pixels ({len(chosen)} of {wanted})")
+        layer = find_layer(chosen)
+        kept = usable & layer.has(steps)
+        count = int(kept.sum())
+        if count < enough:
+            return NoPlace(f"too few depth pixels ({count} of {wanted}) at one distance")
+
+        z = depth_m[kept]
+        x, y = rays[0][kept], rays[1][kept]
+        points_m = np.stack((x * z, y * z, z))
+        half_m, spread_m = _distribution(z * np.sqrt(x * x + y * y + np.float32(1)))
+        limits_m = (
+            to_metres(layer.low, settings.noise_per_m),
+            to_metres(layer.high, settings.noise_per_m),
+        )
+        surface = fit_surface(depth_m, kept, rays, settings.noise_per_m, limits_m)
+        # What most of a pixel's neighbours show counts, unless its own reading is the object's.
+        other = cv2.medianBlur((good & ~layer.has(sides, MIN_GAP_STEPS)).view(np.uint8), 3) > 0
+        other &= ~(good & layer.has(steps))
+        shown = mask & ~across.spread(down.spread(other, 0), 1)
+        edge_px = _edge(shown) + (crop.x_offset, crop.y_offset)
+        cells = ((edge_px + 0.5) * self._scale - (across.first, down.first)) / surface.step_px
+        outline = surface.points_at(self._camera.rays(edge_px), cells)
+        around = np.concatenate((surface.points(), outline))
+        rotation = np.eye(3) if gravity is None else upright_axes(around, gravity)
+        center, size = box_around(around, rotation)
+        return ObjectPlace(
+            centroid_m=points_m.mean(axis=1, dtype=np.float64),
+            box_center_m=center,
+            box_size_m=size,
+            box_rotation=rotation,
+            distance_m=half_m,
+            num_points=count,
+            spread_m=spread_m,
+            points_m=np.ascontiguousarray(points_m.T) if with_points else None,
+        )
+
+    def _window(self, across: _Axis, down: _Axis) -> tuple[Window, Window]:
+        """A rectangle with a pixel more where the depth image has one, and the rectangle in it."""
+        height, width = self._depth_m.shape
+        top, left = max(down.first - 1, 0), max(across.first - 1, 0)
+        wide = (
+            slice(top, min(down.last + 1, height)),
+            slice(left, min(across.last + 1, width)),
+        )
+        inner = (
+            slice(down.first - top, down.last - top),
+            slice(across.first - left, across.last - left),
+        )
+        return wide, inner
+
+
+class _Axis:
+    """Columns or rows of a mask's rectangle, in the colour image and in the depth image.
+
+    Args:
+        offset, length: of the rectangle in the colour image.
+        scale: depth pixels per colour pixel.
+
+    Attributes:
+        first, last: the depth pixels whose middles are in the rectangle, last exclusive.
+    """
+
+    def __init__(self, offset: int, length: int, scale: float) -> None:
+        self.first = math.ceil(offset * scale - 0.5)
+        self.last = math.ceil((offset + length) * scale - 0.5)
+        self._same = scale == 1
+        self._offset, self._length, self._scale = offset, length, scale
+
+    def sample(self, values: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+        """From colour to depth pixels: what the middle of each shows."""
+        if self._same:
+            return values
+        middles = (np.arange(self.first, self.last) + 0.5) / self._scale
+        index = (np.floor(middles).astype(np.int64) - self._offset).clip(0, self._length - 1)
+        sampled: NDArray[np.bool_] = values.take(index, axis)
+        return sampled
+
+    def spread(self, values: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+        """From depth to colour pixels, likewise."""
+        if self._same:
+            return values
+        middles = (np.arange(self._offset, self._offset + self._length) + 0.5) * self._scale
+        index = np.floor(middles).astype(np.int64) - self.first
+        spread: NDArray[np.bool_] = values.take(index.clip(0, self.last - self.first - 1), axis)
+        return spread
+
+
+def _step(crop: MaskCrop, scale: float) -> int:
+    """Every so many depth pixels are enough; odd, so that the middles stay where they are."""
+    return 2 * math.ceil((max(crop.width, crop.height) * scale / ENOUGH_SIDE_PX - 1) / 2) + 1
+
+
+def _eroded(mask: NDArray[np.bool_], erosion_px: int) -> NDArray[np.bool_]:
+    """The mask without its edge, of which narrow ones lose less: never more than a half."""
+    padded = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint8)
+    padded[1:-1, 1:-1] = mask
+    distances = cv2.distanceTransform(padded, cv2.DIST_C, 3)[1:-1, 1:-1]
+    taken = min(erosion_px, int(distances.max()) // 2)
+    inside: NDArray[np.bool_] = distances > taken
+    return inside
+
+
+def _edge(shown: NDArray[np.bool_]) -> Floats:
+    """Where the first and last pixels of every row and column end, float64[n, 2], x and y."""
+    height, width = shown.shape
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    left = shown.argmax(axis=1)[rows] - 0.5
+    right = width - shown[:, ::-1].argmax(axis=1)[rows] - 0.5
+    top = shown.argmax(axis=0)[columns] - 0.5
+    bottom = height - shown[::-1].argmax(axis=0)[columns] - 0.5
+    x = np.concatenate((left, right, columns, columns))
+    y = np.concatenate((rows, rows, top, bottom))
+    return np.stack((x, y), axis=1)
+
+
+def _distribution(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Median, and standard deviation from the quartiles, of as many values as that needs."""
+    some = values[:: -(-len(values) // ENOUGH_VALUES)]
+    places = [len(some) // 4, len(some) // 2, 3 * len(some) // 4]
+    low, middle, high = np.partition(some, places)[places].tolist()
+    return middle, (high - low) / QUARTILES
