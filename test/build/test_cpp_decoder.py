@@ -1,4 +1,4 @@
-"""The C++ mask decoders, built outside of the package as a user's program is."""
+"""The C++ examples, built outside of the package as a user's program is: masks and objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from yolact_ros.ops.packing import pack_bits, rle_encode
 pytest.importorskip("yolact_ros.msg", reason="needs the package built by colcon (./dev test)")
 
 from rclpy.serialization import serialize_message
-from yolact_ros.msg import Instance, InstanceArray, InstanceMask
+from yolact_ros.msg import Instance, InstanceArray, InstanceMask, Object3D, Object3DArray
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cpp"
 HEIGHT_PX, WIDTH_PX = 40, 60
@@ -35,7 +35,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert cmake is not None
     for command in (
         [cmake, "-S", str(EXAMPLE), "-B", str(build)],
-        [cmake, "--build", str(build), "--target", "read_instances"],
+        [cmake, "--build", str(build), "--target", "read_instances", "read_objects"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ.copy())
         assert done.returncode == 0, done.stdout + done.stderr
@@ -144,3 +144,21 @@ def test_cpp_refuses_bytes_that_are_no_message(read: Read) -> None:
         done = read(noise)
         assert done.returncode == 1
         assert "holds no yolact_ros/msg/InstanceArray" in done.stderr
+
+
+def test_cpp_reads_where_objects_are(program: Path, tmp_path: Path) -> None:
+    person = Object3D(class_name="person", track_id=7, located=True, distance=1.75)
+    person.box_size.x, person.box_size.y, person.box_size.z = 0.5, 0.25, 1.5
+    person.velocity_known, person.velocity.x = True, -0.5
+    cup = Object3D(class_name="cup", reason="too few depth pixels (3 of 210)")
+    message = Object3DArray(objects=[person, cup], velocity_frame="odom")
+    (tmp_path / "message").write_bytes(serialize_message(message))
+    command = [str(program.with_name("read_objects")), str(tmp_path / "message")]
+
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "person #7: 1.75 m away, 0.5 x 0.25 x 1.5 m, goes -0.5 0 0 m/s in odom",
+        "cup #0: too few depth pixels (3 of 210)",
+    ]

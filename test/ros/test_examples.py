@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from geometry_msgs.msg import Twist
 from ros_client import RosClient
 from ros_processes import Process
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
-from yolact_ros.msg import Instance, InstanceArray, InstanceMask
+from yolact_ros.msg import Instance, InstanceArray, InstanceMask, Object3D, Object3DArray
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
 HEIGHT_PX, WIDTH_PX = 120, 160
@@ -106,6 +108,45 @@ def test_follow_person_stays_with_the_person_that_it_chose(
         told(people((9, 9, 80.0), (7, 6, 40.0)), "person 7: turn -0.50")
         told(people((9, 10, 80.0)), "person 9: turn +0.00")
         client.node.destroy_publisher(publisher)
+
+
+def test_follow_at_distance_drives_towards_the_nearest_person_and_stays_with_it(
+    client: RosClient, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    def people(*rows: tuple[int, float, float]) -> Object3DArray:
+        message = Object3DArray()
+        for track_id, x, z in rows:
+            person = Object3D(class_name="person", track_id=track_id, located=True)
+            person.centroid.x, person.centroid.z = x, z
+            person.distance = float(np.hypot(x, z))
+            message.objects.append(person)
+        lost = Object3D(class_name="person", track_id=1, reason="too few depth pixels (0 of 9)")
+        message.objects += [lost, Object3D(class_name="cup", track_id=2, located=True)]
+        return message
+
+    command = [sys.executable, str(EXAMPLES / "follow_at_distance.py")]
+    with Process(command, ros_env, tmp_path / "example.log"):
+        publisher = client.node.create_publisher(Object3DArray, "objects", 5)
+        commands, _ = client.collect(Twist, "cmd_vel")
+
+        def driven(message: Object3DArray, forward: float, turn: float) -> None:
+            def is_driven() -> bool:
+                publisher.publish(message)
+                client.spin_for(0.1)
+                return bool(commands) and (
+                    commands[-1].linear.x,
+                    commands[-1].angular.z,
+                ) == pytest.approx((forward, turn), abs=1e-6)
+
+            client.spin_until(is_driven, f"{forward} m/s and {turn} rad/s")
+
+        driven(people((9, 0.0, 3.0), (7, 0.0, 2.0)), 0.4, 0.0)
+        # Nine is nearer now; seven went on, to the left.
+        driven(people((9, 0.0, 1.0), (7, -2.0, 2.0)), 0.5, np.pi / 4)
+        # Nobody: stop.
+        driven(people(), 0.0, 0.0)
+        # Too near: back.
+        driven(people((9, 0.0, 1.0)), -0.4, 0.0)
 
 
 def coloured_cloud() -> tuple[PointCloud2, np.ndarray]:

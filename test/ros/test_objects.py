@@ -134,7 +134,7 @@ def test_objects_on_a_plane_at_two_metres_are_two_metres_ahead(camera: DepthCame
     assert len(located(found)) >= 2
     for thing, instance in zip(found.objects, instances.instances, strict=True):
         if not thing.located:
-            assert "depth pixels" in thing.reason
+            assert "depth pixel" in thing.reason
             assert thing.num_points == 0
             continue
         assert thing.reason == ""
