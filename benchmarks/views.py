@@ -2,6 +2,9 @@
 
     python benchmarks/views.py --runtime openvino --rate 15
     python benchmarks/views.py --topics overlay markers --rounds 10
+    python benchmarks/views.py --topics objects points object_markers --tracker bytetrack
+
+Topics of objects in 3D bring a depth camera: a plane with noise, of the images' size and stamps.
 
 A camera, the node and a viewer are processes of their own and talk over DDS. Phases with and
 without the viewer's subscriptions take turns, so that both see the same load of the machine.
@@ -29,6 +32,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -36,10 +40,13 @@ from yolact_ros.msg import InstanceArray
 
 from yolact_ros.cli.demo_plan import default_clip
 from yolact_ros.cli.demo_processes import Child, free_domain_id, stop_all
-from yolact_ros.ros.views import VIEWS
+from yolact_ros.inference.cdr import read_image
+from yolact_ros.ros.conversions import to_header_message, to_image_message
+from yolact_ros.ros.views import OBJECT_VIEWS, VIEWS
 
 NODE = "benchmarked"
 IMAGE_TOPIC = "/camera/image_raw"
+DEPTH_TOPIC = "/depth/image_raw"
 START_TIMEOUT_S = 900.0
 SETTLE_S = 1.0
 
@@ -61,7 +68,9 @@ def main() -> None:
     """Start everything, take turns, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     topics = [view.topic for view in VIEWS]
-    parser.add_argument("--topics", nargs="+", default=topics, choices=topics)
+    in_3d = [view.topic for view in OBJECT_VIEWS]
+    parser.add_argument("--topics", nargs="+", default=topics, choices=[*topics, *in_3d])
+    parser.add_argument("--tracker", default="none", help="the node's tracker")
     parser.add_argument("--runtime", default="openvino")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--source", default="", help="clip; the demo's by default")
@@ -70,10 +79,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8, help="pairs of phases")
     parser.add_argument("--phase-s", type=float, default=6.0)
     parser.add_argument("--view", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--depth-camera", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.view:
         watch(args.topics)
         return
+    if args.depth_camera:
+        publish_depth(*args.size)
+        return
+    args.depth = bool(set(args.topics) & set(in_3d))
     os.environ.setdefault("ROS_DOMAIN_ID", str(free_domain_id()))
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     with tempfile.TemporaryDirectory() as folder:
@@ -85,13 +99,21 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Phases]:
     python = (sys.executable, "-u", "-m", "yolact_ros.ros")
     node_command = [*python, "node", "--ros-args", "-r", f"__node:={NODE}"]
     node_command += ["-r", f"image:={IMAGE_TOPIC}"]
-    for parameter in (f"model:={args.model}", f"runtime:={args.runtime}", "frame_budget_ms:=0.0"):
+    parameters = [f"model:={args.model}", f"runtime:={args.runtime}", "frame_budget_ms:=0.0"]
+    parameters += [f"tracker:={args.tracker}"]
+    parameters += [f"depth_image:={DEPTH_TOPIC}"] if args.depth else []
+    for parameter in parameters:
         node_command += ["-p", parameter]
     camera_command = [*python, "demo_camera", "--topic", IMAGE_TOPIC]
     camera_command += ["--source", args.source or str(default_clip()), "--rate", f"{args.rate}"]
     camera_command += ["--size", *map(str, args.size), "--duration", "86400", "--wait-s", "900"]
     node = Child("node", node_command, folder / "node.log", os.environ)
     camera = Child("camera", camera_command, folder / "camera.log", os.environ)
+    others = [camera, node]
+    if args.depth:
+        depth_command = [sys.executable, "-u", __file__, "--depth-camera"]
+        depth_command += ["--size", *map(str, args.size)]
+        others.insert(0, Child("depth", depth_command, folder / "depth.log", os.environ))
     viewer = Viewer(args.topics)
     recorder = Recorder(f"/{NODE}/instances")
     try:
@@ -112,7 +134,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Phases]:
     finally:
         viewer.close()
         recorder.close()
-        stop_all([camera, node])
+        stop_all(others)
 
 
 def print_table(kinds: dict[str, Phases], args: argparse.Namespace) -> None:
@@ -221,7 +243,7 @@ def watch(topics: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     rclpy.init()
     node = rclpy.create_node("viewer")
-    types: dict[str, Any] = {view.topic: view.message_type for view in VIEWS}
+    types: dict[str, Any] = {view.topic: view.message_type for view in (*VIEWS, *OBJECT_VIEWS)}
     received = 0
     subscriptions: list[Any] = []
 
@@ -249,6 +271,31 @@ def watch(topics: list[str]) -> None:
                 node.destroy_subscription(subscriptions.pop())
         print(received, flush=True)
     rclpy.try_shutdown()
+
+
+def publish_depth(width_px: int, height_px: int) -> None:
+    """The depth camera's process: for every image a plane at 2 m with noise, until it is ended."""
+    rclpy.init()
+    node = rclpy.create_node("depth_camera")
+    qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
+    depths = node.create_publisher(Image, DEPTH_TOPIC, qos)
+    infos = node.create_publisher(CameraInfo, DEPTH_TOPIC.replace("image_raw", "camera_info"), qos)
+    noise = np.random.default_rng(0).normal(2000, 10, (height_px, width_px))
+    plane = noise.astype(np.uint16)
+    info = CameraInfo(width=width_px, height=height_px)
+    info.k = [600.0, 0.0, width_px / 2, 0.0, 600.0, height_px / 2, 0.0, 0.0, 1.0]
+
+    def publish(data: bytes) -> None:
+        header = read_image(data).header
+        info.header = to_header_message(header)
+        infos.publish(info)
+        depths.publish(to_image_message(header, plane, "16UC1"))
+
+    node.create_subscription(Image, IMAGE_TOPIC, publish, qos, raw=True)
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return
 
 
 def cpu_time_s(pid: int) -> float:

@@ -19,8 +19,10 @@ from yolact_ros.cli.doctor_checks import (
     check_packages,
     check_runtimes,
     check_shm,
+    check_trackers,
 )
 from yolact_ros.cli.options import add_options, require_positive
+from yolact_ros.errors import ConfigError
 
 __all__ = ["add_parser", "run"]
 
@@ -46,6 +48,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME",
         help="a running node, such as /yolact (default: every one that is found)",
     )
+    parser.add_argument(
+        "--depth",
+        default="",
+        metavar="TOPIC",
+        help="depth images that belong to the first TOPIC: are they registered, of its stamps, "
+        "calibrated? (default: those of running nodes)",
+    )
     add_options(parser, "model")
     parser.add_argument(
         "--listen",
@@ -66,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: an option cannot be used.
     """
     require_positive(args, "listen")
+    if args.depth and not args.topics:
+        raise ConfigError("--depth needs the colour topic that it belongs to: TOPIC --depth TOPIC")
     findings = []
     for finding in _findings(args):
         findings.append(finding)
@@ -87,6 +98,7 @@ def _findings(args: argparse.Namespace) -> Iterator[Finding]:
     yield check_device()
     yield from check_cpu()
     yield check_runtimes()
+    yield check_trackers()
     yield check_model(args.model)
     asked = bool(args.topics or args.node)
     if importlib.util.find_spec("rclpy") is None:
@@ -114,4 +126,4 @@ def _findings(args: argparse.Namespace) -> Iterator[Finding]:
         )
         return
     yield from check_ros()
-    yield from check_graph(args.topics, args.node, args.listen)
+    yield from check_graph(args.topics, args.node, args.listen, args.depth)

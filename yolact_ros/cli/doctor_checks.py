@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from yolact_ros.errors import YolactError
+from yolact_ros.tracking.settings import TRACKERS
 
 __all__ = [
     "Finding",
@@ -25,6 +26,7 @@ __all__ = [
     "check_packages",
     "check_runtimes",
     "check_shm",
+    "check_trackers",
 ]
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -129,6 +131,17 @@ def check_runtimes() -> Finding:
     packages = ("openvino", "ncnn", "onnxruntime")
     there += [name for name in packages if importlib.util.find_spec(name)]
     return Finding(Verdict.GOOD, "runtimes", ", ".join(there))
+
+
+def check_trackers() -> Finding:
+    """Whether the parameter ``tracker`` can be anything but none."""
+    from yolact_ros.tracking import Tracker, TrackerSettings
+
+    try:
+        Tracker(TrackerSettings())
+    except YolactError as error:
+        return Finding(Verdict.NOTICE, "trackers", f"{error}", "pip install scipy")
+    return Finding(Verdict.GOOD, "trackers", ", ".join(TRACKERS))
 
 
 def check_discovery(environment: Mapping[str, str] = os.environ) -> Finding:

@@ -172,6 +172,7 @@ class ObjectLocator:
         return [
             ("depth topic", self.topic),
             ("depth camera_info", self._camera_info.topic),
+            ("target frame", self._live().target_frame),
             ("depth images", self._images.received),
             ("objects located", self.located),
             ("objects without a place", self.without_place),

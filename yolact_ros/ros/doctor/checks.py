@@ -20,6 +20,7 @@ from yolact_ros.errors import ImageError
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import read_compressed_image, read_image
 from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+from yolact_ros.ros.doctor.depth_checks import DepthTopics, check_depth
 from yolact_ros.ros.doctor.node_checks import UNKNOWN_NODE, examine_node, running_nodes
 from yolact_ros.ros.qos import LARGE_SEGMENT_BYTES, image_qos, shared_memory_segment_bytes
 
@@ -63,13 +64,16 @@ def check_ros() -> Iterator[Finding]:
     )
 
 
-def check_graph(topics: Sequence[str], nodes: Sequence[str], listen_s: float) -> Iterator[Finding]:
+def check_graph(
+    topics: Sequence[str], nodes: Sequence[str], listen_s: float, depth: str = ""
+) -> Iterator[Finding]:
     """Running nodes, and publishers, rate, size, encoding and stamps of image topics.
 
     Args:
         topics: image topics; those of the nodes' cameras are added.
         nodes: names of nodes; empty takes those that are found.
         listen_s: how long to listen to each, in seconds.
+        depth: topic of the depth images that belong to the first of ``topics``.
     """
     context = rclpy.Context()
     rclpy.init(context=context)
@@ -77,21 +81,29 @@ def check_graph(topics: Sequence[str], nodes: Sequence[str], listen_s: float) ->
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
-        unusable = [finding for name in (*topics, *nodes) for finding in _judge_name(node, name)]
+        unusable = [
+            finding
+            for name in (*topics, *nodes, *([depth] if depth else []))
+            for finding in _judge_name(node, name)
+        ]
         if unusable:
             yield from unusable
             return
         listened = [node.resolve_topic_name(topic) for topic in topics]
+        pairs = [DepthTopics(listened[0], node.resolve_topic_name(depth))] if depth else []
         named = [node.resolve_topic_name(name) for name in nodes]
         for name in named or running_nodes(node, executor, listen_s):
             health = examine_node(node, executor, name, listen_s)
             yield from health.findings
             listened += health.topics
+            pairs += health.depths
         if not listened:
             there = ", ".join(_image_topics(node)) or "none is published"
             yield Finding(Verdict.GOOD, "image topics", there)
         for topic in dict.fromkeys(listened):
             yield from _check_topic(node, executor, topic, listen_s)
+        for pair in pairs:
+            yield from check_depth(node, executor, pair, listen_s)
     finally:
         executor.shutdown()
         node.destroy_node()

@@ -11,6 +11,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from yolact_ros.cli.doctor_checks import Finding, Verdict
+from yolact_ros.ros.doctor.depth_checks import DepthTopics
 
 __all__ = ["NodeHealth", "examine_node", "running_nodes"]
 
@@ -46,10 +47,12 @@ class NodeHealth:
     Attributes:
         findings: one for the node, one for each camera.
         topics: image topics of its cameras.
+        depths: of the cameras that have depth.
     """
 
     findings: tuple[Finding, ...]
     topics: tuple[str, ...] = ()
+    depths: tuple[DepthTopics, ...] = ()
 
 
 def running_nodes(node: Node, executor: SingleThreadedExecutor, wait_s: float) -> list[str]:
@@ -118,8 +121,16 @@ def examine_node(
             )
         )
     statuses = heard[-1]
-    topics = (value.value for s in statuses for value in s.values if value.key == "topic")
-    return NodeHealth(tuple(map(_judge, statuses)), tuple(topics))
+    values = [{value.key: value.value for value in status.values} for status in statuses]
+    return NodeHealth(
+        findings=tuple(map(_judge, statuses)),
+        topics=tuple(v["topic"] for v in values if "topic" in v),
+        depths=tuple(
+            DepthTopics(v["topic"], v["depth topic"], v["depth camera_info"], v["target frame"])
+            for v in values
+            if "depth topic" in v
+        ),
+    )
 
 
 def _judge(status: DiagnosticStatus) -> Finding:
