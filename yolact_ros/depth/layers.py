@@ -81,7 +81,7 @@ def sides_of_jumps(
 
     Returns:
         bool[h, w], the readings among a pixel's eight neighbours and itself are too far apart;
-        and float32[h, w], the steps, there of the nearest or farthest of them, whichever is closer.
+        and float32[h, w], the steps, there of the nearest or farthest of them (the closer one).
     """
     highest = cv2.dilate(np.where(good, steps, -FAR_STEPS), KERNEL)
     lowest = cv2.erode(np.where(good, steps, FAR_STEPS), KERNEL)
