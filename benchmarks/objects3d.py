@@ -1,8 +1,7 @@
 """How exactly objects are placed in 3D, against taking the median of the depth in their boxes.
 
-    ./dev run python benchmarks/objects3d.py                 # the tables of docs/objects3d.md
-    ./dev run python benchmarks/objects3d.py --cost          # milliseconds for 20 objects
-    ./dev run python benchmarks/objects3d.py --picture FILE  # its picture
+    ./dev run python benchmarks/objects3d.py         # the tables of docs/objects3d.md
+    ./dev run python benchmarks/objects3d.py --cost  # milliseconds for 20 objects
 
 Scenes are drawn by test/depth_scenes.py: plates, boxes and balls in front of a wall, as a stereo
 depth camera sees them. The truth is the visible surface: its median distance, and the sides of
@@ -296,13 +295,7 @@ def main() -> None:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cost", action="store_true", help="only what it costs")
-    parser.add_argument("--picture", type=Path, help="only draw the picture of the page")
     args = parser.parse_args()
-    if args.picture is not None:
-        from objects3d_picture import draw
-
-        draw(args.picture)
-        return
     if not args.cost:
         tables()
     cost()

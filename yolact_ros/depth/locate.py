@@ -125,9 +125,9 @@ class _View:
         wanted = int(inside.sum())
         usable = good & inside
         enough = max(settings.min_pixels, settings.min_share * wanted)
-        certain = usable & ~jumps
+        clear = usable & ~jumps
         # Of narrow things every pixel is beside a jump.
-        chosen = steps[certain] if certain.sum() >= enough else steps[usable]
+        chosen = steps[clear] if clear.sum() >= enough else steps[usable]
         if len(chosen) < enough:
             return NoPlace(f"too few depth pixels ({len(chosen)} of {wanted})")
         layer = find_layer(chosen)
@@ -144,12 +144,10 @@ class _View:
             to_metres(layer.low, settings.noise_per_m),
             to_metres(layer.high, settings.noise_per_m),
         )
-        surface = fit_surface(
-            depth_m, good & seen & layer.has(steps), rays, settings.noise_per_m, limits_m
-        )
-        other = _elsewhere(
-            good & layer.has(steps), good & layer.has(sides, MIN_GAP_STEPS), good, seen
-        )
+        certain = good & seen & layer.has(steps)
+        surface = fit_surface(depth_m, certain, rays, settings.noise_per_m, limits_m)
+        likely = good & layer.has(sides, MIN_GAP_STEPS)
+        other = _elsewhere(certain, likely, good, seen)
         shown = mask & ~across.spread(down.spread(other, 0), 1)
         edge_px = _edge(shown) + np.array((crop.x_offset, crop.y_offset))
         cells = ((edge_px + 0.5) * self._scale - (across.first, down.first)) / surface.step_px

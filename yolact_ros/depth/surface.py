@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -157,10 +157,10 @@ def fit_surface(
     np.multiply(weighted[1], y, out=moments[..., 6])
     np.multiply(weighted[2], x, out=moments[..., 7])
     np.multiply(weighted[2], y, out=moments[..., 8])
-    summed: Floats = np.array([moments[..., k].sum() for k in range(moments.shape[-1])])
+    whole: Any = moments.sum(axis=(0, 1), keepdims=True)
     pitch = step * _pitch(rays)
-    planes = plane = Planes.of(summed[None, None], pitch)
-    size = 2 * _reach(summed, origin[2], noise_per_m, step) + 1
+    planes = plane = Planes.of(whole, pitch)
+    size = 2 * _reach(whole[0, 0], origin[2], noise_per_m, step) + 1
     if size < 2 * max(count.shape):
         around = cv2.boxFilter(
             moments, -1, (size, size), normalize=False, borderType=cv2.BORDER_CONSTANT
