@@ -25,7 +25,8 @@ from yolact_ros.depth import CameraModel, DepthSettings, ObjectPlace, locate_obj
 
 # Its box would cover all else.
 LARGE = "motorcycle, its engine"
-SHOWN = "can on the shelf"
+SHOWN = "headlight"
+PART = (slice(0, 250), slice(330, 741))
 GREEN = (80, 255, 80)
 # Pairs of corners, as bits of x, y and z.
 EDGES = [(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]
@@ -73,7 +74,7 @@ def main(target: Path) -> None:
             right.set_xticks([2, 3, 4, 5], ["2", "3", "4", "5"])
             right.minorticks_off()
             right.legend()
-    left.imshow(canvas[..., ::-1])
+    left.imshow(canvas[PART][..., ::-1])
     left.axis("off")
     figure.tight_layout()
     figure.savefig(target, dpi=75, pil_kwargs={"optimize": True})

@@ -63,7 +63,9 @@ def to_steps(depth_m: NDArray[np.float32], noise_per_m: float) -> NDArray[np.flo
 
 
 def to_metres(steps: float, noise_per_m: float) -> float:
-    """The inverse of :func:`to_steps`."""
+    """The inverse of :func:`to_steps`; infinite beyond what the sensor can tell."""
+    if steps >= 0:
+        return math.inf
     return STEP_SHARE / noise_per_m / math.sinh(-STEP_SHARE * steps)
 
 

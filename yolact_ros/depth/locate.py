@@ -140,9 +140,10 @@ class _View:
         x, y = rays[0][kept], rays[1][kept]
         points_m = np.stack((x * z, y * z, z))
         half_m, spread_m = _distribution(z * np.sqrt(x * x + y * y + np.float32(1)))
+        # A step more on each side, for the edge that was taken off.
         limits_m = (
-            to_metres(layer.low, settings.noise_per_m),
-            to_metres(layer.high, settings.noise_per_m),
+            to_metres(layer.low - 1, settings.noise_per_m),
+            min(to_metres(layer.high + 1, settings.noise_per_m), settings.max_depth_m),
         )
         certain = good & seen & layer.has(steps)
         surface = fit_surface(depth_m, certain, rays, settings.noise_per_m, limits_m)

@@ -157,12 +157,12 @@ def fit_surface(
     np.multiply(weighted[1], y, out=moments[..., 6])
     np.multiply(weighted[2], x, out=moments[..., 7])
     np.multiply(weighted[2], y, out=moments[..., 8])
-    whole: Any = moments.sum(axis=(0, 1), keepdims=True)
+    whole: Floats = moments.sum(axis=(0, 1), keepdims=True)
     pitch = step * _pitch(rays)
     planes = plane = Planes.of(whole, pitch)
     size = 2 * _reach(whole[0, 0], origin[2], noise_per_m, step) + 1
     if size < 2 * max(count.shape):
-        around = cv2.boxFilter(
+        around: Any = cv2.boxFilter(
             moments, -1, (size, size), normalize=False, borderType=cv2.BORDER_CONSTANT
         )
         parts = Planes.of(around, pitch)
