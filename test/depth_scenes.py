@@ -1,9 +1,11 @@
-"""Scenes with known geometry as a depth camera sees them: exact depth, truth, and a sensor's faults."""
+"""Scenes with known geometry as a depth camera sees them: the truth, and a sensor's faults."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -73,7 +75,7 @@ Thing = Box | Ball
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a camera sees: exact depth (0 without any), and which thing each pixel shows (-1: none)."""
+    """What a camera sees: depth (0: nothing), and which thing each pixel shows (-1: none)."""
 
     depth_m: Floats
     things: NDArray[np.int64]
@@ -81,12 +83,14 @@ class View:
 
 def look(things: Sequence[Thing], camera: CameraModel) -> View:
     """The exact view of things, by the ray through the middle of each pixel."""
-    rays = np.moveaxis(camera.ray_table.astype(np.float64), 0, -1)
+    return _look_along(things, np.moveaxis(camera.ray_table.astype(np.float64), 0, -1))
+
+
+def _look_along(things: Sequence[Thing], rays: Floats) -> View:
     depths = np.stack([thing.depth_m(rays) for thing in things])
-    nearest = depths.argmin(0)
     depth_m = depths.min(0)
     seen = np.isfinite(depth_m)
-    return View(np.where(seen, depth_m, 0.0), np.where(seen, nearest, -1))
+    return View(np.where(seen, depth_m, 0.0), np.where(seen, depths.argmin(0), -1))
 
 
 def mask_of(view: View, index: int) -> NDArray[np.bool_]:
@@ -105,12 +109,18 @@ def crop(mask: NDArray[np.bool_]) -> MaskCrop:
 
 def visible_points(things: Sequence[Thing], index: int, camera: CameraModel) -> Floats:
     """The visible surface of a thing, float64[n, 3], at 16 points a pixel."""
+    part = crop(mask_of(look(things, camera), index))
+    left, top = max(part.x_offset - 1, 0), max(part.y_offset - 1, 0)
+    right = min(part.x_offset + part.width + 1, camera.width_px)
+    bottom = min(part.y_offset + part.height + 1, camera.height_px)
+    x = np.arange(left * FINE, right * FINE)
+    y = np.arange(top * FINE, bottom * FINE)
     fine = camera.resized(camera.width_px * FINE, camera.height_px * FINE)
-    view = look(things, fine)
+    rays = fine.rays(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2))
+    view = _look_along(things, rays)
     seen = mask_of(view, index)
-    depth_m = view.depth_m[seen]
-    x, y = fine.ray_table[:, seen]
-    return np.stack((x * depth_m, y * depth_m, depth_m), 1)
+    depth_m = view.depth_m[seen, None]
+    return np.concatenate((rays[seen] * depth_m, depth_m), 1)
 
 
 @dataclass(frozen=True)
@@ -171,3 +181,28 @@ class Sensor:
 
 
 PERFECT = Sensor(match_px=0, mixed=0, holes=0, shadow=False, millimetres=False)
+
+
+def motorcycle() -> tuple[NDArray[np.uint8], NDArray[np.float32], CameraModel]:
+    """A garage with a motorcycle (Middlebury 2014): image in BGR, true depth in metres, camera.
+
+    It is skimage.data.stereo_motorcycle(); only the files of scikit-image are read. The constants
+    of the camera are in that function's documentation.
+
+    Raises:
+        FileNotFoundError: scikit-image is not installed.
+    """
+    spec = importlib.util.find_spec("skimage")
+    places = (spec.submodule_search_locations or []) if spec is not None else []
+    for folder in (Path(place) / "data" for place in places):
+        if (folder / "motorcycle_disp.npz").is_file():
+            with np.load(folder / "motorcycle_disp.npz") as data:
+                disparity_px = data["arr_0"].astype(np.float64)
+            image = np.asarray(cv2.imread(str(folder / "motorcycle_left.png")), np.uint8)
+            height, width = disparity_px.shape
+            camera = CameraModel(width, height, 994.978, 994.978, 311.193, 254.877)
+            # The principal points of the two cameras are 31.086 px apart.
+            depth_m = 0.193001 * camera.fx / (disparity_px + 31.086)
+            known = np.isfinite(disparity_px) & (depth_m > 0)
+            return image, np.where(known, depth_m, np.nan).astype(np.float32), camera
+    raise FileNotFoundError("scikit-image is not here: pip install --no-deps scikit-image")

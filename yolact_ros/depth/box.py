@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +13,8 @@ Floats = NDArray[np.float64]
 OUTLIERS = 0.01
 # A camera that looks along gravity within 6 degrees has no direction ahead on the ground.
 LEAST_AHEAD = 0.1
+ENOUGH_POINTS = 128
+COARSE_DEG, FINE_DEG = 3.0, 0.5
 
 
 def box_around(points_m: Floats, rotation: Floats) -> tuple[Floats, Floats]:
@@ -30,7 +31,10 @@ def box_around(points_m: Floats, rotation: Floats) -> tuple[Floats, Floats]:
 
 
 def upright_axes(points_m: Floats, gravity: Floats) -> Floats:
-    """The axes of the upright box whose ground plan is smallest, float64[3, 3].
+    """The axes of the upright box that the points lie closest to the sides of, float64[3, 3].
+
+    Of a box two sides are seen, an L on the ground, around which a rectangle along its diagonal is
+    as small as the right one. Closeness to the sides is Zhang et al. 2017, section III B.
 
     Args:
         points_m (float64[n, 3]): of the surface, in the optical frame.
@@ -47,12 +51,19 @@ def upright_axes(points_m: Floats, gravity: Floats) -> Floats:
     ahead = forward - (forward @ up) * up
     ahead /= np.linalg.norm(ahead)
     left = np.cross(up, ahead)
-    plan = np.stack((points_m @ ahead, points_m @ left), axis=1).astype(np.float32)
-    corners = cv2.boxPoints(cv2.minAreaRect(plan))
-    sides = corners - np.roll(corners, 1, axis=0)
-    x_side = sides[np.argmax((sides**2).sum(axis=1))].astype(float)
-    yaw = np.arctan2(x_side[1], x_side[0])
-    # The same rectangle, turned by quarters until its x axis is within 45 degrees of ahead.
-    yaw -= np.round(yaw / (np.pi / 2)) * (np.pi / 2)
+    plan = np.stack((points_m @ ahead, points_m @ left))[:, :: -(-len(points_m) // ENOUGH_POINTS)]
+    coarse = _best_yaw(plan, np.arange(-45.0, 45.0, COARSE_DEG))
+    yaw = np.radians(_best_yaw(plan, coarse + np.arange(-COARSE_DEG, COARSE_DEG, FINE_DEG)))
     x_axis = np.cos(yaw) * ahead + np.sin(yaw) * left
     return np.stack((x_axis, np.cross(up, x_axis), up), axis=1)
+
+
+def _best_yaw(plan: Floats, yaws_deg: Floats) -> float:
+    """The yaw whose rectangle around points (float64[2, n]) has its sides closest to them."""
+    cosine, sine = np.cos(np.radians(yaws_deg)), np.sin(np.radians(yaws_deg))
+    gaps = []
+    for along in (np.outer(cosine, plan[0]) + np.outer(sine, plan[1]),
+                  np.outer(cosine, plan[1]) - np.outer(sine, plan[0])):  # fmt: skip
+        low, high = along.min(axis=1, keepdims=True), along.max(axis=1, keepdims=True)
+        gaps.append(np.minimum(along - low, high - along))
+    return float(yaws_deg[np.minimum(*gaps).sum(axis=1).argmin()])

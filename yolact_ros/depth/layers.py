@@ -63,7 +63,9 @@ def to_steps(depth_m: NDArray[np.float32], noise_per_m: float) -> NDArray[np.flo
 
 
 def to_metres(steps: float, noise_per_m: float) -> float:
-    """The inverse of :func:`to_steps`."""
+    """The inverse of :func:`to_steps`; infinite beyond what the sensor can tell."""
+    if steps >= 0:
+        return math.inf
     return STEP_SHARE / noise_per_m / math.sinh(-STEP_SHARE * steps)
 
 
@@ -81,7 +83,7 @@ def sides_of_jumps(
 
     Returns:
         bool[h, w], the readings among a pixel's eight neighbours and itself are too far apart;
-        and float32[h, w], the steps, there of the nearest or farthest of them, whichever is closer.
+        and float32[h, w], the steps, there of the nearest or farthest of them (the closer one).
     """
     highest = cv2.dilate(np.where(good, steps, -FAR_STEPS), KERNEL)
     lowest = cv2.erode(np.where(good, steps, FAR_STEPS), KERNEL)

@@ -25,11 +25,12 @@ from yolact_ros.depth.surface import fit_surface
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.structures import MaskCrop
 
-__all__ = ["locate_objects"]
+__all__ = ["Place", "locate_objects"]
 
 Floats = NDArray[np.float64]
 Place = ObjectPlace | NoPlace
 Window = tuple[slice, slice]
+Mask = NDArray[np.bool_]
 
 # Of a normal distribution: between the quartiles, in standard deviations.
 QUARTILES = 1.349
@@ -37,6 +38,8 @@ QUARTILES = 1.349
 ENOUGH_VALUES = 4096
 # Larger objects are looked at in every third pixel, or fifth, or ...
 ENOUGH_SIDE_PX = 160
+# Around a pixel without a reading.
+HOLE = (15, 15)
 
 
 def locate_objects(
@@ -122,9 +125,9 @@ class _View:
         wanted = int(inside.sum())
         usable = good & inside
         enough = max(settings.min_pixels, settings.min_share * wanted)
-        certain = usable & ~jumps
+        clear = usable & ~jumps
         # Of narrow things every pixel is beside a jump.
-        chosen = steps[certain] if certain.sum() >= enough else steps[usable]
+        chosen = steps[clear] if clear.sum() >= enough else steps[usable]
         if len(chosen) < enough:
             return NoPlace(f"too few depth pixels ({len(chosen)} of {wanted})")
         layer = find_layer(chosen)
@@ -137,16 +140,17 @@ class _View:
         x, y = rays[0][kept], rays[1][kept]
         points_m = np.stack((x * z, y * z, z))
         half_m, spread_m = _distribution(z * np.sqrt(x * x + y * y + np.float32(1)))
+        # A step more on each side, for the edge that was taken off.
         limits_m = (
-            to_metres(layer.low, settings.noise_per_m),
-            to_metres(layer.high, settings.noise_per_m),
+            to_metres(layer.low - 1, settings.noise_per_m),
+            min(to_metres(layer.high + 1, settings.noise_per_m), settings.max_depth_m),
         )
-        surface = fit_surface(depth_m, kept, rays, settings.noise_per_m, limits_m)
-        # What most of a pixel's neighbours show counts, unless its own reading is the object's.
-        other = cv2.medianBlur((good & ~layer.has(sides, MIN_GAP_STEPS)).view(np.uint8), 3) > 0
-        other &= ~(good & layer.has(steps))
+        certain = good & seen & layer.has(steps)
+        surface = fit_surface(depth_m, certain, rays, settings.noise_per_m, limits_m)
+        likely = good & layer.has(sides, MIN_GAP_STEPS)
+        other = _elsewhere(certain, likely, good, seen)
         shown = mask & ~across.spread(down.spread(other, 0), 1)
-        edge_px = _edge(shown) + (crop.x_offset, crop.y_offset)
+        edge_px = _edge(shown) + np.array((crop.x_offset, crop.y_offset))
         cells = ((edge_px + 0.5) * self._scale - (across.first, down.first)) / surface.step_px
         outline = surface.points_at(self._camera.rays(edge_px), cells)
         around = np.concatenate((surface.points(), outline))
@@ -227,6 +231,28 @@ def _eroded(mask: NDArray[np.bool_], erosion_px: int) -> NDArray[np.bool_]:
     taken = min(erosion_px, int(distances.max()) // 2)
     inside: NDArray[np.bool_] = distances > taken
     return inside
+
+
+def _elsewhere(certain: Mask, likely: Mask, good: Mask, mask: Mask) -> Mask:
+    """Pixels of a mask that show something else than the object, all bool[h, w].
+
+    Args:
+        certain: the reading is the object's.
+        likely: it is on the object's side of a jump.
+        good: there is a reading.
+        mask: of the object.
+    """
+    here, there = (likely & mask).view(np.uint8), (good & mask & ~likely).view(np.uint8)
+    if not there.any():
+        return there.view(np.bool_)
+    # A reading counts as most of its neighbours do, unless it is certain.
+    most = cv2.medianBlur((good & ~likely).view(np.uint8), 3) > 0
+    # Where there is none, it is what most readings of the mask around are.
+    votes = [
+        cv2.boxFilter(one, cv2.CV_32F, HOLE, normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for one in (there, here)
+    ]
+    return np.where(good, most & ~certain, votes[0] > votes[1])
 
 
 def _edge(shown: NDArray[np.bool_]) -> Floats:

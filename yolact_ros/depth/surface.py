@@ -24,6 +24,8 @@ MAX_CELLS = 32
 NOISE_SHARE = 0.015
 # Parts must explain this share of what one plane leaves; they do with noise alone up to here.
 STRUCTURE = 0.4
+# One plane is good that leaves less than this share of the noise.
+GOOD_PLANE = 0.1
 # Keeps the slope of a part that is one line of cells at 0, and costs others 0.4 per cent of it.
 FLATNESS = 0.05
 
@@ -155,17 +157,18 @@ def fit_surface(
     np.multiply(weighted[1], y, out=moments[..., 6])
     np.multiply(weighted[2], x, out=moments[..., 7])
     np.multiply(weighted[2], y, out=moments[..., 8])
-    summed: Any = moments.reshape(-1, 9).sum(axis=0)
+    whole: Floats = moments.sum(axis=(0, 1), keepdims=True)
     pitch = step * _pitch(rays)
-    planes = plane = Planes.of(summed[None, None], pitch)
-    size = 2 * _reach(summed, origin[2], noise_per_m, step) + 1
+    planes = plane = Planes.of(whole, pitch)
+    size = 2 * _reach(whole[0, 0], origin[2], noise_per_m, step) + 1
     if size < 2 * max(count.shape):
-        around = cv2.boxFilter(
+        around: Any = cv2.boxFilter(
             moments, -1, (size, size), normalize=False, borderType=cv2.BORDER_CONSTANT
         )
         parts = Planes.of(around, pitch)
         errors = [float((count * p.residuals(x, y, inverse) ** 2).sum()) for p in (parts, plane)]
-        if errors[0] < (1 - STRUCTURE) * errors[1]:
+        enough = float(total) * (GOOD_PLANE * noise_per_m) ** 2
+        if errors[1] > enough and errors[0] < (1 - STRUCTURE) * errors[1]:
             planes = parts
     return Surface(step, planes, origin, np.stack((x, y)), count > 0.5, limits_m)
 

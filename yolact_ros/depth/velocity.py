@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 __all__ = ["Velocities"]
 
 WINDOW_S = 0.5
-# From fewer positions, or over a shorter time, noise would be taken for motion.
+# From fewer positions, or over a shorter time, noise would be taken for motion. A slow camera's
+# are looked for in this time.
 MIN_POSITIONS = 4
+LONGEST_S = 1.5
 MIN_TIME_S = 0.15
 
 
 class Velocities:
-    """Remembers where the tracked objects of one camera were in the last half second.
+    """Remembers where the tracked objects of one camera were a moment ago.
 
     The velocity is the median of the slopes between all pairs of positions, axis by axis (Theil
     1950, Sen 1968): up to 29 per cent of the positions may be wrong.
 
-    Args:
-        window_s: positions older than this are forgotten.
+    They are those of the last half second, or the last four of a camera that is slower.
     """
 
-    def __init__(self, window_s: float = WINDOW_S) -> None:
-        self._window_s = window_s
+    def __init__(self) -> None:
         self._positions: dict[int, deque[tuple[float, NDArray[np.float64]]]] = {}
         self._last_s = -np.inf
 
@@ -58,7 +58,10 @@ class Velocities:
                     kept.pop()
                 kept.append((time_s, np.asarray(position, np.float64)))
         for track_id, kept in list(self._positions.items()):
-            while kept and kept[0][0] < time_s - self._window_s:
+            while kept and (
+                kept[0][0] < time_s - LONGEST_S
+                or (len(kept) > MIN_POSITIONS and kept[0][0] < time_s - WINDOW_S)
+            ):
                 kept.popleft()
             if not kept:
                 del self._positions[track_id]
