@@ -403,6 +403,12 @@ CHAPTERS = (
                 prints=("/camera/image_raw",),
             ),
             Step(
+                "yolact doctor /camera/color/image_raw --depth /camera/aligned_depth/image_raw",
+                "--listen 1",
+                status=1,
+                prints=("/camera/aligned_depth/image_raw",),
+            ),
+            Step(
                 "yolact benchmark --ros",
                 f"--duration 1 --sizes 64x48 --profiles shipped --runtimes eager {TINY}",
                 leaves=("benchmark_output/*.json",),
@@ -436,6 +442,8 @@ NOT_RUN = {
     './dev run python benchmarks/budget_live.py --node-prefix "chrt --rr 1"': MEASURES,
     "./dev run python benchmarks/views.py": MEASURES,
     "./dev run python benchmarks/views.py --topics markers": MEASURES,
+    "./dev run python benchmarks/views.py --topics objects points object_markers "
+    "--tracker bytetrack": MEASURES,
     "./dev run python benchmarks/views_picture.py": MEASURES,
     "./dev run sh benchmarks/performance.sh": "40 minutes",
     "yolact benchmark --scaling --variant yolact_light --runtimes openvino": MEASURES,

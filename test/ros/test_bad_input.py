@@ -48,7 +48,11 @@ def test_a_bad_value_is_refused_with_the_reason_and_the_old_one_stays(
 
 def another_value(spec: ParameterSpec) -> object:
     """One that the tiny model can have."""
-    special = {"classes": [TINY_CLASSES[1]], "input_size": [2 * TINY_INPUT_SIZE_PX]}
+    special: dict[str, object] = {
+        "classes": [TINY_CLASSES[1]],
+        "input_size": [2 * TINY_INPUT_SIZE_PX],
+        "target_frame": "odom",
+    }
     if spec.name in special:
         return special[spec.name]
     if spec.choices:

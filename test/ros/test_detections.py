@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,59 @@ def test_only_with_vision_msgs_are_there_such_topics_and_else_the_node_says_so_o
     expected = f"/{NODE}/detections" if installed else f"/{NODE}/markers"
     client.spin_until(lambda: expected in topics(), expected)
     assert (f"/{NODE}/detections" in topics()) == installed
+
+
+BOXES_3D = """
+import json
+import numpy as np
+from yolact_ros.depth import NoPlace, ObjectPlace
+from yolact_ros.inference.cdr import MessageHeader
+from yolact_ros.prediction import Prediction
+from yolact_ros.ros.views import OBJECT_VIEWS, LocatedFrame, ViewFrame
+
+found = Prediction(
+    4, 4, np.array([2, 0]), np.array([0.75, 0.5], np.float32), np.zeros((2, 4), np.float32),
+    track_ids=np.array([7, 0]), track_ages=np.array([3, 0]),
+)
+header = MessageHeader(31, 0, "camera_optical_frame")
+view = ViewFrame(header, np.zeros((4, 4, 3), np.uint8), found, ("person", "cup", "dog"))
+turned = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
+center, size = np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.25, 1.5])
+place = ObjectPlace(np.zeros(3), center, size, turned, 3.5, 9, 0.1)
+frame = LocatedFrame(view, [place, NoPlace("too few depth pixels (0 of 9)")], [None, None])
+(boxes,) = [v for v in OBJECT_VIEWS if v.topic == "detections_3d"]
+message = boxes.make_render(None)(frame)
+(detection,) = message.detections
+center, size = detection.bbox.center, detection.bbox.size
+q = center.orientation
+print(json.dumps({
+    "stamp": message.header.stamp.sec, "frame": detection.header.frame_id, "id": detection.id,
+    "class": detection.results[0].hypothesis.class_id,
+    "position": [center.position.x, center.position.y, center.position.z],
+    "size": [size.x, size.y, size.z],
+    "quaternion": [abs(round(v, 6)) for v in (q.x, q.y, q.z, q.w)],
+}))
+"""
+
+
+@pytest.mark.timeout(900)
+def test_detections_in_3d_are_the_boxes_of_the_located_objects(
+    ros_env: dict[str, str], pytestconfig: pytest.Config
+) -> None:
+    cache = pytestconfig.cache
+    assert cache is not None
+    prefix = build_vision_msgs(Path(cache.mkdir("vision_msgs")))
+    environment = with_package(ros_env, prefix)
+    done = subprocess.run(
+        [sys.executable, "-c", BOXES_3D], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "stamp": 31,
+        "frame": "camera_optical_frame",
+        "id": "7",
+        "class": "2",
+        "position": [1.0, 2.0, 3.0],
+        "size": [0.5, 0.25, 1.5],
+        "quaternion": [0.5, 0.5, 0.5, 0.5],
+    }
