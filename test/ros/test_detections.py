@@ -132,7 +132,7 @@ print(json.dumps({
     "class": detection.results[0].hypothesis.class_id,
     "position": [center.position.x, center.position.y, center.position.z],
     "size": [size.x, size.y, size.z],
-    "quaternion": [abs(round(v, 6)) for v in (q.x, q.y, q.z, q.w)],
+    "quaternion": [round(v * np.sign(q.w), 6) for v in (q.x, q.y, q.z, q.w)],
 }))
 """
 
@@ -156,5 +156,5 @@ def test_detections_in_3d_are_the_boxes_of_the_located_objects(
         "class": "2",
         "position": [1.0, 2.0, 3.0],
         "size": [0.5, 0.25, 1.5],
-        "quaternion": [0.5, 0.5, 0.5, 0.5],
+        "quaternion": [0.5, -0.5, 0.5, 0.5],
     }
