@@ -21,7 +21,7 @@ from yolact_ros.depth.layers import (
 )
 from yolact_ros.depth.place import NoPlace, ObjectPlace
 from yolact_ros.depth.settings import DepthSettings
-from yolact_ros.depth.surface import fit_surface
+from yolact_ros.depth.surface import Surface, fit_surface
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.structures import MaskCrop
 
@@ -140,19 +140,17 @@ class _View:
         x, y = rays[0][kept], rays[1][kept]
         points_m = np.stack((x * z, y * z, z))
         half_m, spread_m = _distribution(z * np.sqrt(x * x + y * y + np.float32(1)))
+        certain = good & seen & layer.has(steps)
         # A step more on each side, for the edge that was taken off.
         limits_m = (
             to_metres(layer.low - 1, settings.noise_per_m),
             min(to_metres(layer.high + 1, settings.noise_per_m), settings.max_depth_m),
         )
-        certain = good & seen & layer.has(steps)
         surface = fit_surface(depth_m, certain, rays, settings.noise_per_m, limits_m)
         likely = good & layer.has(sides, MIN_GAP_STEPS)
         other = _elsewhere(certain, likely, good, seen)
-        shown = mask & ~across.spread(down.spread(other, 0), 1)
-        edge_px = _edge(shown) + np.array((crop.x_offset, crop.y_offset))
-        cells = ((edge_px + 0.5) * self._scale - (across.first, down.first)) / surface.step_px
-        outline = surface.points_at(self._camera.rays(edge_px), cells)
+        edge_px = _edge(mask & ~across.spread(down.spread(other, 0), 1))
+        outline = self._outline(surface, edge_px, across, down)
         around = np.concatenate((surface.points(), outline))
         rotation = np.eye(3) if gravity is None else upright_axes(around, gravity)
         center, size = box_around(around, rotation)
@@ -166,6 +164,12 @@ class _View:
             spread_m=spread_m,
             points_m=np.ascontiguousarray(points_m.T) if with_points else None,
         )
+
+    def _outline(self, surface: Surface, edge_px: Floats, across: _Axis, down: _Axis) -> Floats:
+        """The surface at the edge of the mask, float64[n, 3]; the edge is in its rectangle."""
+        image_px = edge_px + np.array((across.offset, down.offset))
+        cells = ((image_px + 0.5) * self._scale - (across.first, down.first)) / surface.step_px
+        return surface.points_at(self._camera.rays(image_px), cells)
 
     def _window(self, across: _Axis, down: _Axis) -> tuple[Window, Window]:
         """A rectangle with a pixel more where the depth image has one, and the rectangle in it."""
@@ -190,6 +194,7 @@ class _Axis:
         scale: depth pixels per colour pixel.
 
     Attributes:
+        offset: as given.
         first, last: the depth pixels whose middles are in the rectangle, last exclusive.
     """
 
@@ -197,14 +202,14 @@ class _Axis:
         self.first = math.ceil(offset * scale - 0.5)
         self.last = math.ceil((offset + length) * scale - 0.5)
         self._same = scale == 1
-        self._offset, self._length, self._scale = offset, length, scale
+        self.offset, self._length, self._scale = offset, length, scale
 
     def sample(self, values: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
         """From colour to depth pixels: what the middle of each shows."""
         if self._same:
             return values
         middles = (np.arange(self.first, self.last) + 0.5) / self._scale
-        index = (np.floor(middles).astype(np.int64) - self._offset).clip(0, self._length - 1)
+        index = (np.floor(middles).astype(np.int64) - self.offset).clip(0, self._length - 1)
         sampled: NDArray[np.bool_] = values.take(index, axis)
         return sampled
 
@@ -212,7 +217,7 @@ class _Axis:
         """From depth to colour pixels, likewise."""
         if self._same:
             return values
-        middles = (np.arange(self._offset, self._offset + self._length) + 0.5) * self._scale
+        middles = (np.arange(self.offset, self.offset + self._length) + 0.5) * self._scale
         index = np.floor(middles).astype(np.int64) - self.first
         spread: NDArray[np.bool_] = values.take(index.clip(0, self.last - self.first - 1), axis)
         return spread
