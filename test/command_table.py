@@ -440,6 +440,9 @@ NOT_RUN = {
     "./dev clean": "removes the environment that the tests run in; see test/dev/test_setup.py",
     "./dev run pip install nncf": "changes the environment that other tests use",
     './dev run python benchmarks/budget_live.py --node-prefix "chrt --rr 1"': MEASURES,
+    "./dev run python benchmarks/objects3d.py": MEASURES,
+    "./dev run python benchmarks/objects3d.py --cost": MEASURES,
+    "./dev run python benchmarks/objects3d_picture.py docs/images/objects3d.png": MEASURES,
     "./dev run python benchmarks/views.py": MEASURES,
     "./dev run python benchmarks/views.py --topics markers": MEASURES,
     "./dev run python benchmarks/views.py --topics objects points object_markers "
