@@ -446,7 +446,7 @@ NOT_RUN = {
     "./dev run python benchmarks/views.py": MEASURES,
     "./dev run python benchmarks/views.py --topics markers": MEASURES,
     "./dev run python benchmarks/views.py --topics objects points object_markers "
-    "--tracker bytetrack": MEASURES,
+    "--tracker bytetrack --rounds 10 --phase-s 4 --rate 10": MEASURES,
     "./dev run python benchmarks/views_picture.py": MEASURES,
     "./dev run sh benchmarks/performance.sh": "40 minutes",
     "yolact benchmark --scaling --variant yolact_light --runtimes openvino": MEASURES,
