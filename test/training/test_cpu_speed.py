@@ -7,6 +7,7 @@ import torch
 
 from yolact_ros.config import YolactConfig
 from yolact_ros.models import Yolact, build_network
+from yolact_ros.models.families import make_network, network_variant
 from yolact_ros.training.cpu_speed import speed_up_on_cpu
 from yolact_ros.training.start import freeze
 
@@ -58,3 +59,52 @@ def test_frozen_statistics_are_read_anew_at_every_step(tiny_config: YolactConfig
         if isinstance(norm, torch.nn.BatchNorm2d):
             norm.running_mean.add_(0.5)  # type: ignore[union-attr]
     assert not torch.allclose(fast(images).prototypes, before)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(5, 1), (5, 2), (3, 2)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_depthwise_gradients_in_bfloat16_are_those_of_torch(
+    kernel: int, stride: int, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(16, 16, kernel, stride, kernel // 2, groups=16, bias=bias)
+    fast = copy.deepcopy(conv)
+    speed_up_on_cpu(fast)
+    images = torch.randn(4, 16, 20, 20)
+    gradients = []
+    for layer in (conv, fast):
+        features = images.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = layer(features)
+        assert output.dtype == torch.bfloat16
+        output.float().square().sum().backward()
+        gradients.append([features.grad, *(p.grad for p in layer.parameters())])
+    for wanted, found in zip(*gradients, strict=True):
+        assert wanted is not None
+        assert found is not None
+        assert float((wanted - found).norm()) < 0.01 * float(wanted.norm())
+
+
+def test_networks_without_batch_norm_are_sped_up_too() -> None:
+    network = make_network(network_variant("yolact_nano").with_input_size(64))
+    speed_up_on_cpu(network)
+    replaced = [m for m in network.modules() if "forward" in m.__dict__]
+    strided = [
+        m
+        for m in network.modules()
+        if isinstance(m, torch.nn.Conv2d)
+        and m.groups > 1
+        and (m.kernel_size, m.stride) != ((3, 3), (1, 1))
+    ]
+    assert len(strided) > 20
+    assert replaced == strided
+
+
+def test_a_frozen_depthwise_weight_gets_no_gradient() -> None:
+    conv = torch.nn.Conv2d(8, 8, 5, 1, 2, groups=8).requires_grad_(False)
+    speed_up_on_cpu(conv)
+    features = torch.randn(1, 8, 10, 10, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        conv(features).float().sum().backward()
+    assert conv.weight.grad is None
+    assert features.grad is not None

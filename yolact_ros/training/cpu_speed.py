@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,19 +19,22 @@ def speed_up_on_cpu(model: nn.Module) -> None:
 
     * Frozen batch norms are multiplied into the weights of the convolution before them, which
       still learn. Batch norm and its gradient took 15 % of a step.
-    * Under bfloat16 autocast, 5x5 and strided depthwise convolutions stay in float32: oneDNN's
-      bfloat16 weight gradient of those is 3 to 8 times slower (672 channels of 20x20: backward
-      63 ms against 20 ms; stride 2: 97 against 9). Half a step of the light network went there.
+    * Under bfloat16 autocast, the gradients of 5x5 and strided depthwise convolutions are taken
+      in the precision that is faster, see :class:`_DepthwiseConvolution`.
     """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and _is_slow_in_bfloat16(module):
+            _replace_forward(module, _Convolution(module, None))
     for module in list(model.modules()):
         children = list(module.children()) if isinstance(module, nn.Sequential) else []
         for conv, norm in itertools.pairwise(children):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                if _is_frozen(norm):
-                    _replace_forward(conv, _Convolution(conv, norm))
-                    _replace_forward(norm, nn.Identity())
-                elif _is_slow_in_bfloat16(conv):
-                    _replace_forward(conv, _Convolution(conv, None))
+            if (
+                isinstance(conv, nn.Conv2d)
+                and isinstance(norm, nn.BatchNorm2d)
+                and _is_frozen(norm)
+            ):
+                _replace_forward(conv, _Convolution(conv, norm))
+                _replace_forward(norm, nn.Identity())
 
 
 def _is_frozen(norm: nn.BatchNorm2d) -> bool:
@@ -38,7 +42,9 @@ def _is_frozen(norm: nn.BatchNorm2d) -> bool:
 
 
 def _is_slow_in_bfloat16(conv: nn.Conv2d) -> bool:
-    return conv.groups > 1 and (conv.kernel_size != (3, 3) or conv.stride != (1, 1))
+    depthwise = conv.groups == conv.in_channels == conv.out_channels > 1
+    plain = conv.padding_mode == "zeros" and conv.dilation == (1, 1)
+    return depthwise and plain and (conv.kernel_size != (3, 3) or conv.stride != (1, 1))
 
 
 def _replace_forward(module: nn.Module, forward: object) -> None:
@@ -66,9 +72,60 @@ class _Convolution:
             bias = shift if bias is None else shift + bias * scale
         if not torch.is_autocast_enabled("cpu") or not _is_slow_in_bfloat16(conv):
             return _convolve(conv, features, weight, bias)
+        dtype = torch.get_autocast_dtype("cpu")
         with torch.autocast("cpu", enabled=False):
-            result = _convolve(conv, features.float(), weight, bias)
-        return result.to(torch.get_autocast_dtype("cpu"))
+            result: Tensor = _DepthwiseConvolution.apply(  # type: ignore[no-untyped-call]
+                features.to(dtype), weight, bias, conv.stride, conv.padding
+            )
+        return result
+
+
+class _DepthwiseConvolution(torch.autograd.Function):
+    """A depthwise convolution in the features' precision with faster gradients than oneDNN's.
+
+    In bfloat16, oneDNN is slow at the gradient of the weights of 5x5 kernels (96 channels, 40x40,
+    batch 8, a Zen 5 core: 12.8 ms, in float32 5.6) and at that of the input at stride 2 (116
+    channels, 3x3: 11.7 ms, in float32 0.2); benchmarks/train_step.py times whole steps.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+    ) -> Tensor:
+        low = weight.to(features.dtype)
+        ctx.save_for_backward(features, low)
+        ctx.stride, ctx.padding = stride, padding
+        ctx.bias_sizes = None if bias is None else [len(bias)]
+        bias = None if bias is None else bias.to(features.dtype)
+        return F.conv2d(features, low, bias, stride, padding, 1, len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        features, weight = ctx.saved_tensors
+        of_features, of_weight, of_bias = ctx.needs_input_grad[:3]
+
+        def gradients(dtype: torch.dtype, mask: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
+            return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
+                gradient.to(dtype), features.to(dtype), weight.to(dtype), ctx.bias_sizes,
+                ctx.stride, ctx.padding, [1, 1], False, [0, 0], len(weight), mask,
+            )  # fmt: skip
+
+        input_gradient: Tensor | None = None
+        if of_features:
+            dtype = features.dtype if ctx.stride == (1, 1) else torch.float32
+            input_gradient = gradients(dtype, [True, False, False])[0].to(features.dtype)
+        weight_gradient: Tensor | None = None
+        bias_gradient: Tensor | None = None
+        if of_weight or of_bias:
+            _, weight_gradient, bias_gradient = gradients(
+                torch.float32, [False, of_weight, of_bias]
+            )
+        return input_gradient, weight_gradient, bias_gradient, None, None
 
 
 def _convolve(conv: nn.Conv2d, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
