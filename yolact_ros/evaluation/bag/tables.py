@@ -1,0 +1,94 @@
+"""The two tables that an evaluation leaves as Parquet: a row a frame, and a row an instance.
+
+DuckDB, pandas and polars read them as they are::
+
+    duckdb -c "SELECT bag, avg(quality) FROM 'out/frames.parquet' GROUP BY bag ORDER BY 2"
+
+A value that a row does not have is null. ``(bag, index)`` of an instance is that of its frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from yolact_ros.dependencies import require
+
+__all__ = ["FRAME_COLUMNS", "INSTANCE_COLUMNS", "VERDICTS", "schema"]
+
+FRAME_COLUMNS: Mapping[str, tuple[str, str]] = {
+    "bag": ("string", "name of the bag: of its folder among the results"),
+    "index": ("int64", "position on the image topic, from 0"),
+    "stamp_ns": ("int64", "header.stamp, nanoseconds"),
+    "time_s": ("float64", "log time since the first frame of the bag, seconds"),
+    "processed": ("float64", "1 if the network ran on it, 0 if dropped, unreadable or failed"),
+    "result_index": ("float64", "frame whose result the consumer had; -1 for none"),
+    "num_instances": ("float64", "detections at or above the operating score threshold"),
+    "num_truth": ("float64", "annotated objects; null without truth"),
+    "true_positives": ("float64", "detections that match an object at IoU 0.5"),
+    "false_positives": ("float64", "detections that match none"),
+    "false_negatives": ("float64", "objects that no detection matches"),
+    "iou_sum": ("float64", "sum of the IoU of the true positives"),
+    "quality": ("float64", "iou_sum / (TP + FP/2 + FN/2); null with nothing to find or found"),
+    "steadiness": ("float64", "against the frame before, 0..1"),
+    "matched_pairs": ("float64", "instances matched with the frame before"),
+    "pair_iou_sum": ("float64", "sum of their IoU"),
+    "score_change_sum": ("float64", "sum of their absolute change of score"),
+    "blinks": ("float64", "instances that were gone for exactly the frame before"),
+    "num_before_last": ("float64", "instances of the frame before the last"),
+    "decode_ms": ("float64", "image message to pixels"),
+    "preprocess_ms": ("float64", "pixels to network input"),
+    "inference_ms": ("float64", "network"),
+    "postprocess_ms": ("float64", "NMS and masks"),
+    "total_ms": ("float64", "reception to publication; offline the sum of the stages"),
+    "wait_ms": ("float64", "reception to start of work"),
+    "image_age_ms": ("float64", "age of the image when its result was published"),
+    "deadline_met": ("float64", "1 or 0; null without a budget"),
+    "degradation": ("float64", "bits as in FrameReport"),
+    "input_size_px": ("float64", "side of the network input"),
+}
+"""Arrow type and meaning of each column of ``frames.parquet``."""
+
+VERDICTS: Mapping[str, tuple[str, str]] = {
+    "matched": ("uint16", "bit t set: matched an object at the IoU threshold 0.50 + 0.05 t"),
+    "ignored": ("uint16", "bit t set: counts neither as right nor as wrong there"),
+    "iou": ("float32", "with the object matched at 0.5; 0 without"),
+}
+"""What COCO's protocol says about a detection, for ``segm_`` (masks) and ``bbox_`` (boxes) each."""
+
+INSTANCE_COLUMNS: Mapping[str, tuple[str, str]] = {
+    "bag": ("string", "name of the bag"),
+    "index": ("int64", "position of the frame on the image topic"),
+    "is_truth": ("bool", "an annotated object; else a detection that counted for the frame"),
+    "is_crowd": ("bool", "of a truth: finding something in it is neither right nor wrong"),
+    "class_name": ("string", "of the model or of the truth"),
+    "category": ("int32", "number of the class in the truth, from 1; null where it has none"),
+    "score": ("float64", "0..1; 1 of a truth"),
+    "left_px": ("float64", "of the box"),
+    "top_px": ("float64", "of the box"),
+    "width_px": ("float64", "of the box"),
+    "height_px": ("float64", "of the box"),
+    "has_mask": ("bool", "the mask itself is in the files of the units"),
+    "track_id": ("int64", "0 where it is not tracked"),
+    **{
+        f"{iou_type}_{name}": (kind, f"{meaning}; null where not scored so")
+        for iou_type in ("segm", "bbox")
+        for name, (kind, meaning) in VERDICTS.items()
+    },
+}
+"""Arrow type and meaning of each column of ``instances.parquet``."""
+
+
+def schema(columns: Mapping[str, tuple[str, str]]) -> Any:
+    """The Arrow schema of a table; each field's metadata says what the column means.
+
+    Raises:
+        DependencyError: pyarrow is not installed.
+    """
+    arrow = require("pyarrow", extra="bag")
+    return arrow.schema(
+        [
+            arrow.field(name, arrow.type_for_alias(kind), metadata={"meaning": meaning})
+            for name, (kind, meaning) in columns.items()
+        ]
+    )
