@@ -26,6 +26,7 @@ POLL_S = 1.0
 CONNECT_S = 5.0
 ANSWER_S = 60.0
 LOST_S = 10.0
+GROWTH_S = 30.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -53,6 +54,8 @@ class RayExecutor:
         self._threads = threads
         self._head = ""
         self._head_seen_s = 0.0
+        self._cores = 1
+        self._cores_asked_s = float("-inf")
         self.device = device
 
     def runs_here(self, num_items: int) -> bool:
@@ -120,8 +123,11 @@ class RayExecutor:
                 time.sleep(POLL_S)
 
     def _most_in_flight(self) -> int:
-        cores = int(self._ray.cluster_resources().get("CPU", 1))
-        return max(1, IN_FLIGHT_EACH * cores // self._threads)
+        """By the cores of the cluster, which may grow; the head is not asked for every unit."""
+        if time.monotonic() - self._cores_asked_s > GROWTH_S:
+            self._cores = int(self._ray.cluster_resources().get("CPU", 1))
+            self._cores_asked_s = time.monotonic()
+        return max(1, IN_FLIGHT_EACH * self._cores // self._threads)
 
     def __enter__(self) -> Self:
         try:
