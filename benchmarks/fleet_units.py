@@ -60,7 +60,7 @@ def worker_mb() -> float:
     sizes = [0.0]
     for process in psutil.process_iter(["cmdline", "memory_info"]):
         line = " ".join(process.info["cmdline"] or [])
-        if line.startswith("ray::attempt") or (
+        if line.startswith(("ray::attempt", "ray::IDLE")) or (
             "spawn_main" in line and process in psutil.Process().children(recursive=True)
         ):
             sizes.append(process.info["memory_info"].rss / 1e6)
