@@ -133,9 +133,9 @@ def test_the_report_tells_what_was_left_out_and_how_it_was_made(evaluated: Path)
 def test_a_second_start_only_scores(
     evaluated: Path, slides: Path, photos: Path, model: Path
 ) -> None:
-    before, records = metrics_of(evaluated), (evaluated / "frames-0.jsonl").read_bytes()
+    before, records = metrics_of(evaluated), (evaluated / "units" / "00000.parquet").read_bytes()
     assert evaluate(slides, model, evaluated, "--truth", photos / "truth.json") == 0
-    assert (evaluated / "frames-0.jsonl").read_bytes() == records
+    assert (evaluated / "units" / "00000.parquet").read_bytes() == records
     assert metrics_of(evaluated)["accuracy"] == before["accuracy"]
 
 

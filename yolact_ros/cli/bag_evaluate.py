@@ -20,13 +20,14 @@ __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
 DESCRIPTION = """\
 Runs a model on every frame of bags and scores it against a truth; writes metrics.json,
-frames.csv and report.html. A killed run goes on where it was when started again.
+frames.parquet, instances.parquet and report.html. A killed run goes on where it was when started
+again.
 
   yolact bag evaluate drive/ --truth truth.json
   yolact bag evaluate drive/ --truth /truth --real-time --budget 33.3 --load 1
   yolact bag evaluate drive/ --truth /truth --predictions /yolact/instances@recorded/
 
-exit code: 0 done, 1 a limit is broken, 2 nothing could be done"""
+exit code: 0 done, 1 a limit is broken or a bag was left out, 2 nothing could be done"""
 
 AUTO, RECORDED = "auto", "recorded"
 # Offline the paper's protocol, in real time the node's defaults.
@@ -44,6 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="throw away what is there")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="first N frames only")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
+    parser.add_argument(
+        "--ray",
+        default="",
+        metavar="ADDRESS",
+        help="work on a Ray cluster instead: auto, or ray://HEAD:10001; bags, model and truth are "
+        "at the same place on each of its machines",
+    )
     _add_truth(parser)
     _add_tracking(parser)
     _add_model(parser)
@@ -190,7 +198,10 @@ def run(args: argparse.Namespace) -> int:
     broken = broken_limits(args, metrics)
     for text in broken:
         print(f"yolact: limit broken: {text}", file=sys.stderr)
-    return 1 if broken else 0
+    failed = metrics.get("bags_failed", [])
+    for row in failed:
+        print(f"yolact: bag left out: {row['reason']}", file=sys.stderr)
+    return 1 if broken or failed else 0
 
 
 def _options(args: argparse.Namespace) -> Any:
@@ -214,7 +225,7 @@ def _options(args: argparse.Namespace) -> Any:
         )
     chosen = listed(args.classes)
     return EvaluationOptions(
-        bags=tuple(args.bags),
+        bags=tuple(path.absolute() if args.ray else path for path in args.bags),
         output=args.output,
         topic=args.topic,
         source=None if args.predictions else _source(args),
@@ -228,6 +239,7 @@ def _options(args: argparse.Namespace) -> Any:
         tracker=tracker,
         measure_tracks=args.track is not None,
         jobs=args.jobs,
+        ray=args.ray,
         limit=args.limit,
         num_worst=args.worst,
         overwrite=args.overwrite,
@@ -241,13 +253,14 @@ def _source(args: argparse.Namespace) -> Any:
     # Opened here once: its remarks are told once, and a wrong file before any process starts.
     names = open_model(args.model, args.class_names).config.class_names
     score, top_k = (NODE_SCORE, NODE_TOP_K) if args.real_time else (OFFLINE_SCORE, OFFLINE_TOP_K)
-    threads = args.threads
+    threads = args.threads or (1 if args.ray else 0)
     if not threads and args.jobs > 1:
         import torch
 
         threads = max(1, torch.get_num_threads() // args.jobs)
+    is_file = args.ray and Path(args.model).is_file()
     return ModelSource(
-        model=args.model,
+        model=str(Path(args.model).absolute()) if is_file else args.model,
         class_names=names if args.class_names else (),
         device=args.device,
         input_size_px=args.input_size[0] if args.input_size else 0,

@@ -35,12 +35,6 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from yolact_ros.datasets.coco_file import read_coco_file
 from yolact_ros.errors import DataError, DependencyError, WorkerError
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
-from yolact_ros.evaluation.bag.frame_table import (
-    frame_row,
-    joined_rows,
-    read_frame_csv,
-    write_frame_csv,
-)
 from yolact_ros.evaluation.bag.messages import (
     COMPRESSED_IMAGE,
     IMAGE,
@@ -48,13 +42,23 @@ from yolact_ros.evaluation.bag.messages import (
     default_typestore,
 )
 from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
-from yolact_ros.evaluation.bag.record_files import FrameRecords
+from yolact_ros.evaluation.bag.records import FrameRecords, unit_files
 from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
 from yolact_ros.evaluation.bag.summary import summary_text
+from yolact_ros.evaluation.bag.tables import (
+    FRAME_COLUMNS,
+    frame_row,
+    frames_from_arrow,
+    frames_to_arrow,
+    joined_rows,
+    read_table,
+    write_table,
+)
 from yolact_ros.evaluation.coco import evaluate_results
 
 NUM_FRAMES = 12
+NUM_LONG = 200
 
 
 class Silent:
@@ -186,28 +190,33 @@ def test_several_bags_give_each_its_numbers_and_one_for_all(bag: Path, tmp_path:
     assert len(ResultFolder(tmp_path / "out").frames) == NUM_FRAMES + 4
 
 
-def test_processes_give_the_same_numbers_as_one(bag: Path, tmp_path: Path) -> None:
-    alone = evaluate(options(bag, tmp_path / "one", source=ShapeSource(shift_px=3)))
-    together = evaluate(options(bag, tmp_path / "two", source=ShapeSource(shift_px=3), jobs=2))
+@pytest.fixture(scope="module")
+def long_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    messages = image_messages(NUM_LONG, 2) + truth_messages(NUM_LONG, 2)
+    return write_bag(tmp_path_factory.mktemp("bags") / "drive", messages)
+
+
+def test_processes_give_the_same_numbers_as_one(long_bag: Path, tmp_path: Path) -> None:
+    alone = evaluate(options(long_bag, tmp_path / "one", source=ShapeSource(shift_px=3)))
+    together = evaluate(
+        options(long_bag, tmp_path / "two", source=ShapeSource(shift_px=3), jobs=2)
+    )
     for part in ("accuracy", "stability", "count", "frames"):
         assert together[part] == alone[part]
-    assert len(list((tmp_path / "two").glob("frames-*.jsonl"))) == 2
+    assert len(unit_files(tmp_path / "two")) == NUM_LONG // 50
 
 
-def test_a_killed_evaluation_goes_on_where_it_was(bag: Path, tmp_path: Path) -> None:
+def test_a_killed_evaluation_goes_on_where_it_was(long_bag: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="was killed by SIGKILL"):
-        evaluate(options(bag, tmp_path / "out", source=ShapeSource(crash_after=3), jobs=2))
-    records_file = tmp_path / "out" / "frames-0.jsonl"
-    with records_file.open("a") as stream:
-        stream.write('{"index":7,"stamp_ns":17')  # what a kill leaves of a line
-    done = set(FrameRecords(tmp_path / "out").indices)
-    # Either of the two processes may be the first to die, which ends the other.
-    assert {0, 2, 4} <= done or {1, 3, 5} <= done
-    assert done <= {0, 1, 2, 3, 4, 5}
+        evaluate(options(long_bag, tmp_path / "out", source=ShapeSource(crash_after=60), jobs=2))
+    (tmp_path / "out" / "units" / ".00003.parquet.partial").write_bytes(b"PAR1")
+    done = FrameRecords(unit_files(tmp_path / "out"))
+    # Either of the two processes may be the first to die in its second unit, which ends both.
+    assert 50 <= len(done) <= 100
     watcher = Silent()
-    resumed = dict(evaluate_bags(options(bag, tmp_path / "out"), watcher))
-    whole = evaluate(options(bag, tmp_path / "whole"))
-    assert watcher.done["drive"] == NUM_FRAMES
+    resumed = dict(evaluate_bags(options(long_bag, tmp_path / "out"), watcher))
+    whole = evaluate(options(long_bag, tmp_path / "whole"))
+    assert watcher.done["drive"] == NUM_LONG
     for part in ("accuracy", "stability", "count", "frames"):
         assert resumed[part] == whole[part]
 
@@ -399,19 +408,20 @@ def test_truth_of_another_size_or_without_frames_is_listed(tmp_path: Path) -> No
     }
 
 
-def test_a_table_of_frames_survives_its_csv(tmp_path: Path) -> None:
+def test_a_table_of_frames_survives_its_file(tmp_path: Path) -> None:
     table = joined_rows(
         [
             frame_row(0, 1_700_000_000_123_456_789, time_s=0.0, quality=1 / 3),
             frame_row(1, 1_700_000_000_223_456_789, time_s=0.1, deadline_met=True),
         ]
     )
-    write_frame_csv(table, tmp_path / "frames.csv")
-    again = read_frame_csv(tmp_path / "frames.csv")
+    write_table(frames_to_arrow(table, "drive"), tmp_path / "frames.parquet")
+    again, bags = frames_from_arrow(read_table(tmp_path / "frames.parquet", FRAME_COLUMNS))
     assert again["stamp_ns"].tolist() == table["stamp_ns"].tolist()
-    assert again["quality"][0] == pytest.approx(1 / 3, rel=1e-5)
+    assert again["quality"][0] == 1 / 3
     assert np.isnan(again["quality"][1])
     assert again["deadline_met"][1] == 1.0
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="not a table of frames"):
-        read_frame_csv(tmp_path / "other.csv")
+    assert bags == ["drive", "drive"]
+    (tmp_path / "other.parquet").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"other\.parquet: cannot be read"):
+        read_table(tmp_path / "other.parquet", FRAME_COLUMNS)

@@ -16,7 +16,7 @@ from yolact_ros.evaluation.bag.frame import PROCESSED, FrameInstances
 from yolact_ros.evaluation.bag.image_topic import decode_image, image_frames
 from yolact_ros.evaluation.bag.options import check_topic_name
 from yolact_ros.evaluation.bag.problems import ProblemLog
-from yolact_ros.evaluation.bag.record_files import PATTERN, FrameRecords
+from yolact_ros.evaluation.bag.records import FrameRecords, unit_files
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth, truth_from_instances
 from yolact_ros.evaluation.bag.truth_file import truth_from_data
@@ -88,28 +88,26 @@ def _as_truth(data: CocoData, rows: list[Any], score_threshold: float) -> CocoDa
 
 
 def _from_evaluation(folder: Path, score_threshold: float) -> Truth:
-    if not list(folder.glob(PATTERN)):
+    files = unit_files(folder)
+    if not files:
         raise DataError(f"{folder}: not the folder of an evaluation of one bag")
-    with FrameRecords(folder) as records:
-        frames = (
-            FrameInstances(
-                *record.shape,
-                instances=tuple(
-                    replace(found, score=1.0)
-                    for found in record.instances
-                    if found.score >= score_threshold
-                ),
-                stamp_ns=record.stamp_ns,
-            )
-            for record in records
-            if record.status == PROCESSED
+    frames = (
+        FrameInstances(
+            *record.shape,
+            instances=tuple(
+                replace(found, score=1.0)
+                for found in record.instances
+                if found.score >= score_threshold
+            ),
+            stamp_ns=record.stamp_ns,
         )
-        try:
-            return truth_from_instances(frames)
-        except DataError as error:
-            raise DataError(
-                f"{folder}: no detection of score {score_threshold:g} or more"
-            ) from error
+        for record in FrameRecords(files)
+        if record.status == PROCESSED
+    )
+    try:
+        return truth_from_instances(frames)
+    except DataError as error:
+        raise DataError(f"{folder}: no detection of score {score_threshold:g} or more") from error
 
 
 def annotate_bag(

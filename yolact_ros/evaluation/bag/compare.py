@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from yolact_ros.errors import ConfigError, DataError
 from yolact_ros.evaluation.bag.bootstrap import Interval, block_weights, percentile_interval
-from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
 from yolact_ros.evaluation.bag.run_statistics import STATISTICS, RunStatistics, Statistic
+from yolact_ros.evaluation.bag.tables import FrameTable
 from yolact_ros.evaluation.bag.track_intervals import track_differences, track_values
 
 __all__ = ["ComparedRun", "Comparison", "compare_runs", "verdict"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from yolact_ros.evaluation.bag.compare import ComparedRun, Comparison, verdict
-from yolact_ros.evaluation.bag.frame_table import present
 from yolact_ros.evaluation.bag.run_statistics import STATISTICS, TRACK_STATISTICS
+from yolact_ros.evaluation.bag.tables import present
 from yolact_ros.evaluation.charts import Series, bar_chart, line_chart
 from yolact_ros.evaluation.template import render
 

@@ -13,7 +13,7 @@ from yolact_ros.evaluation.bag.image_topic import choose_image_topic, decode_ima
 from yolact_ros.evaluation.bag.open_truth import open_truth
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.problems import ProblemLog
-from yolact_ros.evaluation.bag.record_files import FrameRecords
+from yolact_ros.evaluation.bag.records import FrameRecords, unit_files
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.worst_frames import draw_instances
@@ -44,7 +44,7 @@ def export_evaluation(
     (source,) = options.bags
     with ExitStack() as stack:
         bag = stack.enter_context(Bag(source))
-        records = stack.enter_context(FrameRecords(options.output))
+        records = FrameRecords(unit_files(options.output))
         truth: Truth | None = None
         if options.truth:
             opened = open_truth(options.truth[0], source, ProblemLog(), key=options.truth_key)
@@ -52,12 +52,11 @@ def export_evaluation(
         topic = choose_image_topic(bag, options.topic)
         told = watcher.start(f"writing {path.name}", topic.message_count)
         writer = stack.enter_context(BagWriter(path, overwrite=options.overwrite))
-        has_record = set(records.indices)
         class_ids: dict[str, int] = {}
         for frame in image_frames(bag, topic.name):
             told(1)
-            if frame.index not in has_record:
-                continue
+            if frame.index >= len(records):
+                break
             record = records.read(frame.index)
             try:
                 header, image_bgr = decode_image(frame)

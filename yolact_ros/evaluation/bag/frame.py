@@ -1,9 +1,9 @@
-"""What an evaluation knows about one frame, and its form as a line of JSON."""
+"""What an evaluation knows about one frame."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from yolact_ros.prediction import Prediction
@@ -159,34 +159,3 @@ class FrameRecord:
     def shape(self) -> tuple[int, int]:
         """Height and width of the image."""
         return self.height_px, self.width_px
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; :meth:`from_dict` is the inverse."""
-        values = dict(vars(self))
-        values["times_ms"] = {key: round(value, 3) for key, value in self.times_ms.items()}
-        values["instances"] = [
-            [
-                *(found.class_id, found.class_name, found.score, *found.bbox_xywh, found.counts),
-                *((found.track_id, found.track_age) if found.track_id else ()),
-            ]
-            for found in self.instances
-        ]
-        values["timing"] = None if self.timing is None else asdict(self.timing)
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FrameRecord:
-        """Build a record from :meth:`to_dict`'s result.
-
-        Raises:
-            KeyError, TypeError, ValueError: it is not such a result.
-        """
-        timing = values.get("timing")
-        instances = tuple(
-            FoundInstance(int(class_id), class_name, score, (x, y, width, height), counts, *track)
-            for class_id, class_name, score, x, y, width, height, counts, *track in values[
-                "instances"
-            ]
-        )
-        changed = {"instances": instances, "timing": timing and FrameTiming(**timing)}
-        return cls(**{**values, **changed})

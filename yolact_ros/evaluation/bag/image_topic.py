@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from yolact_ros.errors import DataError, FrameFault
 from yolact_ros.evaluation.bag.messages import COMPRESSED_IMAGE, IMAGE, BagTopic, RawMessage
+from yolact_ros.evaluation.bag.segment import WHOLE, Segment
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import (
@@ -78,16 +80,27 @@ def choose_image_topic(bag: Bag, name: str = "") -> BagTopic:
     return next(iter(images.values()))
 
 
-def image_frames(bag: Bag, topic: str, stop: int = 0) -> Iterator[BagFrame]:
-    """Messages of an image topic as recorded, numbered; the first ``stop``, 0 takes all."""
+def image_frames(bag: Bag, topic: str, segment: Segment = WHOLE) -> Iterator[BagFrame]:
+    """Messages of an image topic as recorded, numbered from 0 in the segment."""
     depth = BitDepth()
-    for index, message in enumerate(islice(bag.messages({topic}), stop or None)):
+    messages = bag.messages({topic}, segment.start_ns, segment.stop_ns)
+    for index, message in enumerate(islice(messages, segment.limit or None)):
         # Here, where every frame passes, so that frames look alike in whatever process decodes
         # them, and as on the robot, which saw those before.
         if depth.bits != FULL_BITS:
+            before = depth.bits
             with suppress(FrameFault):
                 observe_depth(_read(message), depth)
+            if depth.bits and not before and segment.start_ns is not None:
+                depth.bits = max(depth.bits, _bits_before(bag.path, topic, segment.start_ns))
         yield BagFrame(index, _stamp_ns(message.data), message, depth.bits)
+
+
+def _bits_before(path: Path, topic: str, stop_ns: int) -> int:
+    """What 16-bit pixels used before a segment that has some."""
+    with Bag(path) as bag:
+        frames = image_frames(bag, topic, Segment(stop_ns=stop_ns))
+        return max((frame.bits for frame in frames), default=0)
 
 
 def decode_image(frame: BagFrame) -> tuple[MessageHeader, NDArray[np.uint8]]:

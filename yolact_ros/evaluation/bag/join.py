@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.datasets.coco_data import CocoCategory
-from yolact_ros.evaluation.bag.frame_table import joined_rows
 from yolact_ros.evaluation.bag.matches import AREAS, MatchTable
 from yolact_ros.evaluation.bag.score import AreaTables, BagScore
+from yolact_ros.evaluation.bag.tables import joined_rows
 from yolact_ros.evaluation.coco import IouType
 
 __all__ = ["join_scores"]

@@ -49,6 +49,7 @@ _DETECTION = np.dtype(
         ("matched", np.uint16),
         ("ignored", np.uint16),
         ("iou", np.float32),
+        ("place", np.int32),
     ]
 )
 _OBJECTS = np.dtype([("frame", np.int32), ("category", np.int32), ("count", np.int32)])
@@ -62,7 +63,8 @@ class MatchTable:
         detections (structured[D]): by category, then by frame, then by falling score. ``frame``,
             ``category`` (id) and ``score``; ``matched`` (bit t set: matched an object at the IoU
             threshold 0.50 + 0.05 t), ``ignored`` (bit t set: counts neither as right nor as wrong
-            there) and ``iou`` with the object matched at 0.5; 0 without.
+            there) and ``iou`` with the object matched at 0.5; 0 without; ``place`` among the
+            detections of its frame.
         objects (structured[G]): ``frame``, ``category`` and ``count`` of the objects to be found.
     """
 
@@ -78,6 +80,23 @@ class MatchTable:
         order = np.lexsort((detections["frame"], detections["category"]))
         objects = np.concatenate([np.zeros(0, _OBJECTS), *(table.objects for table in tables)])
         return cls(detections[order], objects)
+
+    @classmethod
+    def of_columns(
+        cls,
+        detections: Mapping[str, NDArray[Any]],
+        object_frames: NDArray[np.int64],
+        object_categories: NDArray[np.int64],
+    ) -> MatchTable:
+        """From columns of the detections, in their order, and an entry for each object."""
+        rows = np.zeros(len(detections["frame"]), _DETECTION)
+        for name, column in detections.items():
+            rows[name] = column
+        pairs = np.stack([object_frames, object_categories], axis=1)
+        pairs, counts = np.unique(pairs, axis=0, return_counts=True)
+        objects = np.zeros(len(pairs), _OBJECTS)
+        objects["frame"], objects["category"], objects["count"] = *pairs.T, counts
+        return cls(rows, objects)
 
     def renumbered(
         self, frames: NDArray[np.int64], categories: NDArray[np.int64] | None = None
@@ -121,6 +140,7 @@ class MatchCollector:
         self._images: list[CocoImage] = []
         self._annotations: list[CocoAnnotation] = []
         self._results: list[CocoResult] = []
+        self._places: list[int] = []
         self._parts: dict[tuple[IouType, str], list[MatchTable]] = {
             (iou_type, area): [] for iou_type in iou_types for area in AREAS
         }
@@ -148,7 +168,7 @@ class MatchCollector:
                 is_crowd=row.is_crowd,
             )
             self._annotations.append(annotation)
-        for instance in found:
+        for place, instance in enumerate(found):
             category_id = self._category_id(instance.class_name)
             if category_id is None:
                 continue
@@ -161,6 +181,7 @@ class MatchCollector:
             if instance.counts:
                 result["segmentation"] = {"size": truth.shape, "counts": instance.counts}
             self._results.append(result)
+            self._places.append(place)
         self.num_frames += 1
         if len(self._images) >= BLOCK_FRAMES:
             self._match_block()
@@ -178,9 +199,10 @@ class MatchCollector:
         dataset = CocoData(tuple(self._images), tuple(self._annotations), tuple(self._categories))
         for iou_type in self._iou_types:
             evaluator = match_results(dataset, self._results, iou_type)
-            for area, table in zip(AREAS, _tables(evaluator, dataset), strict=True):
+            tables = _tables(evaluator, dataset, np.array(self._places, np.int32))
+            for area, table in zip(AREAS, tables, strict=True):
                 self._parts[iou_type, area].append(table)
-        self._images, self._annotations, self._results = [], [], []
+        self._images, self._annotations, self._results, self._places = [], [], [], []
 
     def tables(self) -> dict[IouType, dict[str, MatchTable]]:
         """Verdicts so far, by IoU type and area range."""
@@ -193,7 +215,7 @@ class MatchCollector:
         return joined
 
 
-def _tables(evaluator: Any, dataset: CocoData) -> list[MatchTable]:
+def _tables(evaluator: Any, dataset: CocoData, places: NDArray[np.int32]) -> list[MatchTable]:
     """Verdicts of an evaluated COCOeval on ``dataset``, one table an area range."""
     params = evaluator.params
     num_images = len(params.imgIds)
@@ -205,12 +227,14 @@ def _tables(evaluator: Any, dataset: CocoData) -> list[MatchTable]:
             for verdict in evaluator.evalImgs[start : start + num_images]:
                 if verdict is not None:
                     frame = dataset.images[verdict["image_id"] - 1].id
-                    parts.append(_table(evaluator, verdict, frame, category.id))
+                    parts.append(_table(evaluator, verdict, frame, category.id, places))
         tables.append(MatchTable.concatenate(parts))
     return tables
 
 
-def _table(evaluator: Any, verdict: Any, frame: Id, category_id: Id) -> MatchTable:
+def _table(
+    evaluator: Any, verdict: Any, frame: Id, category_id: Id, places: NDArray[np.int32]
+) -> MatchTable:
     """COCOeval's verdict on one category in one image."""
     matches = np.asarray(verdict["dtMatches"])
     bits = (1 << np.arange(matches.shape[0]))[:, None]
@@ -220,6 +244,7 @@ def _table(evaluator: Any, verdict: Any, frame: Id, category_id: Id) -> MatchTab
     detections["matched"] = ((matches > 0) * bits).sum(axis=0)
     detections["ignored"] = ((np.asarray(verdict["dtIgnore"]) > 0) * bits).sum(axis=0)
     detections["iou"] = _matched_iou(evaluator, verdict, matches)
+    detections["place"] = places[np.array(verdict["dtIds"], np.int64) - 1]
     count = int(np.count_nonzero(np.asarray(verdict["gtIgnore"]) == 0))
     objects = [(frame, category_id, count)] if count else []
     return MatchTable(detections, np.array(objects, _OBJECTS))

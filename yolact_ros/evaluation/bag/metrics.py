@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.evaluation.bag.frame import DROPPED
-from yolact_ros.evaluation.bag.frame_table import FrameTable, present
 from yolact_ros.evaluation.bag.matches import AREAS, MatchTable, accumulated, summarized
 from yolact_ros.evaluation.bag.score import BagScore
+from yolact_ros.evaluation.bag.tables import FrameTable, present
 from yolact_ros.evaluation.coco import IouType
 
 __all__ = ["STAGES", "measure"]

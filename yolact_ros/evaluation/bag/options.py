@@ -115,6 +115,8 @@ class EvaluationOptions:
         tracker: follows what was found, afterwards; in real time the replay's does.
         measure_tracks: against the tracks of the truth; recorded ids where there is no tracker.
         jobs: processes.
+        ray: address of a Ray cluster that does the work; empty for this machine.
+        name: of the one bag among the results; chosen by the evaluation.
         limit: frames of each bag; 0 takes all.
         num_worst: frames to show.
         overwrite: throw away what ``output`` holds of another evaluation.
@@ -138,6 +140,8 @@ class EvaluationOptions:
     tracker: TrackerSettings | None = None
     measure_tracks: bool = False
     jobs: int = 1
+    ray: str = ""
+    name: str = ""
     limit: int = 0
     num_worst: int = 12
     overwrite: bool = False
@@ -164,6 +168,10 @@ class EvaluationOptions:
             raise ConfigError("jobs must be at least 1, limit and worst frames at least 0")
         if self.replay is not None and self.jobs > 1:
             raise ConfigError("real time runs one frame at a time, as the robot does: --jobs 1")
+        if self.replay is not None and self.ray:
+            raise ConfigError("real time measures this computer: no --ray")
+        if self.jobs > 1 and self.ray:
+            raise ConfigError("--ray takes the cores of the cluster: no --jobs")
 
     @property
     def is_timed(self) -> bool:

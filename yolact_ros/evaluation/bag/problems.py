@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from yolact_ros.datasets.defects import Defects
-from yolact_ros.datasets.json_file import read_json
 
 __all__ = ["Problem", "ProblemLog", "problem_lines"]
 
@@ -69,18 +66,12 @@ class ProblemLog:
             "examples": [vars(problem) for problem in self.examples],
         }
 
-    def write(self, path: Path) -> None:
-        """Write :meth:`to_dict` as JSON."""
-        path.write_text(json.dumps(self.to_dict()), encoding="utf-8")
-
     @classmethod
-    def read(cls, path: Path) -> ProblemLog:
-        """What :meth:`write` wrote; nothing where the file is missing."""
+    def from_dict(cls, values: Mapping[str, Any]) -> ProblemLog:
+        """The inverse of :meth:`to_dict`."""
         log = cls()
-        if path.is_file():
-            values = read_json(path)
-            log.counts = values["counts"]
-            log.examples = [Problem(**row) for row in values["examples"]]
+        log.counts = dict(values["counts"])
+        log.examples = [Problem(**row) for row in values["examples"]]
         return log
 
     def __len__(self) -> int:

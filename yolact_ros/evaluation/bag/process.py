@@ -1,150 +1,98 @@
-"""Runs a network over every frame of a bag, in one or several processes; drops none."""
+"""Runs a network over every frame of a work unit; drops none."""
 
 from __future__ import annotations
 
-import multiprocessing
+import socket
 import time
-from collections.abc import Callable, Collection, Sequence, Set
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from yolact_ros.errors import DataError, FrameFault, YolactError
 from yolact_ros.evaluation.bag.frame import FAILED, UNREADABLE, FrameRecord, found_instances
 from yolact_ros.evaluation.bag.image_topic import BagFrame, decode_image, image_frames
 from yolact_ros.evaluation.bag.model_source import ModelSource
-from yolact_ros.evaluation.bag.record_files import FrameRecords, RecordWriter
+from yolact_ros.evaluation.bag.records import PackedRecords, pack_records
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.bag.task import BagTask
+from yolact_ros.evaluation.bag.task import Unit
 from yolact_ros.inference.predictor import Predictor
-from yolact_ros.workers import Workers, end_with_parent
 
-__all__ = ["process_bags"]
+__all__ = ["close_network", "process_unit"]
 
 # One bad frame is the frame's fault, this many in a row are the model's.
 MAX_FAILURES_IN_A_ROW = 10
-POLL_S = 0.5
-
-Progress = Callable[[int], None]
-"""Called with the number of frames done since the last call."""
 
 
-def process_bags(
-    tasks: Sequence[BagTask], source: ModelSource, jobs: int, progress: Progress
-) -> None:
-    """Write a record of every frame that has none yet; a killed run goes on where it was.
+def process_unit(unit: Unit, source: ModelSource, device: str = "") -> PackedRecords | None:
+    """A record of every frame of the unit; None for a part of a bag that turns out damaged.
+
+    What is left of a damaged bag depends on where one begins to read: such a bag is one unit.
 
     Args:
-        tasks: bags, one after the other.
+        unit: of a bag.
         source: of the network.
-        jobs: processes; each opens the bags and the network and takes every jobs-th frame.
-        progress: told of frames done now and before.
+        device: that the network runs on; empty takes the source's.
 
     Raises:
-        DataError: a folder holds another evaluation, or the network fails on frame after frame.
-        WorkerError: a process died.
-        YolactError: the network cannot be opened.
+        DataError: the network fails on frame after frame, or is another one on this machine.
+        YolactError: the network or the bag cannot be opened.
     """
-    pending: list[tuple[BagTask, Set[int]]] = []
-    for task in tasks:
-        with FrameRecords(task.folder, task.header) as records:
-            done = set(records.indices)
-        progress(len(done))
-        if not _is_complete(task, done):
-            pending.append((task, done))
-    if not pending:
-        return
-    if jobs == 1:
-        _process_part(pending, source, 0, 1, progress)
-    else:
-        _process_in_parallel(pending, source, jobs, progress)
-
-
-def _is_complete(task: BagTask, done: Collection[int]) -> bool:
-    if task.num_frames is None or not task.problems_file.is_file():
-        return False
-    return len(done) >= task.num_frames
-
-
-Pending = Sequence[tuple[BagTask, Set[int]]]
-
-
-def _process_in_parallel(
-    pending: Pending, source: ModelSource, jobs: int, progress: Progress
-) -> None:
-    # A forked process would share the locks of torch's threads.
-    context = multiprocessing.get_context("spawn")
-    counts = context.RawArray("q", jobs)  # frames done by each
-    cure = "the frames done so far are kept, run the command again with fewer --jobs"
-    with (
-        ProcessPoolExecutor(jobs, context, _set_up_process, (counts,)) as pool,
-        Workers("runs the network", cure) as workers,
-    ):
-        with workers.starting():
-            parts = [pool.submit(_run_part, pending, source, part, jobs) for part in range(jobs)]
-        told = 0
-        while parts:
-            done, running = wait(parts, POLL_S, FIRST_COMPLETED)
-            frames = sum(counts)
-            progress(frames - told)
-            told = frames
-            for part in done:
-                if fault := part.result():
-                    raise DataError(fault)
-            parts = list(running)
-
-
-# Frames done by each process of the pool; set where one starts, in that process.
-_counts: Any = None
-
-
-def _set_up_process(counts: Any) -> None:
-    global _counts
-    end_with_parent()
-    _counts = counts
-
-
-def _run_part(pending: Pending, source: ModelSource, part: int, parts: int) -> str:
-    """Process a part; in words what went wrong: not all errors can go from process to process."""
-
-    def progress(frames: int) -> None:
-        _counts[part] += frames
-
+    if _description(source) != unit.task.header["source"]:
+        raise DataError(
+            f"the model {source.model} on {socket.gethostname()} is not the one that the "
+            "evaluation began with: copy the same file to all machines"
+        )
+    if device:
+        source = replace(source, device=device)
+    bag = _bag(unit.task.bag)
     try:
-        _process_part(pending, source, part, parts, progress)
-    except YolactError as error:
-        return str(error)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
+        records = _process(unit, bag, source)
+        packed = pack_records(records, unit.task.header, unit.segment, bag.problems)
+        return None if bag.problems and unit.segment.is_part else packed
+    finally:
+        if bag.problems or not unit.segment.is_part:
+            _bag.cache_clear()
+            bag.close()
 
 
-def _process_part(
-    pending: Pending, source: ModelSource, part: int, parts: int, progress: Progress
-) -> None:
-    with ExitStack() as stack:
-        predictor: Predictor | None = None
-        for task, done in pending:
-            failures = 0
-            with Bag(task.bag) as bag, RecordWriter(task.folder, part, task.header) as records:
-                for frame in image_frames(bag, task.topic, task.stop):
-                    if frame.index % parts != part or frame.index in done:
-                        continue
-                    if predictor is None:
-                        predictor = source.open()
-                        stack.callback(predictor.close)
-                    record = _process_frame(frame, predictor)
-                    failures = failures + 1 if record.status == FAILED else 0
-                    if failures >= MAX_FAILURES_IN_A_ROW:
-                        raise DataError(
-                            f"{task.bag}: the network failed on {failures} frames in a row, the "
-                            f"last is frame {frame.index}: {record.reason}"
-                        )
-                    records.append(record)
-                    progress(1)
-                if part == 0:
-                    bag.problems.write(task.problems_file)
+# A process works on many units of one bag: it opens the network once, and each bag.
+@lru_cache(maxsize=1)
+def _network(source: ModelSource) -> Predictor:
+    return source.open()
+
+
+@lru_cache(maxsize=1)
+def _description(source: ModelSource) -> Mapping[str, Any]:
+    return dict(source.describe())
+
+
+@lru_cache(maxsize=1)
+def _bag(path: Path) -> Bag:
+    return Bag(path)
+
+
+def close_network(source: ModelSource) -> None:
+    """Free what this process had opened."""
+    _bag.cache_clear()
+    _description.cache_clear()
+    if _network.cache_info().currsize:
+        _network(source).close()
+        _network.cache_clear()
+
+
+def _process(unit: Unit, bag: Bag, source: ModelSource) -> Iterator[FrameRecord]:
+    failures = 0
+    for frame in image_frames(bag, unit.task.topic, unit.segment):
+        record = _process_frame(frame, _network(source))
+        failures = failures + 1 if record.status == FAILED else 0
+        if failures >= MAX_FAILURES_IN_A_ROW:
+            raise DataError(
+                f"the network failed on {failures} frames in a row, the last has the stamp "
+                f"{record.stamp_ns} ns: {record.reason}"
+            )
+        yield record
 
 
 def _process_frame(frame: BagFrame, predictor: Predictor) -> FrameRecord:

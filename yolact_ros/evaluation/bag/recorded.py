@@ -3,24 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame import DROPPED, FrameInstances, FrameRecord, FrameTiming
 from yolact_ros.evaluation.bag.image_topic import image_frames
+from yolact_ros.evaluation.bag.options import TopicAddress
+from yolact_ros.evaluation.bag.problems import ProblemLog
+from yolact_ros.evaluation.bag.records import PackedRecords, pack_records
 from yolact_ros.evaluation.bag.storage import Bag
+from yolact_ros.evaluation.bag.task import Unit
 from yolact_ros.evaluation.bag.temporary_store import TemporaryStore
 from yolact_ros.evaluation.bag.truth import instance_messages
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # of typing from Python 3.11 on
 
-__all__ = ["RecordedPredictions"]
+__all__ = ["recorded_unit"]
 
 STAGES = ("preprocess", "inference", "postprocess")
 
 
-class RecordedPredictions:
+def recorded_unit(unit: Unit, address: TopicAddress) -> PackedRecords:
+    """A record of every frame with the result that a robot published of it.
+
+    Args:
+        unit: the whole bag, or its first frames.
+        address: of the results.
+
+    Raises:
+        DataError: no such topic, of another type, or without a readable message.
+    """
+    task = unit.task
+    problems = ProblemLog()
+
+    def records() -> Iterator[FrameRecord]:
+        taken = found.of_images(bag, task.topic) if task.has_images else found.alone()
+        yield from islice(taken, task.limit or None)
+        problems.extend(results_bag.problems)
+        if task.has_images:
+            problems.extend(bag.problems)
+            for stamp_ns in () if task.limit else found.unmatched():
+                problems.add("result without a frame", f"stamp {stamp_ns} ns", "not scored")
+
+    with (
+        Bag(address.bag or task.bag) as results_bag,
+        Bag(task.bag) as bag,
+        _RecordedPredictions(results_bag, address.topic, same_clock=address.bag is None) as found,
+    ):
+        return pack_records(records(), task.header, unit.segment, problems)
+
+
+class _RecordedPredictions:
     """The results on a topic, found by the stamps of their images; kept on disk.
 
     Args:

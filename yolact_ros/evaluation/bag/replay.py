@@ -11,7 +11,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -31,9 +31,9 @@ from yolact_ros.evaluation.bag.frame import (
 from yolact_ros.evaluation.bag.image_topic import BagFrame, decode_image, image_frames
 from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.options import ReplayOptions
-from yolact_ros.evaluation.bag.record_files import RecordWriter
+from yolact_ros.evaluation.bag.records import PackedRecords, pack_records
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.bag.task import BagTask
+from yolact_ros.evaluation.bag.task import Unit
 from yolact_ros.evaluation.bag.temporary_store import TemporaryStore
 from yolact_ros.inference.frame_processor import DecodedFrame, FrameProcessor, FrameResult
 from yolact_ros.inference.quality.runner import BudgetRunner, monotonic_ms
@@ -41,7 +41,7 @@ from yolact_ros.inference.slots import TakenItem
 from yolact_ros.inference.worker import SlotWorker
 from yolact_ros.prediction import Prediction
 
-__all__ = ["replay_bag"]
+__all__ = ["replay_unit"]
 
 PREFETCHED_FRAMES = 32
 START_AFTER_MS = 200.0
@@ -65,42 +65,47 @@ class _Received:
     received_ms: float
 
 
-def replay_bag(
-    task: BagTask,
+def replay_unit(
+    unit: Unit,
     source: ModelSource,
     options: ReplayOptions,
-    progress: Callable[[int], None],
-) -> None:
-    """Replay one bag and write a record of every frame.
+    told: Callable[[int], None],
+) -> PackedRecords:
+    """Replay one bag; a record of every frame.
 
     Args:
-        task: the bag; ``task.stop`` ends it early.
+        unit: the whole bag, or its first frames.
         source: of the network.
         options: rate, load, budget.
-        progress: told of frames that are done.
+        told: is told of frames that are done.
 
     Raises:
-        DataError: the bag has no frame that can be decoded, or its folder cannot be written.
+        DataError: the bag has no frame that can be decoded.
         YolactError: the network cannot be opened.
     """
+    task = unit.task
     with Bag(task.bag) as bag, TemporaryStore[Replayed]() as results:
         runner = source.open_runner(options)
         try:
-            runner.warm_up(_first_image(task))
-            replay = _Replay(results, runner, options, progress)
+            runner.warm_up(_first_image(unit))
+            replay = _Replay(results, runner, options, told)
             with CompetingLoad(options.load), _switching_often():
-                replay.run(image_frames(bag, task.topic, task.stop))
-            with RecordWriter(task.folder, 0, task.header) as records:
-                for index in sorted(results):
-                    record, prediction = results.get(index)
-                    if prediction is not None:
-                        instances = found_instances(prediction, runner.class_names)
-                        record = replace(record, instances=instances)
-                    records.append(record)
+                replay.run(image_frames(bag, task.topic, unit.segment))
+            replay.report_feed(bag)
+            records = _encoded(results, runner.class_names)
+            return pack_records(records, task.header, unit.segment, bag.problems)
         finally:
             runner.close()
-        replay.report_feed(bag)
-        bag.problems.write(task.problems_file)
+
+
+def _encoded(
+    results: TemporaryStore[Replayed], class_names: Sequence[str]
+) -> Iterator[FrameRecord]:
+    for index in sorted(results):
+        record, prediction = results.get(index)
+        if prediction is not None:
+            record = replace(record, instances=found_instances(prediction, class_names))
+        yield record
 
 
 class _Replay:
@@ -291,15 +296,16 @@ def _read_ahead(
         ahead.put(None)
 
 
-def _first_image(task: BagTask) -> NDArray[np.uint8]:
+def _first_image(unit: Unit) -> NDArray[np.uint8]:
     reason = "it has no message"
+    task = unit.task
     with Bag(task.bag) as bag:
-        for frame in image_frames(bag, task.topic, task.stop):
+        for frame in image_frames(bag, task.topic, unit.segment):
             try:
                 return decode_image(frame)[1]
             except FrameFault as fault:
                 reason = str(fault)
-    raise DataError(f"{task.bag}: no frame of {task.topic} can be decoded: {reason}")
+    raise DataError(f"no frame of {task.topic} can be decoded: {reason}")
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from yolact_ros.evaluation.bag.frame_table import FrameTable, present
 from yolact_ros.evaluation.bag.metrics import STAGES
+from yolact_ros.evaluation.bag.tables import FrameTable, present
 from yolact_ros.evaluation.bag.worst_frames import WorstFrame
 from yolact_ros.evaluation.charts import Series, histogram, line_chart
 from yolact_ros.evaluation.template import render

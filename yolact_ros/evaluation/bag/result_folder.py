@@ -1,26 +1,32 @@
-"""The files of an evaluation: metrics.json, frames.csv, matches.npz, report.html."""
+"""The files of an evaluation: metrics.json, frames.parquet, instances.parquet, report.html."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from yolact_ros.datasets.json_file import read_json
+from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.frame_table import read_frame_csv, write_frame_csv
+from yolact_ros.evaluation.bag.instance_table import match_tables
 from yolact_ros.evaluation.bag.matches import MatchTable
-from yolact_ros.evaluation.bag.score import BagScore
+from yolact_ros.evaluation.bag.tables import (
+    FRAME_COLUMNS,
+    INSTANCE_COLUMNS,
+    frames_from_arrow,
+    join_tables,
+    read_table,
+    write_table,
+)
 from yolact_ros.evaluation.coco import IouType
 from yolact_ros.evaluation.output_folder import write_json, write_text
 
 __all__ = ["METRICS_FILE", "ResultFolder"]
 
-METRICS_FILE, FRAMES_FILE = "metrics.json", "frames.csv"
-MATCHES_FILE, REPORT_FILE = "matches.npz", "report.html"
-FORMAT = 2
+METRICS_FILE, FRAMES, INSTANCES = "metrics.json", "frames.parquet", "instances.parquet"
+FORMAT = 3
 
 
 class ResultFolder:
@@ -32,8 +38,8 @@ class ResultFolder:
     Attributes:
         path: of the folder.
         metrics: content of metrics.json.
-        frames: a row a frame.
-        matches: verdicts by IoU type, area range "all"; empty without truth.
+        frames: a row a frame; ``index`` goes on from bag to bag.
+        bags: name of the bag of each row.
 
     Raises:
         DataError: not the folder of a finished evaluation.
@@ -50,38 +56,61 @@ class ResultFolder:
         self.metrics: Mapping[str, Any] = read_json(file)
         if self.metrics.get("format") != FORMAT:
             raise DataError(f"{file}: of another version of this program; evaluate again")
-        self.frames = read_frame_csv(self.path / FRAMES_FILE)
-        self.matches: dict[IouType, MatchTable] = {}
-        matches_file = self.path / MATCHES_FILE
-        if matches_file.is_file():
-            try:
-                with np.load(matches_file, allow_pickle=False) as arrays:
-                    for iou_type in ("segm", "bbox"):
-                        if f"{iou_type}_detections" in arrays:
-                            self.matches[iou_type] = MatchTable(
-                                arrays[f"{iou_type}_detections"], arrays[f"{iou_type}_objects"]
-                            )
-            except (OSError, ValueError, KeyError) as error:
-                raise DataError(f"{matches_file}: damaged: {error}") from error
+        self.frames, self.bags = frames_from_arrow(read_table(self.path / FRAMES, FRAME_COLUMNS))
+
+    @cached_property
+    def matches(self) -> dict[IouType, MatchTable]:
+        """Verdicts by IoU type, area range "all"; empty without truth.
+
+        Raises:
+            DataError: the table of instances cannot be read.
+        """
+        table = read_table(self.path / INSTANCES, INSTANCE_COLUMNS)
+        numbered = zip(self.bags, self.frames["index"].tolist(), strict=True)
+        firsts = dict(reversed(list(numbered)))
+        return match_tables(table, firsts)
 
     @staticmethod
-    def write(path: Path, metrics: Mapping[str, Any], score: BagScore, report: str) -> None:
+    def write(
+        path: Path, metrics: Mapping[str, Any], frames: Any, instances: Any, report: str
+    ) -> None:
         """Write all files; metrics.json, which makes the evaluation a finished one, last.
+
+        Args:
+            path: of the folder.
+            metrics: content of metrics.json.
+            frames, instances: Arrow tables.
+            report: HTML document.
 
         Raises:
             DataError, ConfigError: the folder cannot be written.
         """
-        arrays: dict[str, Any] = {}
-        for iou_type, tables in score.matches.items():
-            arrays[f"{iou_type}_detections"] = tables["all"].detections
-            arrays[f"{iou_type}_objects"] = tables["all"].objects
         try:
             path.mkdir(parents=True, exist_ok=True)
-            write_frame_csv(score.frames, path / FRAMES_FILE)
-            (path / MATCHES_FILE).unlink(missing_ok=True)
-            if arrays:
-                np.savez_compressed(path / MATCHES_FILE, **arrays)
+            write_table(frames, path / FRAMES)
+            write_table(instances, path / INSTANCES)
+            require("pyarrow.csv", extra="bag").write_csv(frames, path / "frames.csv")
         except OSError as error:
             raise DataError(f"{path}: cannot be written: {error}") from error
-        write_text(path / REPORT_FILE, report)
-        write_json(path / METRICS_FILE, {"format": FORMAT, **metrics})
+        _write_pages(path, metrics, report)
+
+    @staticmethod
+    def write_joined(
+        path: Path, metrics: Mapping[str, Any], parts: Sequence[Path], report: str
+    ) -> None:
+        """Write the files about several bags, whose own folders are ``parts``.
+
+        Raises:
+            DataError, ConfigError: the folder cannot be written.
+        """
+        try:
+            for name in (FRAMES, INSTANCES):
+                join_tables([part / name for part in parts], path / name)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written: {error}") from error
+        _write_pages(path, metrics, report)
+
+
+def _write_pages(path: Path, metrics: Mapping[str, Any], report: str) -> None:
+    write_text(path / "report.html", report)
+    write_json(path / METRICS_FILE, {"format": FORMAT, **metrics})

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.evaluation.bag.bootstrap import Interval, WeightedAp, Weights
-from yolact_ros.evaluation.bag.frame_table import FrameTable
 from yolact_ros.evaluation.bag.matches import MatchTable
+from yolact_ros.evaluation.bag.tables import FrameTable
 from yolact_ros.evaluation.coco import IouType
 from yolact_ros.evaluation.text import number
 

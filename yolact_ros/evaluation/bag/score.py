@@ -14,12 +14,14 @@ from yolact_ros.evaluation.bag.frame import (
     DROPPED,
     PROCESSED,
     FoundInstance,
+    FrameInstances,
     FrameRecord,
 )
-from yolact_ros.evaluation.bag.frame_table import FrameTable, frame_row, joined_rows
+from yolact_ros.evaluation.bag.instance_table import InstanceRows
 from yolact_ros.evaluation.bag.matches import MatchCollector, MatchTable
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.stability import FrameStability, StabilityMeter
+from yolact_ros.evaluation.bag.tables import FrameTable, frame_row, joined_rows
 from yolact_ros.evaluation.bag.tracks import TrackCollector
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.coco import IouType
@@ -72,6 +74,7 @@ class Scorer:
         operating_threshold: detections of at least this score are what the robot acts on: they
             are counted, followed and judged one by one; AP takes all.
         problems: receives what cannot be used.
+        instances: receives what counted for each frame.
         separate_processed: score the processed frames by themselves too, for where a frame may
             count by another's result.
         measure_tracks: gather the tracks of truth and results.
@@ -83,6 +86,7 @@ class Scorer:
         topic: str,
         operating_threshold: float,
         problems: ProblemLog,
+        instances: InstanceRows,
         *,
         separate_processed: bool,
         measure_tracks: bool = False,
@@ -91,6 +95,7 @@ class Scorer:
         self._topic = topic
         self._threshold = operating_threshold
         self._rows: list[FrameTable] = []
+        self._instances = instances
         self._score = BagScore(problems=problems)
         self._meter = StabilityMeter()
         self._truth_meter = StabilityMeter()
@@ -195,22 +200,13 @@ class Scorer:
 
     def _match(self, frame: FrameRecord, available: FrameRecord | None) -> int | None:
         """Score the frame against its truth; the number of its objects, None without truth."""
-        if self._truth is None or self._collector is None:
+        found = available.instances if available else ()
+        truth = self._scored_truth(frame)
+        if truth is None or self._collector is None:
+            self._instances.add(frame.index, found, ())
             return None
-        truth = self._truth.of_frame(frame.index, frame.stamp_ns)
-        if truth is None or frame.status not in (PROCESSED, DROPPED):
-            return None
-        height_px, width_px = truth.shape
-        if frame.status == PROCESSED and frame.shape != truth.shape:
-            self._problem(
-                "truth of another size",
-                frame,
-                f"annotated at {width_px}x{height_px}, the image is "
-                f"{frame.width_px}x{frame.height_px}",
-            )
-            return None
-        same_size = available is not None and available.shape == truth.shape
-        instances = available.instances if available and same_size else ()
+        instances = found if available and available.shape == truth.shape else ()
+        self._instances.add(frame.index, instances, truth.instances)
         self._collector.add(frame.index, truth, instances)
         if self._score.tracks is not None and self._start_ns is not None:
             time_s = (frame.log_time_ns - self._start_ns) / 1e9
@@ -222,6 +218,22 @@ class Scorer:
         if stability is not None:
             self._score.truth_steadiness.append(stability.steadiness)
         return len(objects)
+
+    def _scored_truth(self, frame: FrameRecord) -> FrameInstances | None:
+        truth = None
+        if self._truth is not None:
+            truth = self._truth.of_frame(frame.index, frame.stamp_ns)
+        if truth is None or frame.status not in (PROCESSED, DROPPED):
+            return None
+        if frame.status == PROCESSED and frame.shape != truth.shape:
+            self._problem(
+                "truth of another size",
+                frame,
+                f"annotated at {truth.width_px}x{truth.height_px}, the image is "
+                f"{frame.width_px}x{frame.height_px}",
+            )
+            return None
+        return truth
 
     def _judge_frames(self) -> None:
         """Fill the columns that need the verdicts: hits, misses and quality of every frame."""

@@ -188,8 +188,25 @@ class Bag:
             connection.msgdef.format.name == "IDL",
         )
 
-    def messages(self, topic_names: Collection[str]) -> Iterator[RawMessage]:
+    @property
+    def time_range_ns(self) -> tuple[int, int] | None:
+        """Log times of the first and the last message; None where damage hides them."""
+        if self._reader is None:
+            return None
+        return int(self._reader.start_time), int(self._reader.end_time)
+
+    def messages(
+        self,
+        topic_names: Collection[str],
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+    ) -> Iterator[RawMessage]:
         """Messages of the named topics by the time of recording.
+
+        Args:
+            topic_names: of the bag.
+            start_ns: log time from which on; None begins with the first.
+            stop_ns: log time up to which, itself not included; None ends with the last.
 
         A damaged place ends neither the iteration nor the program: it is listed in ``problems``
         and reading goes on behind it.
@@ -203,11 +220,14 @@ class Bag:
             topics = {connection.id: self._topic_of(connection) for connection in connections}
             missing = Counter({c.topic: c.msgcount for c in connections})
             try:
-                for connection, log_time_ns, data in self._reader.messages(connections):
+                for connection, log_time_ns, data in self._reader.messages(
+                    connections, start_ns, stop_ns
+                ):
                     last_ns = log_time_ns
                     missing[connection.topic] -= 1
                     yield RawMessage(topics[connection.id], log_time_ns, data)
-                self._report_missing(missing)
+                if start_ns is None and stop_ns is None:
+                    self._report_missing(missing)
                 return
             except StorageError:
                 raise
@@ -220,7 +240,10 @@ class Bag:
             if not self._salvage:
                 self._close_reader()
                 self._open_salvage()
-        yield from self._salvaged_messages(topic_names, last_ns)
+        first_ns = last_ns + 1 if start_ns is None else max(last_ns + 1, start_ns)
+        for message in self._salvaged_messages(topic_names, first_ns):
+            if stop_ns is None or message.log_time_ns < stop_ns:
+                yield message
 
     def _report_missing(self, missing: Mapping[str, int]) -> None:
         """Damaged records without a checksum are passed over silently; the index knows better."""
@@ -233,11 +256,11 @@ class Bag:
                 )
 
     def _salvaged_messages(
-        self, topic_names: Collection[str], after_ns: int
+        self, topic_names: Collection[str], first_ns: int
     ) -> Iterator[RawMessage]:
         for storage in self._salvage:
             for message in storage.messages(topic_names):
-                if message.log_time_ns <= after_ns:
+                if message.log_time_ns < first_ns:
                     continue
                 if is_zstd(message.data[:4]):
                     try:

@@ -1,7 +1,8 @@
-"""One bag of an evaluation: its frames, and where their records go; found out before any work."""
+"""One bag of an evaluation and its work units; found out before any work."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,71 +13,123 @@ from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.image_topic import choose_image_topic
 from yolact_ros.evaluation.bag.messages import BagTopic
 from yolact_ros.evaluation.bag.options import EvaluationOptions
+from yolact_ros.evaluation.bag.records import read_header, unit_files
+from yolact_ros.evaluation.bag.segment import Segment, cut
 from yolact_ros.evaluation.bag.storage import Bag
 
-__all__ = ["PROBLEMS_FILE", "BagTask", "plan_tasks"]
-
-PROBLEMS_FILE = "problems.json"
+__all__ = ["BagTask", "Unit", "plan_bag", "unique_names"]
 
 
 @dataclass(frozen=True)
 class BagTask:
-    """The frames of one bag's image topic, and where their records go.
+    """The frames of one bag's image topic, and where what is found out about them goes.
 
     Attributes:
+        name: of the bag among the results.
         bag: path of the bag.
         topic: of images.
         folder: of the evaluation.
         header: of the records: what decides the results.
+        segments: that are evaluated one by one, in their order.
         truth: file or topic; empty for none.
         has_images: False where only results were recorded.
-        stop: index of the first frame not to take; 0 takes all.
         num_frames: that will be taken, None if unknown.
     """
 
+    name: str
     bag: Path
     topic: str
     folder: Path
     header: Mapping[str, Any]
+    segments: tuple[Segment, ...]
     truth: str = ""
     has_images: bool = True
-    stop: int = 0
     num_frames: int | None = None
 
     @property
-    def problems_file(self) -> Path:
-        """What could not be read of the bag."""
-        return self.folder / PROBLEMS_FILE
+    def limit(self) -> int:
+        """Frames that are taken at most; 0 takes all."""
+        return self.segments[0].limit
+
+    @property
+    def uncut_unit(self) -> Unit:
+        """The whole bag as one work unit."""
+        return Unit(self, 0, Segment(limit=self.limit))
+
+    def missing(self) -> tuple[list[Unit], int]:
+        """The work units that are not done, and how many frames those have that are.
+
+        Files of other segments, from a run with another limit, are removed.
+
+        Raises:
+            DataError: the folder holds another evaluation.
+        """
+        units = {
+            unit.file: unit
+            for unit in (Unit(self, n, segment) for n, segment in enumerate(self.segments))
+        }
+        frames = 0
+        for file in unit_files(self.folder):
+            header, segment, num_frames = read_header(file)
+            _check_header(header, self.header, self.folder)
+            if segment == self.uncut_unit.segment:
+                return [], num_frames
+            if file in units and units[file].segment == segment:
+                del units[file]
+                frames += num_frames
+            else:
+                file.unlink()
+        return list(units.values()), frames
 
 
-def plan_tasks(options: EvaluationOptions, described: Mapping[str, Any]) -> list[BagTask]:
-    """Open every bag once, choose its topic and its folder.
+@dataclass(frozen=True)
+class Unit:
+    """What one worker does at a time.
+
+    Attributes:
+        task: the bag.
+        number: of the unit in the bag.
+        segment: of the bag.
+    """
+
+    task: BagTask
+    number: int
+    segment: Segment
+
+    @property
+    def file(self) -> Path:
+        """Where its records go."""
+        return self.task.folder / "units" / f"{self.number:05d}.parquet"
+
+
+def plan_bag(options: EvaluationOptions, described: Mapping[str, Any]) -> BagTask:
+    """Open a bag, choose its topic and cut it into segments.
 
     Args:
-        options: of the evaluation.
+        options: of the evaluation of this one bag.
         described: what decides the results beside the bag, for the records' headers.
 
     Raises:
-        DataError: a bag cannot be read, has no image topic, or has several and none is named.
+        DataError: it cannot be read, has no image topic, or has several and none is named.
     """
-    names = _unique_names(options.bags)
-    tasks = []
-    for number, (path, name) in enumerate(zip(options.bags, names, strict=True)):
-        with Bag(path) as bag:
-            topic, has_images = _choose_topic(bag, options)
+    (path,) = options.bags
+    with Bag(path) as bag:
+        topic, has_images = _choose_topic(bag, options)
         count = topic.message_count
-        task = BagTask(
-            bag=path,
-            topic=topic.name,
-            folder=options.output if len(options.bags) == 1 else options.output / name,
-            header={"format": 1, "bag": _fingerprint(path), "topic": topic.name, **described},
-            truth=options.truth[number % len(options.truth)] if options.truth else "",
-            has_images=has_images,
-            stop=options.limit,
-            num_frames=None if count is None else min(count, options.limit or count),
-        )
-        tasks.append(task)
-    return tasks
+        # In real time, and where results are tied to images, one frame depends on those before.
+        is_cut = not options.is_timed and not options.limit
+        segments = cut(bag.time_range_ns, count) if is_cut else (Segment(limit=options.limit),)
+    return BagTask(
+        name=options.name,
+        bag=path,
+        topic=topic.name,
+        folder=options.output,
+        header={"format": 2, "bag": _fingerprint(path), "topic": topic.name, **described},
+        segments=segments,
+        truth=options.truth[0] if options.truth else "",
+        has_images=has_images,
+        num_frames=None if count is None else min(count, options.limit or count),
+    )
 
 
 def _choose_topic(bag: Bag, options: EvaluationOptions) -> tuple[BagTopic, bool]:
@@ -102,11 +155,22 @@ def _fingerprint(path: Path) -> dict[str, int]:
     }
 
 
-def _unique_names(paths: tuple[Path, ...]) -> list[str]:
+def _check_header(found: Mapping[str, Any], expected: Mapping[str, Any], folder: Path) -> None:
+    expected = json.loads(json.dumps(expected))
+    changed = sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key))
+    if changed:
+        raise DataError(
+            f"{folder} holds the results of another evaluation (different: {', '.join(changed)}); "
+            "choose another --output, or --overwrite"
+        )
+
+
+def unique_names(paths: tuple[Path, ...]) -> list[str]:
+    """A name for the results of each bag."""
     stems = [path.resolve().name.removesuffix(".mcap").removesuffix(".db3") for path in paths]
-    seen: Counter[str] = Counter()
+    counts, seen = Counter(stems), Counter[str]()
     names = []
     for stem in stems:
         seen[stem] += 1
-        names.append(f"{stem}_{seen[stem]}" if stems.count(stem) > 1 else stem)
+        names.append(f"{stem}_{seen[stem]}" if counts[stem] > 1 else stem)
     return names

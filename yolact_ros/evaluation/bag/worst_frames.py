@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from yolact_ros.errors import FrameFault
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances, FrameRecord
-from yolact_ros.evaluation.bag.frame_table import FrameTable, present
 from yolact_ros.evaluation.bag.image_topic import decode_image, image_frames
+from yolact_ros.evaluation.bag.segment import Segment
 from yolact_ros.evaluation.bag.storage import Bag
+from yolact_ros.evaluation.bag.tables import FrameTable, present
 from yolact_ros.ops.coco_rle import decode_crop
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.prediction import Prediction
@@ -145,7 +146,7 @@ def worst_pictures(
     pictures: dict[int, str] = {}
     if not wanted:
         return pictures
-    for frame in image_frames(bag, topic, max(wanted) + 1):
+    for frame in image_frames(bag, topic, Segment(limit=max(wanted) + 1)):
         if frame.index not in wanted:
             continue
         try:

@@ -1,0 +1,252 @@
+"""The evaluation of one bag, once the network has run: its numbers, tables and report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from yolact_ros.errors import DataError
+from yolact_ros.evaluation.bag.available_results import (
+    available_results,
+    frame_period_ms,
+    own_results,
+)
+from yolact_ros.evaluation.bag.frame import UNREADABLE, FrameInstances, FrameRecord
+from yolact_ros.evaluation.bag.instance_table import InstanceRows
+from yolact_ros.evaluation.bag.metrics import measure
+from yolact_ros.evaluation.bag.open_truth import open_truth
+from yolact_ros.evaluation.bag.options import EvaluationOptions
+from yolact_ros.evaluation.bag.records import FrameRecords
+from yolact_ros.evaluation.bag.report import render_report
+from yolact_ros.evaluation.bag.score import BagScore, Scorer
+from yolact_ros.evaluation.bag.storage import Bag
+from yolact_ros.evaluation.bag.tables import FrameTable, frames_to_arrow
+from yolact_ros.evaluation.bag.task import BagTask
+from yolact_ros.evaluation.bag.tracks import follow_records, measured_tracks
+from yolact_ros.evaluation.bag.truth import Truth
+from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
+from yolact_ros.evaluation.benchmark.machine import describe_environment
+
+__all__ = ["EvaluatedBag", "RecordedBag", "Source", "evaluate_bag", "mode_of", "tracking_of"]
+
+PERIOD_FRAMES = 200
+
+Source = Mapping[str, Any]
+"""What is evaluated: ``model``, a name for people, and what else decides the result."""
+
+
+@dataclass(frozen=True)
+class RecordedBag:
+    """A bag over which the network has run.
+
+    Attributes:
+        options: of the evaluation of this bag alone.
+        task: the bag.
+        files: of its units in order, as paths or content.
+        is_alone: its truth covers no other bag.
+    """
+
+    options: EvaluationOptions
+    task: BagTask
+    files: Sequence[Path | bytes]
+    is_alone: bool
+
+
+@dataclass(frozen=True)
+class EvaluatedBag:
+    """A finished evaluation of one bag.
+
+    Attributes:
+        task: the bag.
+        metrics: content of its metrics.json.
+        score: what is behind it.
+        frames, instances: Arrow tables; None once they are written.
+        report: HTML document; likewise empty.
+    """
+
+    task: BagTask
+    metrics: Mapping[str, Any]
+    score: BagScore
+    frames: Any = None
+    instances: Any = None
+    report: str = ""
+
+
+def evaluate_bag(
+    bag: RecordedBag, source: Source, told: Callable[[int], None] | None = None
+) -> EvaluatedBag:
+    """Score a bag's records.
+
+    Args:
+        bag: with its records.
+        source: of the results.
+        told: is told of frames done.
+
+    Raises:
+        DataError: nothing in it can be scored, or the truth cannot be used.
+    """
+    options, task = bag.options, bag.task
+    records = FrameRecords(bag.files)
+    problems = records.problems
+    rows = InstanceRows(task.name)
+    with ExitStack() as stack:
+        truth: Truth | None = None
+        if task.truth:
+            known = [] if options.all_classes else source.get("class_names", [])
+            truth = stack.enter_context(
+                open_truth(
+                    task.truth,
+                    task.bag,
+                    problems,
+                    key=options.truth_key,
+                    classes=options.classes,
+                    model_classes=known,
+                )
+            )
+        period_ms = frame_period_ms(
+            record.log_time_ns for record in islice(records, PERIOD_FRAMES)
+        )
+        images = stack.enter_context(Bag(task.bag))
+        wanted = _followed(options, task, records, images)
+        rate = options.replay.rate if options.replay is not None else 1.0
+        results = (
+            available_results(wanted, period_ms / rate)
+            if options.is_timed
+            else own_results(wanted)
+        )
+        scorer = Scorer(
+            truth,
+            task.topic,
+            options.operating_threshold,
+            problems,
+            rows,
+            separate_processed=options.is_timed,
+            measure_tracks=options.measure_tracks,
+        )
+        score = scorer.run(
+            results,
+            told or (lambda _: None),
+            report_unused=bag.is_alone and not task.limit,
+        )
+        _require_frames(score, task.topic)
+        worst = worst_frames(score.frames, options.num_worst)
+        pictures = _pictures(options, task, records, score.frames, truth, worst)
+    rate_hz = 1000.0 / period_ms if period_ms else 0.0
+    duration_s = float(score.frames["time_s"].max())
+    mode = mode_of(options)
+    metrics = {
+        "title": f"Evaluation of {task.bag.name}",
+        "subtitle": f"{source.get('model', '')}, {mode}; {task.topic}, {len(score.frames)} frames "
+        f"in {duration_s:.1f} s ({rate_hz:.3g} Hz)",
+        "mode": mode,
+        "budget_ms": options.replay.budget_ms if options.replay else 0.0,
+        "bag": {
+            "name": task.bag.name,
+            "path": str(task.bag),
+            "topic": task.topic,
+            "duration_s": round(duration_s, 3),
+            "rate_hz": round(rate_hz, 3),
+            "truth": task.truth,
+        },
+        "source": source,
+        **measure(score, options.operating_threshold),
+        **tracking_of(options, [score]),
+        "problems": score.problems.to_dict(),
+        "worst_frames": [{"index": frame.index, "caption": frame.caption} for frame in worst],
+        "command": options.command,
+        "environment": dict(describe_environment(str(source.get("device", "recorded")))),
+        "settings": _settings(options, source),
+    }
+    report = render_report(metrics, score.frames, worst, pictures)
+    matches = {iou_type: tables["all"] for iou_type, tables in score.matches.items()}
+    instances = rows.table(matches, score.categories)
+    frames = frames_to_arrow(score.frames, task.name)
+    return EvaluatedBag(task, metrics, score, frames, instances, report)
+
+
+def _followed(
+    options: EvaluationOptions, task: BagTask, records: FrameRecords, images: Bag
+) -> Iterator[FrameRecord]:
+    """The records, with ids by the tracker that is to follow them afterwards."""
+    wanted = iter(records)
+    if options.tracker is None or options.replay is not None:
+        return wanted
+    if options.tracker.uses_camera_motion and not task.has_images:
+        raise DataError(
+            f"{options.tracker.name} looks at the images, which this bag does not have; use "
+            "bytetrack or ocsort"
+        )
+    source = (images, task.topic)
+    return follow_records(wanted, options.tracker, options.operating_threshold, source)
+
+
+def tracking_of(options: EvaluationOptions, scores: Sequence[BagScore]) -> dict[str, Any]:
+    """The part of the metrics about tracks."""
+    collectors = [score.tracks for score in scores if score.tracks is not None]
+    if not collectors:
+        return {}
+    tracker = options.replay.tracker_settings if options.replay else options.tracker
+    name = "recorded" if tracker is None else tracker.name
+    return {"tracking": {"tracker": name, **measured_tracks(collectors)}}
+
+
+def _require_frames(score: BagScore, topic: str) -> None:
+    """Numbers about no frame at all would look like a model that finds nothing."""
+    if not score.statuses:
+        raise DataError(f"{topic} has no message")
+    if set(score.statuses) == {UNREADABLE}:
+        first = next(p for p in score.problems.examples if p.kind == f"{UNREADABLE} frame")
+        raise DataError(
+            f"not one of the {score.statuses[UNREADABLE]} images of {topic} can be decoded; the "
+            f"first: {first.reason}"
+        )
+
+
+def _pictures(
+    options: EvaluationOptions,
+    task: BagTask,
+    records: FrameRecords,
+    frames: FrameTable,
+    truth: Truth | None,
+    worst: Sequence[WorstFrame],
+) -> dict[int, str]:
+    if not task.has_images:
+        return {}
+    wanted: dict[int, tuple[FrameRecord | None, FrameInstances | None]] = {}
+    for frame in worst:
+        row = frames[frame.row]
+        available = int(row["result_index"])
+        wanted[frame.index] = (
+            records.read(available) if available >= 0 else None,
+            truth.of_frame(frame.index, int(row["stamp_ns"])) if truth is not None else None,
+        )
+    with Bag(task.bag) as bag:
+        return worst_pictures(bag, task.topic, wanted, options.operating_threshold)
+
+
+def mode_of(options: EvaluationOptions) -> str:
+    """How the results came about, for people."""
+    if options.predictions is not None:
+        return "recorded results"
+    if options.replay is None:
+        return "every frame"
+    replay = options.replay
+    load = f", {replay.load} competing processes" if replay.load else ""
+    budget = f"budget {replay.budget_ms:g} ms" if replay.budget_ms else "no budget"
+    return f"real time at rate {replay.rate:g}, {budget}{load}"
+
+
+def _settings(options: EvaluationOptions, source: Source) -> dict[str, Any]:
+    default_classes = "all" if options.all_classes else "those the model knows"
+    return {
+        **{key: value for key, value in source.items() if not isinstance(value, dict | list)},
+        "operating_threshold": options.operating_threshold,
+        **({} if options.tracker is None else {"tracker": options.tracker.name}),
+        "truth": ", ".join(options.truth) or "none",
+        "classes": ", ".join(options.classes) or default_classes,
+        **({} if options.replay is None else asdict(options.replay)),
+    }
