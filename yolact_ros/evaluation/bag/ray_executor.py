@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +23,8 @@ __all__ = ["RayExecutor"]
 # Of a unit whose worker or node died; what fails each time may be what kills them.
 RETRIES = 3
 POLL_S = 1.0
-CONNECTED_S = 60.0
+CONNECT_S = 5.0
+ANSWER_S = 60.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,6 +47,8 @@ class RayExecutor:
     """
 
     def __init__(self, address: str, *, threads: int, device: str) -> None:
+        # Its C++ part would tell of every try to connect, beside the one line of this program.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         self._ray = require("ray", extra="fleet")
         self._address = address
         self._threads = threads
@@ -102,8 +108,11 @@ class RayExecutor:
 
     def __enter__(self) -> Self:
         try:
-            self._ray.init(self._address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError) as error:
+            _require_answer(self._address)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._ray.init(self._address, log_to_driver=False, logging_level="ERROR")
+        except (OSError, ValueError) as error:
             raise WorkerError(
                 f"no Ray cluster answers at {self._address} ({_one_line(error)}); start one with "
                 "`ray start --head`, or name its head as ray://HOST:10001"
@@ -136,14 +145,12 @@ class RayExecutor:
                 "--threads"
             )
         strategies = require("ray.util.scheduling_strategies", extra="fleet")
-        asked = {}
         for node in nodes:
+            address = node["NodeManagerAddress"]
             there = strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             task = self._ray.remote(_installed).options(num_cpus=0, scheduling_strategy=there)
-            asked[task.remote()] = node["NodeManagerAddress"]
-        for reference, address in asked.items():
             try:
-                version = self._ray.get(reference, timeout=CONNECTED_S)
+                version = self._ray.get(task.remote(), timeout=ANSWER_S)
             except Exception as error:
                 raise WorkerError(
                     f"node {address} of the Ray cluster has no yolact_ros that can be used "
@@ -157,6 +164,17 @@ class RayExecutor:
 
     def __exit__(self, *_: object) -> None:
         self._ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself would try for minutes.
+
+    Raises:
+        OSError: nothing listens at the address.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), CONNECT_S).close()
 
 
 def _installed() -> str:
