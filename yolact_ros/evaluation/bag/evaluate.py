@@ -266,7 +266,7 @@ class _Evaluation:
             "tags": {bag.task.name: dict(bag.task.tags) for bag in evaluated if bag.task.tags},
             "by_tag": groups,
             "bags_failed": [
-                {"bag": name, "reason": reason} for name, reason in self._failed.items()
+                {"bag": name, "reason": self._failed[name]} for name in sorted(self._failed)
             ],
         }
         report = render_report(metrics, joined.frames, self._worst, bags=parts)
