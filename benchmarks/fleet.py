@@ -1,7 +1,7 @@
 """A fleet of bags in object storage on a Ray cluster whose parts fail, against one process.
 
     ./dev run python benchmarks/fleet.py              # the proof, about ten minutes on two cores
-    ./dev run python benchmarks/fleet.py --only cost  # what a unit of work costs, and memory
+    ./dev run python benchmarks/fleet.py --only speed # two workers against one
     ./dev run python benchmarks/fleet.py --only bags --folder fleet   # the bags and the manifest
 
 Bags are made (broken ones, some without a truth, one that is large), put into a local S3 server
@@ -36,9 +36,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "test")]
 from bag_samples import write_bag  # noqa: E402
 from stop_signs import StopSigns, clip_messages  # noqa: E402
 
-from yolact_ros.evaluation.bag.executor import Executor, LocalExecutor  # noqa: E402
-from yolact_ros.evaluation.bag.ray_executor import RayExecutor  # noqa: E402
-
 BIN = Path(sys.executable).parent
 BUCKET = "fleet"
 WEATHER = {"day": (0.0, 4.0), "dusk": (0.7, 12.0), "night": (0.93, 8.0)}
@@ -52,30 +49,24 @@ def main() -> int:
     parser.add_argument("--bags", type=int, default=200)
     parser.add_argument("--frames", type=int, default=8, help="of each; one bag has 60 times more")
     parser.add_argument("--input-size", type=int, default=96)
-    parser.add_argument("--units", type=int, default=10_000, help="tiny ones, for memory")
     parser.add_argument("--folder", type=Path, help="where bags and results stay")
-    parser.add_argument("--only", choices=["bags", "failures", "speed", "cost"])
+    parser.add_argument("--only", choices=["bags", "failures", "speed"])
     args = parser.parse_args()
     with ExitStack() as stack:
         name = stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet_"))
         folder = (args.folder or Path(name)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        if args.only != "cost":
-            make_bags(folder, args.bags, args.frames)
+        make_bags(folder, args.bags, args.frames)
         if args.only == "bags":
             return 0
         storage = stack.enter_context(Storage.running())
         os.environ.update(storage.environment, YOLACT_ROS_CACHE=name, OMP_NUM_THREADS="1")
         ok = True
-        if args.only in (None, "failures", "speed"):
-            manifest = upload(folder)
-            evaluate = Evaluation(folder, manifest, args.input_size)
-            if args.only != "speed":
-                ok = prove(folder, storage, evaluate)
-            if args.only != "failures":
-                measure_speed(folder, evaluate)
-        if args.only in (None, "cost"):
-            measure_cost(args.units)
+        evaluate = Evaluation(folder, upload(folder), args.input_size)
+        if args.only != "speed":
+            ok = prove(folder, storage, evaluate)
+        if args.only != "failures":
+            measure_speed(folder, evaluate)
     return 0 if ok else 1
 
 
@@ -326,41 +317,9 @@ def measure_speed(folder: Path, evaluate: Evaluation) -> None:
     print(f"two workers are {seconds[1] / seconds[2]:.2f} times as fast as one")
 
 
-def measure_cost(count: int) -> None:
-    """Milliseconds and memory that a unit costs which does nothing."""
-    with Cluster(2) as cluster:
-        os.environ["RAY_ADDRESS"] = cluster.address
-        executors: dict[str, Executor] = {
-            "local, 2 processes": LocalExecutor(2),
-            "Ray, 2 workers": RayExecutor("auto", threads=1, device="cpu"),
-        }
-        for name, executor in executors.items():
-            with executor:
-                marks, begun_s = [], 0.0
-                for number, _ in enumerate(executor.run(abs, iter(range(count)))):
-                    if number == 0:
-                        begun_s = time.monotonic()
-                    if (number + 1) % (count // 4) == 0:
-                        marks.append((resident_mb([psutil.Process()]), resident_mb(
-                            [p for p in psutil.Process().children(recursive=True)
-                             if "python" in p.name()] if "local" in name else cluster.workers()
-                        )))  # fmt: skip
-                cost_ms = 1e3 * (time.monotonic() - begun_s) / (count - 1)
-            print(f"{name}: {cost_ms:.2f} ms a unit; driver and workers at each quarter, MB:")
-            print("  " + ", ".join(f"{driver:.0f} + {workers:.0f}" for driver, workers in marks))
-
-
 def units(folder: Path) -> list[Path]:
     """Files of units that are done."""
     return list(folder.glob("*/units/*.parquet"))
-
-
-def resident_mb(processes: list[psutil.Process]) -> float:
-    total = 0
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            total += process.memory_info().rss
-    return total / 1e6
 
 
 def process_of(process: subprocess.Popen[bytes]) -> psutil.Process:

@@ -102,7 +102,7 @@ def drive(colcon: Installed, folder: Path) -> Path:
     """A bag that takes a while, and the beginning of its evaluation."""
     clip = "yolact bag from-video clip.mp4 --output drive"
     frames = [
-        "test -e long || (mkdir long; for i in $(seq 60); do cp photo.jpg long/$i.jpg; done)"
+        "test -e long || (mkdir long; for i in $(seq 400); do cp photo.jpg long/$i.jpg; done)"
     ]
     result = colcon.run("; ".join([*frames, clip.replace("clip.mp4", "long")]), folder)
     assert result.returncode == 0, result.stderr
@@ -138,10 +138,10 @@ def test_a_process_that_cannot_be_imported_says_why(start, drive, folder, comman
 
 def test_an_evaluation_ends_when_one_of_its_processes_is_killed(start, drive) -> None:
     run = start(EVALUATE)
-    run.wait_for(lambda: list(drive.glob("frames-*.jsonl")) and len(run.workers()) == 2)
+    run.wait_for(lambda: list(drive.glob("units/*.parquet")) and len(run.workers()) == 2)
     run.workers()[0].kill()
     assert run.status() == 2
-    assert "a process that runs the network was killed by SIGKILL" in run.errors
+    assert "a process that evaluates bags was killed by SIGKILL" in run.errors
     assert run.errors.count("\n") == 1
 
 
@@ -158,7 +158,7 @@ def test_ctrl_c_ends_all_without_a_word_of_the_workers(start, drive, command) ->
 def test_a_command_that_is_killed_leaves_no_process_behind(start, drive, command) -> None:
     run = start(command)
     begun = (lambda: "\nstep " in run.output) if command == TRAIN else (
-        lambda: list(drive.glob("frames-*.jsonl"))
+        lambda: list(drive.glob("units/*.parquet"))
     )  # fmt: skip
     run.wait_for(lambda: begun() and len(run.workers()) == 2)
     run.signal(signal.SIGKILL)

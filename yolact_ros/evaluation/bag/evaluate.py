@@ -36,7 +36,7 @@ from yolact_ros.evaluation.bag.worst_frames import WorstFrame
 from yolact_ros.evaluation.template import require_page_packages
 from yolact_ros.evaluation.track_measures import require_track_eval
 
-__all__ = ["Watcher", "evaluate_bags"]
+__all__ = ["Watcher", "evaluate_bags", "write_unit"]
 
 LEAST_FREE_BYTES = 50_000_000
 SCENES_OF_A_BAG = 2
@@ -180,7 +180,7 @@ class _Evaluation:
             elif packed is None:
                 uncut.add(unit.task.name)
             else:
-                _write(unit.file, packed.data)
+                write_unit(unit.file, packed.data)
                 frames[unit.task.name] += packed.num_frames
                 if self._options.replay is None:
                     told(packed.num_frames)
@@ -322,7 +322,7 @@ def _prepare_folder(options: EvaluationOptions, task: BagTask) -> None:
         raise DataError(f"{task.folder}: only {free_bytes // 1_000_000} MB left on its disk")
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_unit(path: Path, data: bytes) -> None:
     """Whoever looks, after a kill at any moment too, finds the whole file or none."""
     partial_path = path.with_name(f".{path.name}.partial")
     try:

@@ -47,12 +47,14 @@ def process_unit(unit: Unit, source: ModelSource, device: str = "") -> PackedRec
     if device:
         source = replace(source, device=device)
     bag = _bag(unit.task.bag)
+    stays_open = False
     try:
         records = _process(unit, bag, source)
         packed = pack_records(records, unit.task.header, unit.segment, bag.problems)
-        return None if bag.problems and unit.segment.is_part else packed
+        stays_open = unit.segment.is_part and not bag.problems
+        return packed if stays_open or not unit.segment.is_part else None
     finally:
-        if bag.problems or not unit.segment.is_part:
+        if not stays_open:
             _bag.cache_clear()
             bag.close()
 

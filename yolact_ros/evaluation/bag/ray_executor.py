@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -25,6 +25,8 @@ RETRIES = 3
 POLL_S = 1.0
 CONNECT_S = 5.0
 ANSWER_S = 60.0
+LOST_S = 10.0
+GROWTH_S = 30.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,11 +49,13 @@ class RayExecutor:
     """
 
     def __init__(self, address: str, *, threads: int, device: str) -> None:
-        # Its C++ part would tell of every try to connect, beside the one line of this program.
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         self._ray = require("ray", extra="fleet")
         self._address = address
         self._threads = threads
+        self._head = ""
+        self._head_seen_s = 0.0
+        self._cores = 1
+        self._cores_asked_s = float("-inf")
         self.device = device
 
     def runs_here(self, num_items: int) -> bool:
@@ -75,6 +79,7 @@ class RayExecutor:
         try:
             shared = ray.put(function)
             while True:
+                self._require_head()
                 for item in islice(source, self._most_in_flight() - len(running)):
                     running[task.remote(shared, item)] = item
                 if not running:
@@ -82,7 +87,7 @@ class RayExecutor:
                 # Not for ever: the cluster may grow meanwhile.
                 for reference in ray.wait(list(running), num_returns=1, timeout=POLL_S)[0]:
                     yield running.pop(reference), self._result(reference)
-        except (ConnectionError, ray.exceptions.RaySystemError) as error:
+        except (OSError, ray.exceptions.RaySystemError) as error:
             raise WorkerError(
                 f"the Ray cluster at {self._address} was lost ({_one_line(error)}); what is done "
                 "is kept, run the command again"
@@ -102,9 +107,27 @@ class RayExecutor:
         ) as error:
             return Failure(f"its worker died {1 + RETRIES} times: {_one_line(error)}")
 
+    def _require_head(self) -> None:
+        """Ray ends this process without a word where it is a node and the head stays away.
+
+        Raises:
+            OSError: nothing listens there for a while.
+        """
+        while self._head and time.monotonic() - self._head_seen_s > POLL_S:
+            try:
+                _require_answer(self._head)
+                self._head_seen_s = time.monotonic()
+            except OSError:
+                if time.monotonic() - self._head_seen_s > LOST_S:
+                    raise
+                time.sleep(POLL_S)
+
     def _most_in_flight(self) -> int:
-        cores = int(self._ray.cluster_resources().get("CPU", 1))
-        return max(1, IN_FLIGHT_EACH * cores // self._threads)
+        """By the cores of the cluster, which may grow; the head is not asked for every unit."""
+        if time.monotonic() - self._cores_asked_s > GROWTH_S:
+            self._cores = int(self._ray.cluster_resources().get("CPU", 1))
+            self._cores_asked_s = time.monotonic()
+        return max(1, IN_FLIGHT_EACH * self._cores // self._threads)
 
     def __enter__(self) -> Self:
         try:
@@ -122,6 +145,9 @@ class RayExecutor:
                 f"the Ray cluster at {self._address} cannot be used from here: {_one_line(error)}"
             ) from error
         try:
+            if not self._address.startswith("ray://"):
+                self._head = self._ray.get_runtime_context().gcs_address
+                self._head_seen_s = time.monotonic()
             self._check_nodes()
         except BaseException:
             self._ray.shutdown()

@@ -1,0 +1,28 @@
+"""Work for executors; other processes import it from here."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+
+def kill_or_double(number: int) -> int:
+    """The process dies of a 3."""
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * number
+
+
+def refuse(number: int, unlucky: int) -> int:
+    if number == unlucky:
+        raise ValueError("unlucky")
+    return number
+
+
+def kill_once(marker: Path) -> int:
+    """The first process to try it dies."""
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return len(marker.name)
