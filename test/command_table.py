@@ -49,7 +49,7 @@ SAME_PLACES = {
     "run CMD ...": "run yolact --version",
     "doctor TOPIC": "doctor /no/camera",
     "'s3://drives/2026-11-*/*'": "'more/*'",
-    "ray://10.0.0.1:10001": "ray://127.0.0.1:10099",
+    "ray://10.0.0.1:10001": "ray://127.0.0.1:20099",
 }
 
 TINY = "--model tiny.safetensors"
@@ -59,7 +59,7 @@ REPORT = ("report.html", "metrics.json", "frames.csv")
 # Two nodes of a Ray cluster on this machine, for as long as the step takes.
 RAY = (
     "export RAY_ADDRESS=127.0.0.1:6499; exec 3>&1 >ray.log; "
-    "ray start --head --port 6499 --ray-client-server-port 10099 --include-dashboard false "
+    "ray start --head --port 6499 --ray-client-server-port 20099 --include-dashboard false "
     "--node-ip-address 127.0.0.1 --num-cpus 1 --disable-usage-stats --block 2>&1 & nodes=$!; "
     "until grep -q 'Ray runtime started' ray.log; do sleep 0.2; done; "
     'ray start --address 127.0.0.1:6499 --num-cpus 1 --block 2>&1 & nodes="$nodes $!"; '
