@@ -30,6 +30,7 @@ from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
 from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.options import EvaluationOptions
+from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.evaluation.bag.writer import BagWriter
 from yolact_ros.inference.predictor import StageTimes
 from yolact_ros.ops.coco_rle import encode_crop
@@ -154,7 +155,7 @@ def evaluate(bag: Path, output: Path, report: Path) -> None:
     before_mb = resident_mb()
     begun_s = time.perf_counter()
     options = EvaluationOptions(
-        bags=(bag,), output=output, source=TrivialSource(), truth=("/truth",)
+        bags=(BagSource(bag, truth="/truth"),), output=output, source=TrivialSource()
     )
     metrics = evaluate_bags(options, sampler)
     result = {

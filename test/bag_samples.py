@@ -25,6 +25,7 @@ from yolact_ros.evaluation.bag.messages import (
 )
 from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.options import ReplayOptions
+from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.inference.predictor import DetectedFrame, StageTimes
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
@@ -139,6 +140,11 @@ def truth_messages(num_frames: int, objects: int = 1, *, tracked: bool = False) 
         )
         for i in range(num_frames)
     ]
+
+
+def sources(*bags: Path, truth: str = TRUTH_TOPIC) -> tuple[BagSource, ...]:
+    """The bags as an evaluation takes them."""
+    return tuple(BagSource(bag, truth=truth) for bag in bags)
 
 
 def write_bag(

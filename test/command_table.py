@@ -48,10 +48,28 @@ SAME_PLACES = {
     "bag info BAG": "bag info drive",
     "run CMD ...": "run yolact --version",
     "doctor TOPIC": "doctor /no/camera",
+    "'s3://drives/2026-11-*/*'": "'more/*'",
+    "ray://10.0.0.1:10001": "ray://127.0.0.1:20099",
 }
 
 TINY = "--model tiny.safetensors"
 REPORT = ("report.html", "metrics.json", "frames.csv")
+
+
+# Two nodes of a Ray cluster on this machine, for as long as the step takes.
+RAY = (
+    "export RAY_ADDRESS=127.0.0.1:6499; exec 3>&1 >ray.log; "
+    "ray start --head --port 6499 --ray-client-server-port 20099 --include-dashboard false "
+    "--node-ip-address 127.0.0.1 --num-cpus 1 --disable-usage-stats --block 2>&1 & nodes=$!; "
+    "until grep -q 'Ray runtime started' ray.log; do sleep 0.2; done; "
+    'ray start --address 127.0.0.1:6499 --num-cpus 1 --block 2>&1 & nodes="$nodes $!"; '
+    "trap 'kill $nodes; wait' EXIT; exec >&3"
+)
+FLEET = (
+    "yolact bag from-video photos/ --annotations instances.json --output more/drive > /dev/null; "
+    "cp -r more/drive more/other; "
+    "printf 'path,truth,weather\\nmore/drive,/truth,rain\\nmore/other,/truth,day\\n' > fleet.csv"
+)
 
 
 def _report(folder: str) -> tuple[str, ...]:
@@ -267,6 +285,52 @@ CHAPTERS = (
         ),
     ),
     Chapter(
+        "a fleet",
+        (
+            Step(
+                "yolact bag evaluate fleet.csv --output results/v1 --jobs 2",
+                TINY,
+                before=FLEET,
+                leaves=("results/v1/report.html", "results/v1/metrics.json"),
+                prints=("Evaluation of 2 bags",),
+            ),
+            Step(
+                "yolact bag evaluate fleet.csv --output results/v2 --jobs 2 --input-size 128",
+                TINY,
+                leaves=("results/v2/report.html",),
+            ),
+            Step(
+                "yolact bag evaluate 's3://drives/2026-11-*/*' --truth /truth",
+                TINY,
+                prints=("Evaluation of 2 bags",),
+            ),
+            Step(
+                "yolact bag evaluate fleet.csv --output results/v3 --ray auto",
+                TINY,
+                before=RAY,
+                leaves=("results/v3/report.html",),
+                prints=("Evaluation of 2 bags",),
+            ),
+            Step(
+                "yolact bag evaluate fleet.csv --output results/v3 --ray ray://10.0.0.1:10001",
+                f"{TINY} --overwrite",
+                before=f"{RAY}; unset RAY_ADDRESS; sleep 8",
+                leaves=("results/v3/report.html",),
+                prints=("Evaluation of 2 bags",),
+            ),
+            Step(
+                "yolact bag compare results/v1 results/v2 --max-map-loss 1",
+                "--max-map-loss 101",
+                leaves=("bag_comparison/comparison.html",),
+            ),
+            Step(
+                "yolact bag compare results/v1 results/v2 results/v3",
+                leaves=("bag_comparison/comparison.html",),
+                prints=("v3",),
+            ),
+        ),
+    ),
+    Chapter(
         "models",
         (
             Step("yolact models list", prints=("bundled", "yolact_resnet50")),
@@ -419,10 +483,14 @@ CHAPTERS = (
 """In the order of the pages, each in a folder of its own."""
 
 MEASURES = "measures for minutes on a quiet computer; its parts are tested in test/evaluation"
+RUNS_ON = "runs until it is stopped; the steps with --ray start two such nodes"
 TRACKS = "needs a truth with track ids: test/evaluation/bag/test_tracks.py"
 NOT_RUN = {
     "./dev run python benchmarks/tracking.py": MEASURES,
     "./dev run python benchmarks/tracking.py --cost": MEASURES,
+    "./dev run python benchmarks/fleet.py": MEASURES,
+    "./dev run ray start --head --port 6379": RUNS_ON,
+    "./dev run ray start --address 10.0.0.1:6379": RUNS_ON,
     "yolact bag evaluate drive --truth truth.json --track botsort": TRACKS,
     "yolact bag evaluate drive --truth gt/gt.txt --real-time --budget 33.3 --track": TRACKS,
     "yolact bag evaluate drive --truth /truth --predictions /yolact/instances@recorded "

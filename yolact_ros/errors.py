@@ -10,6 +10,7 @@ __all__ = [
     "FrameFault",
     "ImageError",
     "RuntimeUnavailableError",
+    "StorageError",
     "WorkerError",
     "YolactError",
     "damaged_network",
@@ -46,6 +47,10 @@ class FrameFault(ImageError):
 
 class DataError(YolactError):
     """A data set, results file or bag that cannot be read as what it claims to be."""
+
+
+class StorageError(DataError):
+    """A storage that does not answer, does not allow it, or does not have what was named."""
 
 
 class DependencyError(YolactError):

@@ -20,7 +20,7 @@ COCO results (`yolact predict` writes results.json), or the folder of an evaluat
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("bag", type=Path, metavar="BAG", help="folder, .mcap or .db3")
+    parser.add_argument("bag", metavar="BAG", help="folder, .mcap or .db3; path or address")
     parser.add_argument(
         "--results",
         type=Path,
@@ -62,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from yolact_ros.evaluation.bag.annotate import annotate_bag, read_annotations
     from yolact_ros.evaluation.bag.image_topic import choose_image_topic
+    from yolact_ros.evaluation.bag.location import location
     from yolact_ros.evaluation.bag.problems import problem_lines
     from yolact_ros.evaluation.bag.storage import Bag
 
-    with Bag(args.bag) as bag, ProgressBars() as bars:
+    with Bag(location(args.bag)) as bag, ProgressBars() as bars:
         topic = choose_image_topic(bag, args.topic)
         truth = read_annotations(
             args.results,

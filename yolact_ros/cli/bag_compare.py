@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
 DESCRIPTION = """\
-Compares finished evaluations with the first one: two models, settings or machines. Intervals
-are 95 % by bootstrap over the frames; neighbouring frames are drawn together.
+Compares finished evaluations with the first one: two models, settings or machines; of three or
+more also the trend. Intervals are 95 % by bootstrap: of five bags or more over the bags, else over
+blocks of neighbouring frames.
 
   yolact bag compare results/old results/new --max-map-loss 1 --max-miss 1
 

@@ -37,7 +37,13 @@ NODE_SCORE, NODE_TOP_K = 0.3, 15
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("bags", nargs="+", type=Path, metavar="BAG", help="folder, .mcap or .db3")
+    parser.add_argument(
+        "bags",
+        nargs="+",
+        metavar="BAG",
+        help="folder, .mcap or .db3, as path or address (s3://, gs://, http://), with * for "
+        "several; or a manifest (.csv: path, topic, truth, tags)",
+    )
     parser.add_argument("--topic", default="", help="of images; the only one needs no naming")
     parser.add_argument(
         "--output", type=Path, default=Path("bag_evaluation"), help="folder (default: %(default)s)"
@@ -50,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="ADDRESS",
         help="work on a Ray cluster instead: auto, or ray://HEAD:10001; bags, model and truth are "
-        "at the same place on each of its machines",
+        "at the same place for each of its machines",
     )
     _add_truth(parser)
     _add_tracking(parser)
@@ -205,11 +211,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Any:
+    from yolact_ros.evaluation.bag.location import without_secrets
     from yolact_ros.evaluation.bag.options import EvaluationOptions, ReplayOptions, TopicAddress
+    from yolact_ros.evaluation.bag.sources import read_sources
 
     if not args.real_time and len(args.input_size) > 1:
         raise ConfigError("several input sizes are the levels of a budget: add --real-time")
-    if args.write is not None and len(args.bags) > 1:
+    sources, unusable = read_sources(args.bags, args.topic, args.truth)
+    if args.write is not None and len(sources) > 1:
         raise ConfigError("--write makes one bag: evaluate one bag at a time with it")
     replay = None
     tracker = _tracker(args)
@@ -225,12 +234,11 @@ def _options(args: argparse.Namespace) -> Any:
         )
     chosen = listed(args.classes)
     return EvaluationOptions(
-        bags=tuple(path.absolute() if args.ray else path for path in args.bags),
+        bags=tuple(source.absolute() if args.ray else source for source in sources),
         output=args.output,
-        topic=args.topic,
+        unusable=unusable,
         source=None if args.predictions else _source(args),
         predictions=TopicAddress.parse(args.predictions) if args.predictions else None,
-        truth=tuple(args.truth),
         truth_key=args.truth_key,
         classes=() if chosen == ["all"] else tuple(chosen),
         all_classes=chosen == ["all"],
@@ -243,7 +251,7 @@ def _options(args: argparse.Namespace) -> Any:
         limit=args.limit,
         num_worst=args.worst,
         overwrite=args.overwrite,
-        command=shlex.join(["yolact", *sys.argv[1:]]),
+        command=without_secrets(shlex.join(["yolact", *sys.argv[1:]])),
     )
 
 

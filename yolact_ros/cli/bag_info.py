@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from yolact_ros.cli.bag_progress import ProgressBars
 
@@ -18,7 +17,7 @@ exit code: 0 sound, 1 damaged, 2 not readable at all"""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("bag", type=Path, metavar="BAG", help="folder, .mcap or .db3")
+    parser.add_argument("bag", metavar="BAG", help="folder, .mcap or .db3; path or address")
     parser.add_argument("--read", action="store_true", help="read every message")
 
 
@@ -28,9 +27,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: nothing in the bag can be read.
     """
+    from yolact_ros.evaluation.bag.location import location
     from yolact_ros.evaluation.bag.storage import Bag
 
-    with Bag(args.bag) as bag:
+    with Bag(location(args.bag)) as bag:
         topics = sorted(bag.topics.values(), key=lambda topic: topic.name)
         width = max((len(topic.name) for topic in topics), default=0)
         for topic in topics:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             with ProgressBars() as bars:
                 counts = [topic.message_count for topic in topics]
                 total = None if None in counts else sum(count or 0 for count in counts)
-                told = bars.start(args.bag.name, total)
+                told = bars.start(bag.path.name, total)
                 for _ in bag.messages(set(bag.topics)):
                     told(1)
         for problem in bag.problems.examples:

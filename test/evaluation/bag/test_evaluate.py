@@ -25,6 +25,7 @@ from bag_samples import (
     instance_message,
     mono16_message,
     rectangle,
+    sources,
     stamp_ns,
     truth_json,
     truth_messages,
@@ -84,9 +85,11 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bag(tmp_path_factory.mktemp("bags") / "drive", messages)
 
 
-def options(bag: Path, output: Path, **changes: Any) -> EvaluationOptions:
+def options(
+    bag: Path, output: Path, truth: str = TRUTH_TOPIC, **changes: Any
+) -> EvaluationOptions:
     standard = EvaluationOptions(
-        bags=(bag,), output=output, source=ShapeSource(), truth=(TRUTH_TOPIC,), command="yolact"
+        bags=sources(bag, truth=truth), output=output, source=ShapeSource(), command="yolact"
     )
     return replace(standard, **changes)
 
@@ -127,7 +130,7 @@ def test_ap_is_that_of_the_evaluator_on_the_same_images(tmp_path: Path) -> None:
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(truth_json(NUM_FRAMES, 3)))
     bag = write_bag(tmp_path / "drive", image_messages(NUM_FRAMES, 3))
-    settings = options(bag, tmp_path / "out", source=source, truth=(str(path),))
+    settings = options(bag, tmp_path / "out", source=source, truth=str(path))
     metrics = evaluate(settings)
     segmenter = source.open()
     results = []
@@ -180,7 +183,7 @@ def test_several_bags_give_each_its_numbers_and_one_for_all(bag: Path, tmp_path:
     other = write_bag(
         tmp_path / "night", image_messages(4, 1) + truth_messages(4, 1), storage="sqlite3"
     )
-    metrics = evaluate(options(bag, tmp_path / "out", bags=(bag, other)))
+    metrics = evaluate(options(bag, tmp_path / "out", bags=sources(bag, other)))
     assert metrics["bags"] == ["drive", "night"]
     assert metrics["frames"]["total"] == NUM_FRAMES + 4
     assert metrics["accuracy"]["segm"]["ap"] == 1.0
@@ -269,7 +272,7 @@ def test_a_bag_of_video_packets_is_an_error_that_names_the_format(
     for index in range(num_frames):
         data = compressed_message(packet, stamp_ns(index), "h264")
         messages.append((IMAGE_TOPIC, COMPRESSED_IMAGE, stamp_ns(index), data))
-    settings = options(write_bag(tmp_path / "b", messages), tmp_path / "out", truth=())
+    settings = options(write_bag(tmp_path / "b", messages), tmp_path / "out", truth="")
     words = rf"not one of the {num_frames} images of {IMAGE_TOPIC} can be decoded; .*'h264'"
     with pytest.raises(DataError, match=words):
         evaluate(settings)
@@ -281,7 +284,7 @@ def test_a_topic_without_messages_is_an_error(tmp_path: Path) -> None:
     with Writer(tmp_path / "b", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         writer.add_connection(IMAGE_TOPIC, IMAGE, typestore=store)
     with pytest.raises(DataError, match=f"b: {IMAGE_TOPIC} has no message"):
-        evaluate(options(tmp_path / "b", tmp_path / "out", truth=()))
+        evaluate(options(tmp_path / "b", tmp_path / "out", truth=""))
 
 
 def test_ten_bits_in_sixteen_are_scaled_and_told(tmp_path: Path) -> None:
@@ -290,7 +293,7 @@ def test_ten_bits_in_sixteen_are_scaled_and_told(tmp_path: Path) -> None:
         image = np.full((64, 96), value, np.uint16)
         data = mono16_message(image, stamp_ns(index))
         messages.append((IMAGE_TOPIC, IMAGE, stamp_ns(index), data))
-    metrics = evaluate(options(write_bag(tmp_path / "b", messages), tmp_path / "out", truth=()))
+    metrics = evaluate(options(write_bag(tmp_path / "b", messages), tmp_path / "out", truth=""))
     assert metrics["bits_in_use"] == 10
     assert "pixels: 10 of 16 bits in use, scaled to 8 as the node does" in summary_text(metrics)
 
@@ -314,7 +317,7 @@ def test_stamps_that_repeat_run_backwards_or_are_zero_are_listed(tmp_path: Path)
         for i, stamp in enumerate(stamps)
     ]
     bag = write_bag(tmp_path / "b", messages)
-    metrics = evaluate(options(bag, tmp_path / "out", truth=()))
+    metrics = evaluate(options(bag, tmp_path / "out", truth=""))
     assert metrics["frames"]["processed"] == 5
     assert metrics["problems"]["counts"] == {
         "stamp runs backwards": 1,
@@ -381,7 +384,7 @@ def test_results_recorded_in_a_bag_of_their_own_are_tied_by_stamp(
         tmp_path / "alone",
         source=None,
         predictions=TopicAddress("/yolact/instances"),
-        truth=(f"{TRUTH_TOPIC}@{bag}",),
+        truth=f"{TRUTH_TOPIC}@{bag}",
     )
     assert evaluate(alone)["accuracy"]["segm"]["ap"] == 1.0
 
@@ -400,7 +403,7 @@ def test_truth_of_another_size_or_without_frames_is_listed(tmp_path: Path) -> No
     truth["images"].append({**truth["images"][0], "id": 99, "stamp_ns": 5})
     (tmp_path / "t.json").write_text(json.dumps(truth))
     bag = write_bag(tmp_path / "b", image_messages(4))
-    metrics = evaluate(options(bag, tmp_path / "out", truth=(str(tmp_path / "t.json"),)))
+    metrics = evaluate(options(bag, tmp_path / "out", truth=str(tmp_path / "t.json")))
     assert metrics["frames"]["with_truth"] == 3
     assert metrics["problems"]["counts"] == {
         "truth of another size": 1,

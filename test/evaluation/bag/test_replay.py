@@ -17,6 +17,7 @@ from bag_samples import (
     image_message,
     instance_message,
     rectangle,
+    sources,
     stamp_ns,
     write_bag,
 )
@@ -54,10 +55,9 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def replay(bag: Path, output: Path, source: ShapeSource, **changes: Any) -> dict[str, Any]:
     options = EvaluationOptions(
-        bags=(bag,),
+        bags=sources(bag),
         output=output,
         source=source,
-        truth=(TRUTH_TOPIC,),
         replay=ReplayOptions(**changes),
     )
     return dict(evaluate_bags(options, Silent()))

@@ -22,6 +22,7 @@ from bag_samples import (
     image_messages,
     instance_message,
     rectangle,
+    sources,
     stamp_ns,
     truth_json,
     truth_messages,
@@ -56,9 +57,9 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bag(tmp_path_factory.mktemp("bags") / "drive", messages)
 
 
-def evaluate(bag: Path, output: Path, **changes: Any) -> dict[str, Any]:
+def evaluate(bag: Path, output: Path, truth: str = TRUTH_TOPIC, **changes: Any) -> dict[str, Any]:
     standard = EvaluationOptions(
-        bags=(bag,), output=output, source=ShapeSource(), truth=(TRUTH_TOPIC,),
+        bags=sources(bag, truth=truth), output=output, source=ShapeSource(),
         tracker=TrackerSettings(), measure_tracks=True,
     )  # fmt: skip
     return dict(evaluate_bags(replace(standard, **changes), Silent()))
@@ -166,7 +167,7 @@ def test_bags_of_before_objects_were_tracked_are_evaluated_and_followed(
     truth.write_text(json.dumps(tracked_json()))
 
     metrics = evaluate(
-        bag, tmp_path / "out", source=None, predictions=PREDICTIONS, truth=(str(truth),)
+        bag, tmp_path / "out", source=None, predictions=PREDICTIONS, truth=str(truth)
     )
 
     assert metrics["accuracy"]["segm"]["ap"] == 1.0
@@ -186,7 +187,7 @@ def test_ids_of_a_video_json_are_read(bag: Path, tmp_path: Path, field: str) -> 
     truth = tmp_path / "truth.json"
     truth.write_text(json.dumps(tracked_json(field)))
 
-    metrics = evaluate(bag, tmp_path / "out", truth=(str(truth),))
+    metrics = evaluate(bag, tmp_path / "out", truth=str(truth))
 
     assert metrics["tracking"]["segm"]["hota"] == 1.0
 
@@ -206,7 +207,7 @@ def test_a_mot_file_gives_boxes_with_ids_and_its_distractors_cost_nothing(
         lines.append(f"{index + 1},3,{x + 1},{y + 1},{width},{height},{flag},1.0")
     (folder / "gt/gt.txt").write_text("\n".join(lines))
 
-    metrics = evaluate(bag, tmp_path / "out", truth=(str(folder / "gt/gt.txt"),))
+    metrics = evaluate(bag, tmp_path / "out", truth=str(folder / "gt/gt.txt"))
 
     assert set(metrics["tracking"]) == {"tracker", "bbox", "block_s", "without_block"}
     assert metrics["tracking"]["bbox"]["mota"] == 1.0
@@ -223,7 +224,7 @@ def test_a_mots_file_gives_masks_with_ids(bag: Path, tmp_path: Path, first: int)
         )
     )
 
-    metrics = evaluate(bag, tmp_path / "out", truth=(str(truth),))
+    metrics = evaluate(bag, tmp_path / "out", truth=str(truth))
 
     assert metrics["tracking"]["segm"]["hota"] == 1.0
 
@@ -245,7 +246,7 @@ def test_a_text_file_that_is_neither_is_refused_with_its_line(
     truth.write_text(text)
 
     with pytest.raises(DataError, match=said):
-        evaluate(bag, tmp_path / "out", truth=(str(truth),))
+        evaluate(bag, tmp_path / "out", truth=str(truth))
 
 
 def test_a_mot_file_without_the_size_of_its_images_is_refused_with_the_cure(
@@ -256,7 +257,7 @@ def test_a_mot_file_without_the_size_of_its_images_is_refused_with_the_cure(
     truth.write_text("1,1,5,5,20,20,1,1,1\n")
 
     with pytest.raises(DataError, match=r"put its seqinfo\.ini beside it"):
-        evaluate(bag, tmp_path / "out", truth=(str(truth),))
+        evaluate(bag, tmp_path / "out", truth=str(truth))
 
 
 def test_a_truth_without_track_ids_is_refused_with_the_cure(tmp_path: Path) -> None:
@@ -268,7 +269,7 @@ def test_a_truth_without_track_ids_is_refused_with_the_cure(tmp_path: Path) -> N
 
 def test_tracks_without_a_truth_are_refused(bag: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--track holds tracks against those of a --truth"):
-        evaluate(bag, tmp_path / "out", truth=())
+        evaluate(bag, tmp_path / "out", truth="")
 
 
 def test_in_real_time_dropped_frames_count_by_what_the_consumer_had(
@@ -296,7 +297,7 @@ def test_several_bags_are_measured_together_and_ids_of_one_are_not_those_of_anot
     messages = image_messages(NUM_FRAMES) + truth_messages(NUM_FRAMES, tracked=True)
     other = write_bag(tmp_path / "other", messages)
 
-    metrics = evaluate(bag, tmp_path / "out", bags=(bag, other))
+    metrics = evaluate(bag, tmp_path / "out", bags=sources(bag, other))
 
     found = metrics["tracking"]["segm"]
     assert (found["truth_tracks"], found["found_tracks"], found["id_switches"]) == (2, 2, 0)

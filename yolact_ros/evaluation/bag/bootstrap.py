@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from yolact_ros.evaluation.bag.matches import MatchTable
 
-__all__ = ["Interval", "WeightedAp", "Weights", "block_weights", "percentile_interval"]
+__all__ = [
+    "Interval",
+    "WeightedAp",
+    "Weights",
+    "bag_weights",
+    "block_weights",
+    "percentile_interval",
+]
 
 NUM_THRESHOLDS = 10
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -110,6 +117,23 @@ def block_weights(
         starts = random.integers(0, num_frames, num_blocks)
         drawn = (starts[:, None] + np.arange(length)).reshape(-1)[:num_frames] % num_frames
         row += np.bincount(drawn, minlength=num_frames)
+    return weights
+
+
+def bag_weights(bags: NDArray[np.int64], random: np.random.Generator) -> Weights:
+    """How often each frame is drawn, int64[len(bags)], where whole bags are drawn.
+
+    A drive has one weather and one place, so that its frames fail together: what a model does on
+    other drives is only as sure as there are drives (the cluster bootstrap).
+
+    Args:
+        bags (int64[frames]): number of each frame's bag.
+        random: generator.
+    """
+    _, numbers = np.unique(bags, return_inverse=True)
+    count = int(numbers.max()) + 1
+    drawn = np.bincount(random.integers(0, count, count), minlength=count)
+    weights: Weights = drawn[numbers].astype(np.int64)
     return weights
 
 

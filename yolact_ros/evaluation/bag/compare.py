@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.errors import ConfigError, DataError
-from yolact_ros.evaluation.bag.bootstrap import Interval, block_weights, percentile_interval
+from yolact_ros.evaluation.bag.bootstrap import (
+    Interval,
+    bag_weights,
+    block_weights,
+    percentile_interval,
+)
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
 from yolact_ros.evaluation.bag.run_statistics import STATISTICS, RunStatistics, Statistic
 from yolact_ros.evaluation.bag.tables import FrameTable
 from yolact_ros.evaluation.bag.track_intervals import track_differences, track_values
 
-__all__ = ["ComparedRun", "Comparison", "compare_runs", "verdict"]
+__all__ = ["ComparedRun", "Comparison", "TagGroup", "compare_runs", "verdict"]
 
 LEAST_COMMON_SHARE = 0.5
+# Of fewer bags the resamples are the same few again and again.
+LEAST_BAGS = 5
 MOST_BLOCK_SHARE = 0.1
 
 
@@ -43,6 +51,24 @@ class ComparedRun:
 
 
 @dataclass(frozen=True)
+class TagGroup:
+    """The bags that have a tag in common.
+
+    Attributes:
+        tag, value: of the tag.
+        num_bags: of the first run.
+        values: of each run its statistics, by name.
+        differences: of each run to the first; empty for the first.
+    """
+
+    tag: str
+    value: str
+    num_bags: int
+    values: tuple[Mapping[str, Interval], ...]
+    differences: tuple[Mapping[str, Interval], ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Runs beside each other; the first is what the others are held against.
 
@@ -51,8 +77,10 @@ class Comparison:
         paired: all runs saw the same frames, and each resample draws the same for all.
         num_frames: that took part, of the first run.
         left_out: frames of any run that not all runs have.
-        block_frames: neighbouring frames that are drawn together.
+        block_frames: neighbouring frames that are drawn together; 0 where whole bags are.
         resamples: of the bootstrap.
+        num_bags: that took part, of the first run.
+        groups: the same for the bags that have a tag in common.
     """
 
     runs: tuple[ComparedRun, ...]
@@ -61,6 +89,8 @@ class Comparison:
     left_out: int
     block_frames: int
     resamples: int
+    num_bags: int = 1
+    groups: tuple[TagGroup, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -70,6 +100,22 @@ class Comparison:
             "frames_left_out": self.left_out,
             "block_frames": self.block_frames,
             "resamples": self.resamples,
+            "bags": self.num_bags,
+            "by_tag": [
+                {
+                    "tag": group.tag,
+                    "value": group.value,
+                    "bags": group.num_bags,
+                    "runs": [
+                        {
+                            "values": {name: _plain(one) for name, one in values.items()},
+                            "differences": {name: _plain(one) for name, one in changes.items()},
+                        }
+                        for values, changes in zip(group.values, group.differences, strict=True)
+                    ],
+                }
+                for group in self.groups
+            ],
             "runs": [
                 {
                     "name": run.name,
@@ -108,7 +154,8 @@ def compare_runs(
         paths: folders of ``yolact bag evaluate``; the first is the reference.
         names: for people; empty takes the folders'.
         resamples: of the bootstrap.
-        block_s: frames so close in time are drawn together, seconds.
+        block_s: frames so close in time are drawn together, seconds; of five bags or more whole
+            bags are.
         seed: of the bootstrap; the same seed gives the same intervals.
         progress: told of resamples done.
 
@@ -127,60 +174,117 @@ def compare_runs(
         if not len(folder.frames):
             raise DataError(f"{folder.path}: its evaluation has no frame")
     labels = list(names) or _labels(paths)
-    rows, paired = _common_rows([folder.frames for folder in folders])
-    length = _block_frames(folders[0].frames, block_s)
-    statistics = [
-        RunStatistics(folder.frames, folder.matches, row)
-        for folder, row in zip(folders, rows, strict=True)
-    ]
-    full = [
-        statistic(np.ones(len(row), np.int64))
-        for statistic, row in zip(statistics, rows, strict=True)
-    ]
-    drawn = _resample(statistics, rows, paired, length, resamples, seed, progress)
+    rows, paired = _common_rows(folders)
+    bags = [_bag_numbers(folder, row) for folder, row in zip(folders, rows, strict=True)]
+    by_bag = min(np.unique(numbers).size for numbers in bags) >= LEAST_BAGS
+    length = 0 if by_bag else _block_frames(folders[0].frames, block_s)
+
+    def compare(chosen: Sequence[NDArray[np.int64]], told: Callable[[int], None]) -> Compared:
+        return _compare(folders, chosen, paired, length, resamples, seed, told)
+
+    values, differences = compare(rows, progress)
     runs = tuple(
         ComparedRun(
             labels[number],
-            folders[number],
-            _intervals(full[number], drawn[number]) | track_values(folders[number].metrics),
-            _intervals(full[number] - full[0], drawn[number] - drawn[0])
-            | track_differences(folders[0].metrics, folders[number].metrics)
+            folder,
+            values[number] | track_values(folder.metrics),
+            differences[number] | track_differences(folders[0].metrics, folder.metrics)
             if number
             else {},
-            _changed_settings(folders[0], folders[number]) if number else (),
+            _changed_settings(folders[0], folder) if number else (),
         )
-        for number in range(len(folders))
+        for number, folder in enumerate(folders)
     )
+    groups = []
+    for tag, value in _common_tags(folders):
+        chosen = [_tagged(*pair, tag, value) for pair in zip(folders, rows, strict=True)]
+        if all(row.size for row in chosen):
+            size = np.unique(_bag_numbers(folders[0], chosen[0])).size
+            groups.append(TagGroup(tag, value, size, *compare(chosen, lambda _: None)))
     total = sum(len(folder.frames) for folder in folders)
-    left_out = total - sum(len(row) for row in rows)
-    return Comparison(runs, paired, len(rows[0]), left_out, length, resamples)
+    return Comparison(
+        runs,
+        paired,
+        num_frames=len(rows[0]),
+        left_out=total - sum(len(row) for row in rows),
+        block_frames=length,
+        resamples=resamples,
+        num_bags=np.unique(bags[0]).size,
+        groups=tuple(groups),
+    )
 
 
-def _resample(
-    statistics: Sequence[RunStatistics],
+Compared = tuple[tuple[dict[str, Interval], ...], tuple[dict[str, Interval], ...]]
+"""Of each run its values, and the differences to those of the first."""
+
+
+def _compare(
+    folders: Sequence[ResultFolder],
     rows: Sequence[NDArray[np.int64]],
     paired: bool,
     length: int,
     resamples: int,
     seed: int,
     progress: Callable[[int], None],
-) -> list[NDArray[np.float64]]:
-    """Statistics of every run in every resample, float64[resamples, statistics] each."""
+) -> Compared:
+    pairs = list(zip(folders, rows, strict=True))
+    statistics = [RunStatistics(folder.frames, folder.matches, row) for folder, row in pairs]
+    bags = [_bag_numbers(folder, row) for folder, row in pairs]
     generators = [
         np.random.default_rng(seed if paired else [seed, number]) for number in range(len(rows))
     ]
-    drawn: list[list[NDArray[np.float64]]] = [[] for _ in statistics]
-    for _ in range(resamples):
-        for number, statistic in enumerate(statistics):
-            weights = block_weights(len(rows[number]), length, 1, generators[number])[0]
-            drawn[number].append(statistic(weights))
+    full = [
+        statistic(np.ones(len(row), np.int64))
+        for statistic, row in zip(statistics, rows, strict=True)
+    ]
+    drawn = np.empty((len(rows), resamples, len(STATISTICS)))
+    for resample in range(resamples):
+        for number, (statistic, random) in enumerate(zip(statistics, generators, strict=True)):
+            if length:
+                weights = block_weights(len(rows[number]), length, 1, random)[0]
+            else:
+                weights = bag_weights(bags[number], random)
+            drawn[number, resample] = statistic(weights)
         progress(1)
-    return [np.array(values) for values in drawn]
+    return (
+        tuple(_intervals(*pair) for pair in zip(full, drawn, strict=True)),
+        tuple(
+            _intervals(own - full[0], resampled - drawn[0]) if number else {}
+            for number, (own, resampled) in enumerate(zip(full, drawn, strict=True))
+        ),
+    )
 
 
-def _common_rows(tables: Sequence[FrameTable]) -> tuple[list[NDArray[np.int64]], bool]:
+def _bag_numbers(folder: ResultFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    _, numbers = np.unique(np.array(folder.bags), return_inverse=True)
+    chosen: NDArray[np.int64] = numbers[rows]
+    return chosen
+
+
+def _common_tags(folders: Sequence[ResultFolder]) -> list[tuple[str, str]]:
+    """Tags with their values that all runs have."""
+    tags = [
+        {tag for own in folder.metrics.get("tags", {}).values() for tag in own.items()}
+        for folder in folders
+    ]
+    return sorted(tags[0].intersection(*tags[1:]))
+
+
+def _tagged(
+    folder: ResultFolder, rows: NDArray[np.int64], tag: str, value: str
+) -> NDArray[np.int64]:
+    """Those of the rows whose bag has the tag."""
+    tags = folder.metrics["tags"]
+    names = {name for name, own in tags.items() if own.get(tag) == value}
+    return np.array([row for row in rows.tolist() if folder.bags[row] in names], np.int64)
+
+
+def _common_rows(folders: Sequence[ResultFolder]) -> tuple[list[NDArray[np.int64]], bool]:
     """Rows of the frames that all runs have, in the same order; else all rows, unpaired."""
-    keys = [_keys(table) for table in tables]
+    tables = [folder.frames for folder in folders]
+    # One bag is the same under another name; of several the name tells which.
+    by_name = all(len(set(folder.bags)) > 1 for folder in folders)
+    keys = [_keys(folder, by_name) for folder in folders]
     common = set(keys[0]).intersection(*keys[1:])
     fewest = min(len(table) for table in tables)
     if len(common) < LEAST_COMMON_SHARE * fewest:
@@ -193,13 +297,14 @@ def _common_rows(tables: Sequence[FrameTable]) -> tuple[list[NDArray[np.int64]],
     return rows, True
 
 
-def _keys(table: FrameTable) -> list[tuple[int, int]]:
-    """Stamp, and how often it came before: a frame is the same in every run of a bag."""
-    seen: dict[int, int] = {}
+def _keys(folder: ResultFolder, by_name: bool) -> list[tuple[tuple[str, int], int]]:
+    """Bag, stamp, and how often it came before: a frame is the same in every run of a bag."""
+    seen: Counter[tuple[str, int]] = Counter()
     keys = []
-    for stamp_ns in table["stamp_ns"].tolist():
-        keys.append((int(stamp_ns), seen.get(stamp_ns, 0)))
-        seen[stamp_ns] = seen.get(stamp_ns, 0) + 1
+    for bag, stamp_ns in zip(folder.bags, folder.frames["stamp_ns"].tolist(), strict=True):
+        key = (bag if by_name else "", int(stamp_ns))
+        keys.append((key, seen[key]))
+        seen[key] += 1
     return keys
 
 

@@ -16,7 +16,8 @@ from yolact_ros.evaluation.template import render
 __all__ = ["render_comparison"]
 
 HEADLINE = ("mask_ap", "latency_p95_ms", "miss_rate", "steadiness")
-NUM_CHANGED_FRAMES = 15
+NUM_CHANGED = 15
+TAG_STATISTICS = tuple(one for one in STATISTICS if one.name in ("mask_ap", "box_ap", "recall"))
 
 
 def render_comparison(comparison: Comparison, command: str, broken: Sequence[str]) -> str:
@@ -31,11 +32,12 @@ def render_comparison(comparison: Comparison, command: str, broken: Sequence[str
         DependencyError: jinja2 or matplotlib is not installed.
     """
     first, *others = comparison.runs
+    blocks = f"blocks of {comparison.block_frames} frames" if comparison.block_frames else "bags"
     subtitle = (
         f"{comparison.num_frames} frames"
+        + (f" of {comparison.num_bags} bags" if comparison.num_bags > 1 else "")
         + (", the same for all" if comparison.paired else " of the first; the runs saw others")
-        + f"; intervals of 95 % by {comparison.resamples} resamples of blocks of "
-        f"{comparison.block_frames} frames"
+        + f"; intervals of 95 % by {comparison.resamples} resamples of {blocks}"
     )
     if comparison.left_out:
         subtitle += f"; {comparison.left_out} frames that not all have are left out"
@@ -47,6 +49,10 @@ def render_comparison(comparison: Comparison, command: str, broken: Sequence[str
         headline=_headline(others),
         broken=broken,
         differences=[(run, _differences(first, run)) for run in others],
+        tags=[(run, _tags(comparison, number)) for number, run in enumerate(others, 1)],
+        tag_columns=[statistic.label for statistic in TAG_STATISTICS],
+        trend=_trend(comparison),
+        changed_bags=[(run, _changed_bags(first, run)) for run in others],
         accuracy=_accuracy(comparison.runs),
         classes=_classes(comparison.runs),
         class_columns=[f"AP, {run.name}" for run in comparison.runs],
@@ -162,15 +168,92 @@ def _timing(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
     return charts
 
 
-def _changed_frames(first: ComparedRun, run: ComparedRun) -> list[tuple[int, float, float]]:
-    """Index and both qualities of the frames that changed most, for the runs' own reports."""
-    ours, theirs = first.folder.frames, run.folder.frames
-    places = {stamp: row for row, stamp in enumerate(theirs["stamp_ns"].tolist())}
-    changes = []
-    for row, stamp in enumerate(ours["stamp_ns"].tolist()):
-        if stamp in places:
-            before, after = ours["quality"][row], theirs["quality"][places[stamp]]
+def _tags(comparison: Comparison, number: int) -> list[tuple[str, ...]]:
+    """A row a tag: its bags, and by how much the run differs there."""
+    return [
+        (
+            f"{group.tag}: {group.value}",
+            str(group.num_bags),
+            *(
+                statistic.shown_interval(
+                    group.differences[number].get(statistic.name), signed=True
+                )
+                for statistic in TAG_STATISTICS
+            ),
+        )
+        for group in comparison.groups
+    ]
+
+
+def _trend(comparison: Comparison) -> list[tuple[str, str]]:
+    """AP from run to run in the order given, of all bags and of those of each tag."""
+    if len(comparison.runs) < 3:
+        return []
+    lines = [("all", [run.values for run in comparison.runs])]
+    lines += [(f"{group.tag}: {group.value}", [*group.values]) for group in comparison.groups]
+    charts = []
+    for statistic in TAG_STATISTICS:
+        series = [
+            Series(
+                name,
+                np.arange(1.0, len(values) + 1),
+                np.array([statistic.scale * value[statistic.name].value for value in values]),
+            )
+            for name, values in lines
+            if all(statistic.name in value for value in values)
+        ]
+        if series:
+            chart = line_chart(
+                series,
+                x_label="run, in the order given",
+                y_label=statistic.label,
+                x_range=(0.9, len(comparison.runs) + 0.1),
+            )
+            charts.append((statistic.label, chart))
+    return charts
+
+
+def _changed_bags(first: ComparedRun, run: ComparedRun) -> list[tuple[str, float, float]]:
+    """Name and both mean qualities of the bags that became worse or better, worst first."""
+    before, after = (_quality_of_bags(side) for side in (first, run))
+    changes = [(name, before[name], after[name]) for name in before if name in after]
+    changes.sort(key=lambda change: change[2] - change[1])
+    return changes[:NUM_CHANGED] if len(changes) > 1 else []
+
+
+def _quality_of_bags(run: ComparedRun) -> dict[str, float]:
+    names, numbers = np.unique(np.array(run.folder.bags), return_inverse=True)
+    quality = run.folder.frames["quality"]
+    known = ~np.isnan(quality)
+    sums = np.bincount(numbers[known], quality[known], minlength=len(names))
+    counts = np.bincount(numbers[known], minlength=len(names))
+    return {
+        str(name): float(total / count)
+        for name, total, count in zip(names, sums, counts, strict=True)
+        if count
+    }
+
+
+def _changed_frames(first: ComparedRun, run: ComparedRun) -> list[tuple[str, float, float]]:
+    """Name and both qualities of the frames that changed most, for the runs' own reports."""
+    several = len(set(first.folder.bags)) > 1
+    theirs = dict(zip(_places(run, several), run.folder.frames["quality"].tolist(), strict=True))
+    bag, start, changes = "", 0, []
+    for name, place, frame in zip(
+        first.folder.bags, _places(first, several), first.folder.frames, strict=True
+    ):
+        if name != bag:  # frames of several bags are numbered on
+            bag, start = name, int(frame["index"])
+        if place in theirs:
+            before, after = float(frame["quality"]), theirs[place]
             if abs(after - before) > 0:  # NaN where one of them has none
-                changes.append((int(ours["index"][row]), float(before), float(after)))
+                shown = f"frame {int(frame['index']) - start}"
+                changes.append((f"{bag} {shown}" if several else shown, before, after))
     changes.sort(key=lambda change: -abs(change[2] - change[1]))
-    return changes[:NUM_CHANGED_FRAMES]
+    return changes[:NUM_CHANGED]
+
+
+def _places(run: ComparedRun, several: bool) -> list[tuple[str, int]]:
+    stamps = run.folder.frames["stamp_ns"].tolist()
+    names = run.folder.bags if several else [""] * len(stamps)
+    return list(zip(names, stamps, strict=True))

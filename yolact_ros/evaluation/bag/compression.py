@@ -9,6 +9,7 @@ from types import ModuleType
 
 from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
+from yolact_ros.evaluation.bag.location import BagPath
 
 __all__ = ["decompress_file", "decompress_lz4", "decompress_zstd", "is_zstd"]
 
@@ -47,7 +48,7 @@ def decompress_lz4(data: bytes) -> bytes:
         raise DataError(f"lz4 data are damaged: {error}") from error
 
 
-def decompress_file(source: Path, destination: Path) -> bool:
+def decompress_file(source: BagPath, destination: Path) -> bool:
     """Decompress a zstd file; False if it is cut off or damaged, with the part before it written.
 
     Raises:

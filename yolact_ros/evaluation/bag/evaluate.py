@@ -30,13 +30,16 @@ from yolact_ros.evaluation.bag.recorded import recorded_unit
 from yolact_ros.evaluation.bag.records import PackedRecords, unit_files
 from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
+from yolact_ros.evaluation.bag.score import BagScore
 from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag, unique_names
+from yolact_ros.evaluation.bag.worst_frames import WorstFrame
 from yolact_ros.evaluation.template import require_page_packages
 from yolact_ros.evaluation.track_measures import require_track_eval
 
 __all__ = ["Watcher", "evaluate_bags", "write_unit"]
 
 LEAST_FREE_BYTES = 50_000_000
+SCENES_OF_A_BAG = 2
 
 
 class Watcher(Protocol):
@@ -95,7 +98,8 @@ class _Evaluation:
         self._source = source
         self._executor = executor
         self._watcher = watcher
-        self._failed: dict[str, str] = {}
+        self._worst: list[WorstFrame] = []
+        self._failed: dict[str, str] = dict(options.unusable)
 
     def run(self) -> Mapping[str, Any]:
         options = self._options
@@ -108,7 +112,7 @@ class _Evaluation:
         self._require_one_left()
         evaluated = self._evaluate(singles, tasks)
         self._require_one_left()
-        if len(options.bags) == 1:
+        if options.is_alone:
             return evaluated[0].metrics
         return self._evaluate_together(evaluated)
 
@@ -117,7 +121,7 @@ class _Evaluation:
         self._failed.setdefault(task.name, named)
 
     def _require_one_left(self) -> None:
-        if len(self._failed) == len(self._options.bags):
+        if len(self._failed) == len(self._options.bags) + len(self._options.unusable):
             reason = next(iter(self._failed.values()))
             others = len(self._failed) - 1
             raise DataError(reason + (f" ({others} other bags failed too)" if others else ""))
@@ -196,7 +200,7 @@ class _Evaluation:
     def _evaluate(
         self, singles: Sequence[EvaluationOptions], tasks: Mapping[str, BagTask]
     ) -> list[EvaluatedBag]:
-        is_alone = len(singles) == 1
+        is_alone = self._options.is_alone
         bags = (
             RecordedBag(single, tasks[single.name], self._files(tasks[single.name]), is_alone)
             for single in singles
@@ -218,8 +222,20 @@ class _Evaluation:
                 result.task.folder, result.metrics, result.frames, result.instances, result.report
             )
             # Thousands of bags leave their numbers here, not their pages.
-            evaluated[bag.task.name] = replace(result, frames=None, instances=None, report="")
+            self._keep_worst(result)
+            evaluated[bag.task.name] = replace(
+                result, frames=None, instances=None, report="", worst=()
+            )
         return [evaluated[name] for name in tasks if name in evaluated]
+
+    def _keep_worst(self, bag: EvaluatedBag) -> None:
+        """The worst scenes of all bags; of one bag not many, or it would hide the others."""
+        scenes = [
+            replace(frame, caption=f"{bag.task.name}, {frame.caption}")
+            for frame in bag.worst[:SCENES_OF_A_BAG]
+        ]
+        worst = sorted([*self._worst, *scenes], key=lambda frame: frame.measure)
+        self._worst = worst[: self._options.num_worst]
 
     def _files(self, task: BagTask) -> list[Path | bytes]:
         files = unit_files(task.folder)
@@ -230,6 +246,7 @@ class _Evaluation:
     def _evaluate_together(self, evaluated: Sequence[EvaluatedBag]) -> Mapping[str, Any]:
         options = self._options
         joined = join_scores([bag.score for bag in evaluated])
+        groups = _by_tag(evaluated, options.operating_threshold)
         parts = [bag.metrics for bag in evaluated]
         duration_s = sum(part["bag"]["duration_s"] for part in parts)
         metrics = {
@@ -244,16 +261,35 @@ class _Evaluation:
             **measure(joined, options.operating_threshold),
             **tracking_of(options, [bag.score for bag in evaluated]),
             "problems": joined.problems.to_dict(),
-            "worst_frames": [],
+            "worst_frames": [{"caption": frame.caption} for frame in self._worst],
             "bags": [bag.task.name for bag in evaluated],
+            "tags": {bag.task.name: dict(bag.task.tags) for bag in evaluated if bag.task.tags},
+            "by_tag": groups,
             "bags_failed": [
-                {"bag": name, "reason": reason} for name, reason in self._failed.items()
+                {"bag": name, "reason": self._failed[name]} for name in sorted(self._failed)
             ],
         }
-        report = render_report(metrics, joined.frames, bags=parts)
+        report = render_report(metrics, joined.frames, self._worst, bags=parts)
         folders = [bag.task.folder for bag in evaluated]
         ResultFolder.write_joined(options.output, metrics, folders, report)
         return metrics
+
+
+def _by_tag(evaluated: Sequence[EvaluatedBag], threshold: float) -> list[dict[str, Any]]:
+    """The numbers of the bags that have a tag in common."""
+    groups: dict[tuple[str, str], list[BagScore]] = {}
+    for bag in evaluated:
+        for tag in bag.task.tags.items():
+            groups.setdefault(tag, []).append(bag.score)
+    return [
+        {
+            "tag": name,
+            "value": value,
+            "bags": len(scores),
+            **measure(join_scores(scores), threshold),
+        }
+        for (name, value), scores in sorted(groups.items())
+    ]
 
 
 def _of_one_bag(options: EvaluationOptions, name: str, number: int) -> EvaluationOptions:
@@ -262,8 +298,8 @@ def _of_one_bag(options: EvaluationOptions, name: str, number: int) -> Evaluatio
         options,
         bags=(options.bags[number],),
         name=name,
-        output=options.output if len(options.bags) == 1 else options.output / name,
-        truth=(options.truth[number % len(options.truth)],) if options.truth else (),
+        unusable={},
+        output=options.output if options.is_alone else options.output / name,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from yolact_ros.evaluation.bag.available_results import (
 )
 from yolact_ros.evaluation.bag.frame import UNREADABLE, FrameInstances, FrameRecord
 from yolact_ros.evaluation.bag.instance_table import InstanceRows
+from yolact_ros.evaluation.bag.location import without_secrets
 from yolact_ros.evaluation.bag.metrics import measure
 from yolact_ros.evaluation.bag.open_truth import open_truth
 from yolact_ros.evaluation.bag.options import EvaluationOptions
@@ -66,6 +67,7 @@ class EvaluatedBag:
         score: what is behind it.
         frames, instances: Arrow tables; None once they are written.
         report: HTML document; likewise empty.
+        worst: frames, with their pictures; likewise empty.
     """
 
     task: BagTask
@@ -74,6 +76,7 @@ class EvaluatedBag:
     frames: Any = None
     instances: Any = None
     report: str = ""
+    worst: Sequence[WorstFrame] = ()
 
 
 def evaluate_bag(
@@ -133,8 +136,8 @@ def evaluate_bag(
             report_unused=bag.is_alone and not task.limit,
         )
         _require_frames(score, task.topic)
-        worst = worst_frames(score.frames, options.num_worst)
-        pictures = _pictures(options, task, records, score.frames, truth, worst)
+        worst: Sequence[WorstFrame] = worst_frames(score.frames, options.num_worst)
+        worst = _with_pictures(options, task, records, score.frames, truth, worst)
     rate_hz = 1000.0 / period_ms if period_ms else 0.0
     duration_s = float(score.frames["time_s"].max())
     mode = mode_of(options)
@@ -150,7 +153,8 @@ def evaluate_bag(
             "topic": task.topic,
             "duration_s": round(duration_s, 3),
             "rate_hz": round(rate_hz, 3),
-            "truth": task.truth,
+            "truth": without_secrets(task.truth),
+            "tags": dict(task.tags),
         },
         "source": source,
         **measure(score, options.operating_threshold),
@@ -161,11 +165,11 @@ def evaluate_bag(
         "environment": dict(describe_environment(str(source.get("device", "recorded")))),
         "settings": _settings(options, source),
     }
-    report = render_report(metrics, score.frames, worst, pictures)
+    report = render_report(metrics, score.frames, worst)
     matches = {iou_type: tables["all"] for iou_type, tables in score.matches.items()}
     instances = rows.table(matches, score.categories)
     frames = frames_to_arrow(score.frames, task.name)
-    return EvaluatedBag(task, metrics, score, frames, instances, report)
+    return EvaluatedBag(task, metrics, score, frames, instances, report, worst)
 
 
 def _followed(
@@ -206,16 +210,16 @@ def _require_frames(score: BagScore, topic: str) -> None:
         )
 
 
-def _pictures(
+def _with_pictures(
     options: EvaluationOptions,
     task: BagTask,
     records: FrameRecords,
     frames: FrameTable,
     truth: Truth | None,
     worst: Sequence[WorstFrame],
-) -> dict[int, str]:
+) -> Sequence[WorstFrame]:
     if not task.has_images:
-        return {}
+        return worst
     wanted: dict[int, tuple[FrameRecord | None, FrameInstances | None]] = {}
     for frame in worst:
         row = frames[frame.row]
@@ -225,7 +229,8 @@ def _pictures(
             truth.of_frame(frame.index, int(row["stamp_ns"])) if truth is not None else None,
         )
     with Bag(task.bag) as bag:
-        return worst_pictures(bag, task.topic, wanted, options.operating_threshold)
+        pictures = worst_pictures(bag, task.topic, wanted, options.operating_threshold)
+    return [replace(frame, picture=pictures.get(frame.index, "")) for frame in worst]
 
 
 def mode_of(options: EvaluationOptions) -> str:
@@ -246,7 +251,7 @@ def _settings(options: EvaluationOptions, source: Source) -> dict[str, Any]:
         **{key: value for key, value in source.items() if not isinstance(value, dict | list)},
         "operating_threshold": options.operating_threshold,
         **({} if options.tracker is None else {"tracker": options.tracker.name}),
-        "truth": ", ".join(options.truth) or "none",
+        "truth": without_secrets(options.bags[0].truth) or "none",
         "classes": ", ".join(options.classes) or default_classes,
         **({} if options.replay is None else asdict(options.replay)),
     }

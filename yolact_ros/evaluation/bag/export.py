@@ -43,13 +43,13 @@ def export_evaluation(
     """
     (source,) = options.bags
     with ExitStack() as stack:
-        bag = stack.enter_context(Bag(source))
+        bag = stack.enter_context(Bag(source.path))
         records = FrameRecords(unit_files(options.output))
         truth: Truth | None = None
-        if options.truth:
-            opened = open_truth(options.truth[0], source, ProblemLog(), key=options.truth_key)
+        if source.truth:
+            opened = open_truth(source.truth, source.path, ProblemLog(), key=options.truth_key)
             truth = stack.enter_context(opened)
-        topic = choose_image_topic(bag, options.topic)
+        topic = choose_image_topic(bag, source.topic)
         told = watcher.start(f"writing {path.name}", topic.message_count)
         writer = stack.enter_context(BagWriter(path, overwrite=options.overwrite))
         class_ids: dict[str, int] = {}

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.errors import DataError, FrameFault
+from yolact_ros.evaluation.bag.location import BagPath
 from yolact_ros.evaluation.bag.messages import COMPRESSED_IMAGE, IMAGE, BagTopic, RawMessage
 from yolact_ros.evaluation.bag.segment import WHOLE, Segment
 from yolact_ros.evaluation.bag.storage import Bag
@@ -96,7 +96,7 @@ def image_frames(bag: Bag, topic: str, segment: Segment = WHOLE) -> Iterator[Bag
         yield BagFrame(index, _stamp_ns(message.data), message, depth.bits)
 
 
-def _bits_before(path: Path, topic: str, stop_ns: int) -> int:
+def _bits_before(path: BagPath, topic: str, stop_ns: int) -> int:
     """What 16-bit pixels used before a segment that has some."""
     with Bag(path) as bag:
         frames = image_frames(bag, topic, Segment(stop_ns=stop_ns))

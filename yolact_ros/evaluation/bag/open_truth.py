@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from yolact_ros.evaluation.bag.local_copy import local_copies
+from yolact_ros.evaluation.bag.location import BagPath, RemotePath, location, without_secrets
 from yolact_ros.evaluation.bag.options import TopicAddress
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.storage import Bag
@@ -17,7 +20,7 @@ __all__ = ["open_truth"]
 
 def open_truth(
     text: str,
-    bag_path: Path,
+    bag_path: BagPath,
     problems: ProblemLog,
     *,
     key: str = "auto",
@@ -44,11 +47,16 @@ def open_truth(
             truth = read_truth_topic(bag, address.topic)
             # The bag's own damage is listed by whoever reads its images.
             problems.extend(bag.problems, only="unreadable truth")
-    elif Path(text).suffix == ".txt":
-        truth = read_truth_text(Path(text))
     else:
-        truth, _ = read_truth_file(Path(text), key)
-        problems.add_defects(truth.defects, text)
+        with ExitStack() as stack:
+            path = location(text)
+            if isinstance(path, RemotePath):
+                path = stack.enter_context(local_copies([path])) / path.name
+            if path.suffix == ".txt":
+                truth = read_truth_text(path)
+            else:
+                truth, _ = read_truth_file(path, key)
+        problems.add_defects(truth.defects, without_secrets(text))
     if classes:
         truth.keep_classes(classes)
     elif model_classes:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact_ros.errors import ConfigError
+from yolact_ros.evaluation.bag.location import BagPath, location
+from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.tracking import TrackerSettings
 from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER
 
@@ -37,7 +40,7 @@ class TopicAddress:
     """
 
     topic: str
-    bag: Path | None = None
+    bag: BagPath | None = None
 
     @classmethod
     def parse(cls, text: str) -> TopicAddress:
@@ -49,7 +52,7 @@ class TopicAddress:
         topic, _, bag = text.partition("@")
         if not topic.startswith("/"):
             raise ConfigError(f"{text!r} is no topic: expected /name or /name@BAG")
-        return cls(topic, Path(bag) if bag else None)
+        return cls(topic, location(bag) if bag else None)
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,11 @@ class EvaluationOptions:
     """What ``yolact bag evaluate`` does.
 
     Attributes:
-        bags: to evaluate.
+        bags: to evaluate, each with its topic and truth.
+        unusable: why others that were named cannot be, by the place where they are.
         output: folder of the results; several bags get a folder each inside.
-        topic: of images; empty takes the only one.
         source: of the network; None scores recorded predictions.
         predictions: where recorded predictions are; None runs the network.
-        truth: a COCO file or a topic for all bags, or one for each; empty for none.
         truth_key: see :func:`yolact_ros.evaluation.bag.truth_file.read_truth_file`.
         classes: score these only; empty takes those that the model knows.
         all_classes: score classes that the model does not know, too.
@@ -126,12 +128,11 @@ class EvaluationOptions:
         ConfigError: values out of range, or that exclude each other.
     """
 
-    bags: tuple[Path, ...]
+    bags: tuple[BagSource, ...]
     output: Path
-    topic: str = ""
+    unusable: Mapping[str, str] = field(default_factory=dict)
     source: ModelSource | None = None
     predictions: TopicAddress | None = None
-    truth: tuple[str, ...] = ()
     truth_key: str = "auto"
     classes: tuple[str, ...] = ()
     all_classes: bool = False
@@ -149,16 +150,12 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         if not self.bags:
-            raise ConfigError("no bag to evaluate")
+            raise ConfigError(next(iter(self.unusable.values()), "no bag to evaluate"))
         if (self.source is None) == (self.predictions is None):
             raise ConfigError("evaluate a model or recorded predictions, not both or neither")
         if self.predictions is not None and self.replay is not None:
             raise ConfigError("recorded predictions already have their timing: no --real-time")
-        if len(self.truth) not in (0, 1, len(self.bags)):
-            raise ConfigError(
-                f"{len(self.truth)} truths for {len(self.bags)} bags: give one for all or one each"
-            )
-        if self.measure_tracks and not self.truth:
+        if self.measure_tracks and not any(bag.truth for bag in self.bags):
             raise ConfigError("--track holds tracks against those of a --truth: name one")
         if not 0.0 <= self.operating_threshold <= 1.0:
             raise ConfigError(
@@ -172,6 +169,11 @@ class EvaluationOptions:
             raise ConfigError("real time measures this computer: no --ray")
         if self.jobs > 1 and self.ray:
             raise ConfigError("--ray takes the cores of the cluster: no --jobs")
+
+    @property
+    def is_alone(self) -> bool:
+        """One bag was named: its results are those of the evaluation."""
+        return len(self.bags) + len(self.unusable) == 1
 
     @property
     def is_timed(self) -> bool:

@@ -12,6 +12,7 @@ from yolact_ros.evaluation.bag.tables import FrameTable, present
 from yolact_ros.evaluation.bag.worst_frames import WorstFrame
 from yolact_ros.evaluation.charts import Series, histogram, line_chart
 from yolact_ros.evaluation.template import render
+from yolact_ros.evaluation.text import number, percent
 
 __all__ = ["render_report"]
 
@@ -23,7 +24,6 @@ def render_report(
     metrics: Metrics,
     frames: FrameTable,
     worst: Sequence[WorstFrame] = (),
-    pictures: Mapping[int, str] | None = None,
     bags: Sequence[Metrics] = (),
 ) -> str:
     """The report as one HTML document.
@@ -32,7 +32,6 @@ def render_report(
         metrics: the content of metrics.json.
         frames: a row a frame; of several bags one after the other.
         worst: the frames to show.
-        pictures: of these, as addresses by index.
         bags: metrics of each bag, where there are several; they have no common time to plot over.
 
     Raises:
@@ -47,8 +46,8 @@ def render_report(
         subtitle=metrics["subtitle"],
         metrics=metrics,
         bags=bags,
+        of_frames=_of_frames,
         worst=worst,
-        pictures=pictures or {},
         stages=STAGES,
         classes=_classes(accuracy) if accuracy else [],
         precision_recall=[
@@ -60,6 +59,20 @@ def render_report(
         deadlines=[] if bags or "deadline" not in metrics else _deadlines(frames, budget_ms),
         distribution=[("Distribution of the total", distribution)] if distribution else [],
     )
+
+
+def _of_frames(metrics: Metrics) -> list[str]:
+    """What a table of bags shows of each, or of a group of them."""
+    accuracy = metrics.get("accuracy", {})
+    best = accuracy.get("segm", accuracy.get("bbox", {}))
+    return [
+        str(metrics["frames"]["total"]),
+        number(best.get("ap"), 1, 100),
+        number(best.get("ap50"), 1, 100),
+        number(metrics.get("stability", {}).get("steadiness"), 2),
+        number(metrics.get("latency_ms", {}).get("total", {}).get("p95"), 1),
+        percent(metrics.get("deadline", {}).get("miss_rate")),
+    ]
 
 
 def _classes(accuracy: Metrics) -> list[tuple[Metrics, Metrics, Metrics]]:

@@ -13,11 +13,11 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import BinaryIO
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.compression import decompress_lz4, decompress_zstd
+from yolact_ros.evaluation.bag.location import BagPath
 from yolact_ros.evaluation.bag.messages import BagTopic, RawMessage
 from yolact_ros.evaluation.bag.problems import ProblemLog
 
@@ -47,7 +47,7 @@ class McapSalvage:
         DataError: the file does not start as MCAP.
     """
 
-    def __init__(self, path: Path, problems: ProblemLog) -> None:
+    def __init__(self, path: BagPath, problems: ProblemLog) -> None:
         self._path = path
         self._problems = problems
         self._schemas: dict[int, tuple[str, str, str]] = {}

@@ -6,12 +6,15 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolact_ros.dependencies import require
-from yolact_ros.errors import DataError, YolactError
+from yolact_ros.errors import DataError, StorageError, YolactError
 from yolact_ros.evaluation.bag.compression import decompress_file, decompress_zstd, is_zstd
+from yolact_ros.evaluation.bag.local_copy import local_copies
+from yolact_ros.evaluation.bag.location import BagPath, RemotePath
 from yolact_ros.evaluation.bag.messages import BagTopic, RawMessage
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.salvage_mcap import McapSalvage
@@ -32,8 +35,10 @@ class Bag:
     A bag that is cut off, has lost its metadata.yaml or has broken parts is read as far as it
     can be; ``problems`` lists the rest with its place. Use as a context manager.
 
+    Of a remote bag ranges are read. SQLite cannot do so: such a bag is copied (:mod:`local_copy`).
+
     Args:
-        path: of the bag.
+        path: of the bag, or its address.
 
     Attributes:
         path: of the bag.
@@ -42,27 +47,51 @@ class Bag:
 
     Raises:
         DataError: no such bag, or nothing in it can be read.
+        StorageError: its storage does not answer or does not allow it; also while reading.
         DependencyError: rosbags is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: BagPath) -> None:
         self.path = path
+        self._source = path
+        """What is read: ``path``, or a copy of it."""
         self.problems = ProblemLog()
         self._reader: Any = None
         self._salvage: list[McapSalvage | SqliteSalvage] = []
         self._unpacked: tempfile.TemporaryDirectory[str] | None = None
+        self._copies = ExitStack()
+        try:
+            self._open()
+            self.topics: dict[str, BagTopic] = self._list_topics()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
         self._check_readable()
+        self._copy_sqlite()
         try:
             self._open_reader()
         except YolactError:
             raise
         except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error}") from error
+            raise DataError(f"{self.path}: cannot be read: {error}") from error
         except Exception as error:
             # rosbags raises its own errors for what it checks and any other for what it does not.
-            self.problems.add("damaged bag", str(path), f"{_one_line(error)}; salvaging it")
+            self.problems.add("damaged bag", str(self.path), f"{_one_line(error)}; salvaging it")
             self._open_salvage()
-        self.topics: dict[str, BagTopic] = self._list_topics()
+
+    def _copy_sqlite(self) -> None:
+        storage = self._storage_files()
+        plain = [file.name.removesuffix(FILE_COMPRESSION_SUFFIX) for file in storage]
+        if isinstance(self.path, RemotePath) and any(name.endswith(".db3") for name in plain):
+            files = [file for file in storage if isinstance(file, RemotePath)]
+            if self.path.is_dir():
+                metadata = self.path / "metadata.yaml"
+                files += [metadata] if metadata.is_file() else []
+                self._source = self._copies.enter_context(local_copies(files))
+            else:
+                self._source = self._copies.enter_context(local_copies(files)) / self.path.name
 
     def _check_readable(self) -> None:
         if not self.path.exists():
@@ -77,7 +106,7 @@ class Bag:
             raise DataError(f"{self.path}: no .mcap or .db3 file in this folder; is it a bag?")
         for file in self._storage_files():
             log = Path(f"{file}-wal")
-            if log.is_file() and log.stat().st_size:
+            if isinstance(file, Path) and log.is_file() and log.stat().st_size:
                 self.problems.add(
                     "unmerged log",
                     log.name,
@@ -87,7 +116,7 @@ class Bag:
 
     def _open_reader(self) -> None:
         rosbag2 = require("rosbags.rosbag2", extra="bag")
-        if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
+        if self._source.is_dir() and not (self._source / "metadata.yaml").is_file():
             self.problems.add(
                 "missing metadata",
                 f"{self.path.name}/metadata.yaml",
@@ -99,15 +128,15 @@ class Bag:
                 return
             self._reader = rosbag2.Reader(files[0])
         else:
-            self._reader = rosbag2.Reader(self.path)
+            self._reader = rosbag2.Reader(self._source)
         self._reader.open()
 
-    def _storage_files(self) -> list[Path]:
-        if not self.path.is_dir():
-            return [self.path]
+    def _storage_files(self) -> list[BagPath]:
+        if not self._source.is_dir():
+            return [self._source]
         files = [
             file
-            for file in self.path.iterdir()
+            for file in self._source.iterdir()
             if file.name.removesuffix(FILE_COMPRESSION_SUFFIX).endswith(STORAGE_SUFFIXES)
         ]
         return sorted(files, key=_natural_order)
@@ -118,13 +147,15 @@ class Bag:
         for file in self._storage_files():
             try:
                 self._salvage.append(self._open_file(file))
+            except StorageError:
+                raise
             except (DataError, OSError) as error:
                 reasons.append(str(error))
                 self.problems.add("unreadable file", file.name, str(error))
         if not self._salvage:
             raise DataError(f"{self.path}: nothing in it can be read: {'; '.join(reasons)}")
 
-    def _open_file(self, file: Path) -> McapSalvage | SqliteSalvage:
+    def _open_file(self, file: BagPath) -> McapSalvage | SqliteSalvage:
         if file.suffix == FILE_COMPRESSION_SUFFIX:
             if self._unpacked is None:
                 self._unpacked = tempfile.TemporaryDirectory(prefix="yolact_bag_")
@@ -134,6 +165,7 @@ class Bag:
             file = plain
         if file.suffix == ".mcap":
             return McapSalvage(file, self.problems)
+        assert isinstance(file, Path)
         return SqliteSalvage(file, self.problems)
 
     def _list_topics(self) -> dict[str, BagTopic]:
@@ -197,6 +229,8 @@ class Bag:
                 if start_ns is None and stop_ns is None:
                     self._report_missing(missing)
                 return
+            except StorageError:
+                raise
             except Exception as error:
                 self.problems.add(
                     "damaged bag",
@@ -250,6 +284,7 @@ class Bag:
         if self._unpacked is not None:
             self._unpacked.cleanup()
             self._unpacked = None
+        self._copies.close()
 
     def __enter__(self) -> Self:
         return self
@@ -258,7 +293,7 @@ class Bag:
         self.close()
 
 
-def _natural_order(path: Path) -> list[tuple[int, str]]:
+def _natural_order(path: BagPath) -> list[tuple[int, str]]:
     """bag_2.mcap before bag_10.mcap, as the recorder numbers the parts of a bag."""
     return [
         (int(piece), "") if piece.isdecimal() else (-1, piece)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.image_topic import choose_image_topic
+from yolact_ros.evaluation.bag.location import BagPath
 from yolact_ros.evaluation.bag.messages import BagTopic
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.records import read_header, unit_files
 from yolact_ros.evaluation.bag.segment import Segment, cut
+from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.evaluation.bag.storage import Bag
 
 __all__ = ["BagTask", "Unit", "plan_bag", "unique_names"]
@@ -32,17 +34,19 @@ class BagTask:
         header: of the records: what decides the results.
         segments: that are evaluated one by one, in their order.
         truth: file or topic; empty for none.
+        tags: of the bag.
         has_images: False where only results were recorded.
         num_frames: that will be taken, None if unknown.
     """
 
     name: str
-    bag: Path
+    bag: BagPath
     topic: str
     folder: Path
     header: Mapping[str, Any]
     segments: tuple[Segment, ...]
     truth: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
     has_images: bool = True
     num_frames: int | None = None
 
@@ -112,8 +116,8 @@ def plan_bag(options: EvaluationOptions, described: Mapping[str, Any]) -> BagTas
     Raises:
         DataError: it cannot be read, has no image topic, or has several and none is named.
     """
-    (path,) = options.bags
-    with Bag(path) as bag:
+    (source,) = options.bags
+    with Bag(source.path) as bag:
         topic, has_images = _choose_topic(bag, options)
         count = topic.message_count
         # In real time, and where results are tied to images, one frame depends on those before.
@@ -121,12 +125,13 @@ def plan_bag(options: EvaluationOptions, described: Mapping[str, Any]) -> BagTas
         segments = cut(bag.time_range_ns, count) if is_cut else (Segment(limit=options.limit),)
     return BagTask(
         name=options.name,
-        bag=path,
+        bag=source.path,
         topic=topic.name,
         folder=options.output,
-        header={"format": 2, "bag": _fingerprint(path), "topic": topic.name, **described},
+        header={"format": 2, "bag": _fingerprint(source.path), "topic": topic.name, **described},
         segments=segments,
-        truth=options.truth[0] if options.truth else "",
+        truth=source.truth,
+        tags=source.tags,
         has_images=has_images,
         num_frames=None if count is None else min(count, options.limit or count),
     )
@@ -134,20 +139,21 @@ def plan_bag(options: EvaluationOptions, described: Mapping[str, Any]) -> BagTas
 
 def _choose_topic(bag: Bag, options: EvaluationOptions) -> tuple[BagTopic, bool]:
     """The topic of the frames, and whether it is one of images."""
+    name = options.bags[0].topic
     try:
-        return choose_image_topic(bag, options.topic), True
+        return choose_image_topic(bag, name), True
     except DataError:
         # A bag of results alone can still be scored against a truth with stamps.
         recorded = options.predictions
-        alone = recorded is not None and recorded.bag is None and not options.topic
+        alone = recorded is not None and recorded.bag is None and not name
         if recorded is not None and alone and recorded.topic in bag.topics:
             return bag.topics[recorded.topic], False
         raise
 
 
-def _fingerprint(path: Path) -> dict[str, int]:
+def _fingerprint(path: BagPath) -> dict[str, int]:
     """Names and sizes of the bag's files: the same bag elsewhere is the same bag."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    files: list[Any] = sorted(path.iterdir()) if path.is_dir() else [path]
     return {
         file.name: file.stat().st_size
         for file in files
@@ -165,12 +171,16 @@ def _check_header(found: Mapping[str, Any], expected: Mapping[str, Any], folder:
         )
 
 
-def unique_names(paths: tuple[Path, ...]) -> list[str]:
+def unique_names(bags: Sequence[BagSource]) -> list[str]:
     """A name for the results of each bag."""
-    stems = [path.resolve().name.removesuffix(".mcap").removesuffix(".db3") for path in paths]
-    counts, seen = Counter(stems), Counter[str]()
+    stems = [bag.path.resolve().name.removesuffix(".mcap").removesuffix(".db3") for bag in bags]
+    taken = Counter(stems)
     names = []
     for stem in stems:
-        seen[stem] += 1
-        names.append(f"{stem}_{seen[stem]}" if counts[stem] > 1 else stem)
+        name, number = stem, 0
+        while taken[name] > (number == 0):
+            number += 1
+            name = f"{stem}_{number}"
+        taken[name] += number > 0
+        names.append(name)
     return names
