@@ -138,9 +138,7 @@ def test_an_unknown_storage_names_those_that_are_known() -> None:
         location("foo://host/a.mcap")
 
 
-def test_sqlite_is_fetched_once(
-    storage: WebStorage, cache: Path
-) -> None:
+def test_sqlite_is_fetched_once(storage: WebStorage, cache: Path) -> None:
     write_bag(storage.folder / "drive", image_messages(30), storage="sqlite3")
     remote = location(storage.url("drive/drive.db3"))
     with Bag(remote) as bag:
