@@ -28,8 +28,9 @@ from launch.actions import ExecuteProcess, OpaqueFunction, Shutdown
 
 from launch import LaunchContext, LaunchDescription
 from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.ros.launching.actions import declared, image_topics, start_node
+from yolact_ros.ros.launching.actions import declared, start_node
 from yolact_ros.ros.launching.arguments import Argument, argument, number
+from yolact_ros.ros.launching.topics import image_topics
 
 ARGUMENTS: tuple[Argument, ...] = (
     ("source", None, "A video, an image, a folder of images, a camera index or a stream."),

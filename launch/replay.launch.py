@@ -30,14 +30,7 @@ from launch.actions import ExecuteProcess, OpaqueFunction, Shutdown
 
 from launch import LaunchContext, LaunchDescription
 from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.ros.launching.actions import (
-    RESULT_TOPICS,
-    camera_topics,
-    declared,
-    image_topics,
-    node_name,
-    start_node,
-)
+from yolact_ros.ros.launching.actions import declared, start_node
 from yolact_ros.ros.launching.arguments import (
     Argument,
     argument,
@@ -49,6 +42,7 @@ from yolact_ros.ros.launching.arguments import (
 )
 from yolact_ros.ros.launching.bag_commands import play_command, record_command
 from yolact_ros.ros.launching.packages import require_package
+from yolact_ros.ros.launching.topics import RESULT_TOPICS, camera_topics, image_topics, node_name
 
 # The recorder writes what it holds in memory when it is told to end; launch's 5 s can be too few.
 FLUSH_S = "60"

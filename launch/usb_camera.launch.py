@@ -28,12 +28,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from yolact_ros.errors import ConfigError
-from yolact_ros.ros.launching.actions import (
-    declared,
-    end_with,
-    image_topics,
-    start_node,
-)
+from yolact_ros.ros.launching.actions import declared, end_with, start_node
 from yolact_ros.ros.launching.arguments import (
     Argument,
     argument,
@@ -42,6 +37,7 @@ from yolact_ros.ros.launching.arguments import (
     whole_number,
 )
 from yolact_ros.ros.launching.packages import require_executable
+from yolact_ros.ros.launching.topics import image_topics
 
 DRIVER = ("usb_cam", "usb_cam_node_exe")
 ARGUMENTS: tuple[Argument, ...] = (

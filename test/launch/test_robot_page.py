@@ -97,7 +97,7 @@ def test_the_yolact_commands_are_understood(words: list[str]) -> None:
 
 
 def test_every_topic_and_service_of_the_node_exists() -> None:
-    from yolact_ros.ros.launching.actions import RESULT_TOPICS
+    from yolact_ros.ros.launching.topics import RESULT_TOPICS
 
     named = set(re.findall(r"/yolact/((?:[a-z_]+)(?:/[a-z_]+)?)", PAGE))
     parts = {name.removeprefix("front/").removeprefix("rear/") for name in named}

@@ -290,7 +290,7 @@ def test_a_file_and_a_frame_of_the_user_are_passed_to_rviz() -> None:
 
 def test_the_files_of_rviz_show_topics_that_the_node_has() -> None:
     pytest.importorskip("rclpy", reason="ROS 2 is not here")
-    from yolact_ros.ros.launching.actions import RESULT_TOPICS
+    from yolact_ros.ros.launching.topics import RESULT_TOPICS
     from yolact_ros.ros.views import VIEWS
 
     assert {view.topic for view in VIEWS} <= set(RESULT_TOPICS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
@@ -22,21 +21,20 @@ from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
 from yolact_ros.inference.frame_processor import DecodedFrame, FrameResult
 from yolact_ros.inference.quality.levels import Degradation
 from yolact_ros.inference.slots import FrameSlots
-from yolact_ros.msg import FrameReport, InstanceArray
+from yolact_ros.msg import InstanceArray
 from yolact_ros.prediction import Prediction
 from yolact_ros.ros.camera_info import CameraInfoListener
-from yolact_ros.ros.conversions import to_instance_array
+from yolact_ros.ros.conversions import to_frame_report, to_instance_array
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.objects import ObjectLocator, depth_topics
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.qos import result_qos
-from yolact_ros.ros.silence import why_no_result
+from yolact_ros.ros.silence import image_topics_hint, why_no_result
 from yolact_ros.ros.stamps import StampMonitor
 from yolact_ros.ros.statistics import CameraStatistics, StatisticsSnapshot
 from yolact_ros.ros.subscription import ImageSubscription
 from yolact_ros.ros.transforms import Transforms
 from yolact_ros.ros.views import (
-    VIEWS,
     VISION_MSGS_INSTALLED,
     LabelPublisher,
     ViewFrame,
@@ -254,7 +252,13 @@ class Camera:
         """Publish the instances of a frame, if it is not too late, and let its views be drawn."""
         outcome = result.outcome
         if outcome.publish:
-            result.message.report = _report(result, self._dropped_since_message)
+            result.message.report = to_frame_report(
+                result.plan,
+                result.times,
+                result.outcome,
+                result.decoded.age_ms,
+                self._dropped_since_message,
+            )
             self._instances.publish(result.message)
             self._dropped_since_message = 0
         self.statistics.count_finished(
@@ -373,9 +377,9 @@ class Camera:
 
     def _warn_of_silence(self, quiet_s: float) -> None:
         if self.subscription.publisher_count == 0:
+            hint = image_topics_hint(self._node, self.name, self.topic, compressed=self.compressed)
             self.warnings.report(
-                "no publisher",
-                f"nobody publishes images on {self.topic}; {self._image_topics_hint()}",
+                "no publisher", f"nobody publishes images on {self.topic}; {hint}"
             )
         else:
             self.warnings.report(
@@ -396,33 +400,6 @@ class Camera:
             "no result", f"{self.topic}: in {snapshot.unanswered_s:.0f} s {reason}"
         )
 
-    def _image_topics_hint(self) -> str:
-        """The topics that the user may have meant, as the argument that names them."""
-        kind, suffix = ("CompressedImage", "/compressed") if self.compressed else ("Image", "")
-        views = tuple(f"/{view.topic}" for view in VIEWS)
-        topics = [
-            name.removesuffix(suffix)
-            for name, types in self._node.get_topic_names_and_types()
-            if f"sensor_msgs/msg/{kind}" in types
-            and name.endswith(suffix)
-            and name != self.topic
-            and not name.endswith(views)
-            and self._node.count_publishers(name)
-        ]
-        if not topics:
-            return (
-                f"nobody publishes sensor_msgs/msg/{kind} at all; is the camera driver running, "
-                "with the same ROS_DOMAIN_ID?"
-            )
-        own = self.topic.removesuffix(suffix)
-        best = max(topics, key=lambda name: SequenceMatcher(None, own, name).ratio())
-        remap = f"{self.name}/image" if self.name else "image"
-        place = f" in the place of {self.name}" if self.name else ""
-        return (
-            f"launch with image:={best}{place}, or run with -r {remap}:={best} "
-            f"(published: {', '.join(topics)})"
-        )
-
     def _receive(self, data: bytes) -> None:
         received_ns = time.monotonic_ns()
         received_clock_ns = self._clock.now().nanoseconds
@@ -435,23 +412,6 @@ class Camera:
         if self._put is not None:
             budget_ns = int(self._live().frame_budget_ms * NS_PER_MS)
             self._put(self, frame, received_ns + budget_ns)
-
-
-def _report(result: FrameResult[ReceivedFrame, InstanceArray], frames_dropped: int) -> FrameReport:
-    # float() because a message ends the process over anything but a Python float.
-    return FrameReport(
-        budget_ms=float(result.outcome.budget_ms),
-        image_age_ms=float(result.decoded.age_ms),
-        wait_ms=float(result.plan.wait_ms),
-        preprocess_ms=float(result.times.preprocess_ms),
-        inference_ms=float(result.times.inference_ms),
-        postprocess_ms=float(result.times.postprocess_ms),
-        total_ms=float(result.outcome.total_ms),
-        frames_dropped=frames_dropped,
-        deadline_met=result.outcome.deadline_met,
-        input_size=result.plan.level.input_size_px,
-        degradation=int(result.outcome.degradation),
-    )
 
 
 FrameSink = Callable[[Camera, ReceivedFrame, float], object]

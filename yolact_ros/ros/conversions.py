@@ -13,7 +13,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from yolact_ros.inference.cdr import ImageMessage, MessageHeader
-from yolact_ros.msg import Instance, InstanceArray, InstanceMask
+from yolact_ros.inference.detected_frame import StageTimes
+from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan
+from yolact_ros.msg import FrameReport, Instance, InstanceArray, InstanceMask
 from yolact_ros.ops.packing import rle_encode, unpack_bits
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
@@ -95,6 +97,32 @@ def to_instance_array(
         image_height=prediction.image_height_px,
         image_width=prediction.image_width_px,
         instances=instances,
+    )
+
+
+def to_frame_report(
+    plan: FramePlan, times: StageTimes, outcome: FrameOutcome, age_ms: float, frames_dropped: int
+) -> FrameReport:
+    """How a frame kept its budget.
+
+    Args:
+        plan, times, outcome: of the frame.
+        age_ms: of the image on arrival.
+        frames_dropped: frames of the camera without a message since the one before.
+    """
+    # float() because a message ends the process over anything but a Python float.
+    return FrameReport(
+        budget_ms=float(outcome.budget_ms),
+        image_age_ms=float(age_ms),
+        wait_ms=float(plan.wait_ms),
+        preprocess_ms=float(times.preprocess_ms),
+        inference_ms=float(times.inference_ms),
+        postprocess_ms=float(times.postprocess_ms),
+        total_ms=float(outcome.total_ms),
+        frames_dropped=frames_dropped,
+        deadline_met=outcome.deadline_met,
+        input_size=plan.level.input_size_px,
+        degradation=int(outcome.degradation),
     )
 
 

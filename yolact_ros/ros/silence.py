@@ -1,10 +1,15 @@
-"""Why a camera that sends images has no results, and what to do about it."""
+"""Why a camera has no images or no results, and what to do about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 
-__all__ = ["why_no_result"]
+from rclpy.node import Node
+
+from yolact_ros.ros.views import VIEWS
+
+__all__ = ["image_topics_hint", "why_no_result"]
 
 # By the cause of the drops. A frame that was replaced has a successor, which is another matter.
 _REASONS = {
@@ -39,3 +44,38 @@ def why_no_result(dropped: Mapping[str, int]) -> str:
         return ""
     reason, cure = _REASONS[main]
     return f"{counts[main]} images and no result, since they are {reason}; cure: {cure}"
+
+
+def image_topics_hint(node: Node, camera: str, topic: str, *, compressed: bool) -> str:
+    """The topics that the user may have meant, as the argument that names them.
+
+    Args:
+        node: that subscribes.
+        camera: its name, empty for the only camera of a node.
+        topic: the resolved name of its topic, on which nobody publishes.
+        compressed: it is of CompressedImage.
+    """
+    kind, suffix = ("CompressedImage", "/compressed") if compressed else ("Image", "")
+    views = tuple(f"/{view.topic}" for view in VIEWS)
+    topics = [
+        name.removesuffix(suffix)
+        for name, types in node.get_topic_names_and_types()
+        if f"sensor_msgs/msg/{kind}" in types
+        and name.endswith(suffix)
+        and name != topic
+        and not name.endswith(views)
+        and node.count_publishers(name)
+    ]
+    if not topics:
+        return (
+            f"nobody publishes sensor_msgs/msg/{kind} at all; is the camera driver running, "
+            "with the same ROS_DOMAIN_ID?"
+        )
+    own = topic.removesuffix(suffix)
+    best = max(topics, key=lambda name: SequenceMatcher(None, own, name).ratio())
+    remap = f"{camera}/image" if camera else "image"
+    place = f" in the place of {camera}" if camera else ""
+    return (
+        f"launch with image:={best}{place}, or run with -r {remap}:={best} "
+        f"(published: {', '.join(topics)})"
+    )

@@ -45,44 +45,29 @@ from yolact_ros.ros.launching.arguments import (
     read_bool,
     read_list,
     read_yaml,
-    topic_name,
 )
 from yolact_ros.ros.launching.packages import require_executable
 from yolact_ros.ros.launching.rviz_config import for_cameras, for_one_camera
+from yolact_ros.ros.launching.topics import (
+    DEFAULT_IMAGE,
+    camera_topics,
+    depth_topics,
+    image_topics,
+    node_name,
+)
 from yolact_ros.ros.parameter_spec import check_value
-from yolact_ros.ros.parameters import PARAMETERS, spec_of
+from yolact_ros.ros.parameters import PARAMETERS
 from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 
 __all__ = [
-    "RESULT_TOPICS",
-    "camera_topics",
     "declared",
-    "depth_topics",
     "end_with",
-    "image_topics",
-    "namespace",
-    "node_name",
-    "resolve",
     "start_node",
 ]
 
-DEFAULT_IMAGE = "image"
 DEPTH = "depth"
 # Parameters whose argument is another one: depth.
 OTHER_NAMES = ("depth_image",)
-RESULT_TOPICS = (
-    "instances",
-    "overlay",
-    "overlay/compressed",
-    "label_image",
-    "markers",
-    "detections",
-    "label_info",
-    "objects",
-    "detections_3d",
-    "points",
-    "object_markers",
-)
 RESPAWN_DELAY_S = 1.0
 # What launch and ros2 launch themselves read.
 LAUNCH_ARGUMENTS = ("launch-prefix", "launch-prefix-filter", "emulate_tty")
@@ -185,72 +170,6 @@ def _parameter_arguments() -> list[Argument]:
         for spec in PARAMETERS
         if spec.name not in OTHER_NAMES
     ]
-
-
-def namespace(context: LaunchContext) -> str:
-    """The node's namespace, below that of a group that includes the launch file."""
-    pushed = context.launch_configurations.get("ros_namespace", "")
-    given = argument(context, "namespace")
-    return given if given.startswith("/") else f"{pushed}/{given}"
-
-
-def node_name(context: LaunchContext) -> str:
-    """The node's fully qualified name, for example /robot/yolact."""
-    return resolve(name_part("name", argument(context, "name")), namespace(context))
-
-
-def resolve(topic: str, namespace: str) -> str:
-    """A topic's name seen from the root."""
-    absolute = topic if topic.startswith("/") else f"{namespace}/{topic}"
-    return "/" + "/".join(part for part in absolute.split("/") if part)
-
-
-def camera_topics(context: LaunchContext) -> dict[str, str]:
-    """Topic of each camera by the camera's name; "" names the only camera of a node.
-
-    Raises:
-        ConfigError: a name that cannot be one, or another number of topics than of names.
-    """
-    spec = spec_of("cameras")
-    assert spec is not None
-    checked = check_value(spec, read_list("cameras", argument(context, "cameras")))
-    assert isinstance(checked, tuple)
-    names = [str(name) for name in checked]
-    topics = [topic_name("image", t) for t in read_list("image", argument(context, "image"))]
-    if names and topics == [DEFAULT_IMAGE]:
-        return {name: f"{name}/image" for name in names}
-    if names and not topics:
-        return {name: f"/{name}/image_raw" for name in names}
-    if len(topics) != max(len(names), 1):
-        raise ConfigError(
-            f"image has {len(topics)} topics ({', '.join(topics)}) and cameras {len(names)} names "
-            f"({', '.join(names)}), expected a topic for every camera"
-        )
-    return dict(zip(names or [""], topics, strict=True))
-
-
-def depth_topics(context: LaunchContext) -> dict[str, str]:
-    """Topic of each camera's depth by the camera's name; empty where none is given.
-
-    Raises:
-        ConfigError: a name that cannot be one, or another number of topics than of cameras.
-    """
-    names = list(camera_topics(context))
-    topics = [topic_name("depth", text) for text in read_list("depth", argument(context, "depth"))]
-    if topics and len(topics) != len(names):
-        cameras = f"the cameras {', '.join(names)}" if names != [""] else "one camera"
-        raise ConfigError(
-            f"depth has {len(topics)} topics ({', '.join(topics)}) for {cameras}, expected one "
-            "for each"
-        )
-    return dict(zip(names, topics, strict=True)) if topics else {}
-
-
-def image_topics(context: LaunchContext) -> dict[str, str]:
-    """Resolved name of each camera's topic by the camera's name."""
-    return {
-        name: resolve(topic, namespace(context)) for name, topic in camera_topics(context).items()
-    }
 
 
 def _transport(context: LaunchContext) -> list[SetEnvironmentVariable]:
