@@ -1,12 +1,10 @@
-"""Teach yolact_nano its masks.
+"""Teach the mask branch of yolact_nano on its frozen detector.
 
     python benchmarks/train_nano_masks.py benchmarks/yolact_nano.yaml
 
-The file names data, sizes and rates. If it names ``trained`` parts beyond the mask branch, these
-learn with ``detector_learning_rate``, and classes and boxes are held to what the detector that the
-training started from says of the same image: most classes have too few photographs here to be
-learnt from labels. The length is given in minutes, since what a shared computer reaches in them
-varies; the learning rate falls with the time that is used.
+The file names data, sizes and rates. Only the protonet and the coefficient branch learn; classes
+and boxes stay those of the published detector. The length is given in minutes, since what a shared
+computer reaches in them varies; the learning rate falls with the time that is used.
 """
 
 from __future__ import annotations
@@ -25,15 +23,11 @@ import yaml
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from yolact_ros.models.nano import NanoConfig, YolactNano
-from yolact_ros.ops.cell_decoder import BINS
-from yolact_ros.structures import NetworkOutput
 from yolact_ros.training.annotations import DataSource, ImageRecord, is_held_out, read_source
 from yolact_ros.training.augment import AugmentSettings, draw_view, render, vary_colors
-from yolact_ros.training.cpu_speed import speed_up_on_cpu
 from yolact_ros.training.dataset import SampleStore, normalize_image
 from yolact_ros.training.nano_loss import mask_loss, match_cells
 
@@ -113,43 +107,15 @@ def _covered(mask: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(mask * 255, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def run(network: YolactNano, examples: list[Example]) -> NetworkOutput:
-    """The network's output for the images of a batch."""
+def batch_loss(network: YolactNano, examples: list[Example], jitter: float) -> tuple[Tensor, int]:
+    """Mean loss over the objects of a batch, each object's cells sharing its weight."""
     images = torch.stack([image for image, *_ in examples])
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
-        output: NetworkOutput = network(images)
-    return output
-
-
-def departure(output: NetworkOutput, teacher: NetworkOutput) -> Tensor:
-    """How far classes and boxes are from the teacher's, for each object that it sees.
-
-    The Kullback-Leibler divergence of every class of every cell, and of the four distributions of
-    the cells whose best score is above 0.05, by that score.
-    """
-    logits, wanted = output.class_logits.float(), teacher.class_logits.float()
-    probability = wanted.sigmoid()
-    classes = F.binary_cross_entropy_with_logits(logits, probability, reduction="none")
-    classes = classes - F.binary_cross_entropy_with_logits(wanted, probability, reduction="none")
-    best = probability.amax(dim=2)
-    seen = best > 0.05
-    sides = [
-        v.float()[seen].unflatten(1, (4, BINS)).log_softmax(dim=2)
-        for v in (output.box_offsets, teacher.box_offsets)
-    ]
-    boxes = (sides[1].exp() * (sides[1] - sides[0])).sum(dim=(1, 2)) * best[seen]
-    return (classes.sum() + boxes.sum()) / best[seen].sum().clamp(min=1.0)
-
-
-def batch_loss(
-    network: YolactNano, output: NetworkOutput, examples: list[Example], jitter: float
-) -> tuple[Tensor, int]:
-    """Mean loss over the objects of a batch, each object's cells sharing its weight."""
-    size_px = examples[0][0].shape[-1]
+        output = network(images)
     with torch.no_grad():
-        predicted, _ = network.with_input_size(size_px).decoder.decode(output)
-        predicted = predicted * size_px
+        predicted, _ = network.with_input_size(images.shape[-1]).decoder.decode(output)
+        predicted = predicted * images.shape[-1]
     losses, count = [], 0
     for index, (_, boxes, class_ids, masks) in enumerate(examples):
         with torch.no_grad():
@@ -183,8 +149,8 @@ def main() -> None:
     folder = args.settings.parent
     torch.manual_seed(settings["seed"])
     torch.set_num_threads(args.threads)
-    results = folder / settings["output"]
-    results.mkdir(parents=True, exist_ok=True)
+    output = folder / settings["output"]
+    output.mkdir(parents=True, exist_ok=True)
     network = YolactNano(
         NanoConfig(
             num_prototypes=settings["num_prototypes"], proto_channels=settings["proto_channels"]
@@ -193,31 +159,16 @@ def main() -> None:
     for name in settings["start_from"]:
         network.load_state_dict(load_file(folder / name), strict=False)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    prefixes = tuple(settings.get("trained", MASK_BRANCH))
-    teacher = copy.deepcopy(network).bfloat16().requires_grad_(False)
-    mask_branch, detector = [], []
+    trained = []
     for name, parameter in network.named_parameters():
         if name.startswith(MASK_BRANCH):
-            mask_branch.append(parameter)
-        elif name.startswith(prefixes):
-            detector.append(parameter)
+            trained.append(parameter)
         else:
             parameter.requires_grad_(False)
             # Frozen, so that no master copy of it is needed.
             parameter.data = parameter.data.bfloat16()
-    if detector:
-        speed_up_on_cpu(network)
-    trained = mask_branch + detector
     average = copy.deepcopy([parameter.detach() for parameter in trained])
-    groups = [
-        {"params": mask_branch, "weight_decay": settings["weight_decay"], "share": 1.0},
-        {
-            "params": detector,
-            "weight_decay": 0.0,
-            "share": settings.get("detector_learning_rate", 0.0) / settings["learning_rate"],
-        },
-    ]
-    optimizer = torch.optim.AdamW([group for group in groups if group["params"]])
+    optimizer = torch.optim.AdamW(trained, weight_decay=settings["weight_decay"])
     loader: DataLoader[list[Example]] = DataLoader(
         Examples(settings, folder),
         batch_size=None,
@@ -225,8 +176,7 @@ def main() -> None:
         prefetch_factor=4,
         shuffle=False,
     )
-    start, saved = time.monotonic(), 0.0
-    recent, departures = [], [0.0]
+    start, saved, recent = time.monotonic(), 0.0, []
     duration_s = settings["minutes"] * 60
     for step, examples in enumerate(loader):
         used = (time.monotonic() - start) / duration_s
@@ -235,38 +185,30 @@ def main() -> None:
         warm = min(1.0, (step + 1) / settings["warmup_steps"])
         rate = settings["learning_rate"] * warm * (0.02 + 0.98 * (1 + np.cos(np.pi * used)) / 2)
         for group in optimizer.param_groups:
-            group["lr"] = rate * group["share"]
-        output = run(network, examples)
-        loss, count = batch_loss(network, output, examples, settings["box_jitter"])
-        recent.append(float(loss.detach()))
-        if detector:
-            with torch.inference_mode():
-                wanted = run(teacher, examples)
-            departed = departure(output, wanted)
-            departures.append(float(departed.detach()))
-            loss = loss + settings["departure_weight"] * departed
+            group["lr"] = rate
+        loss, count = batch_loss(network, examples, settings["box_jitter"])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(mask_branch, 5.0)
+        norm = torch.nn.utils.clip_grad_norm_(trained, 5.0)
         optimizer.step()
         decay = min(settings["ema_decay"], (1 + step) / (10 + step))
         for slow, fast in zip(average, trained, strict=True):
             slow.lerp_(fast.detach(), 1 - decay)
+        recent.append(float(loss.detach()))
         if step % 20 == 0:
             line = {
                 "step": step,
                 "minutes": round((time.monotonic() - start) / 60, 2),
                 "loss": round(float(np.mean(recent[-20:])), 4),
-                "departure": round(float(np.mean(departures[-20:])), 4),
                 "objects": count,
                 "norm": round(float(norm), 2),
             }
             print(json.dumps(line), flush=True)
         if time.monotonic() - saved > settings["save_every_s"]:
             saved = time.monotonic()
-            _save(network, trained, average, results / "last.safetensors")
-    _save(network, trained, average, results / "final.safetensors")
-    print(f"{results}/final.safetensors after {step} steps", flush=True)
+            _save(network, trained, average, output / "last.safetensors")
+    _save(network, trained, average, output / "final.safetensors")
+    print(f"{output}/final.safetensors after {step} steps", flush=True)
 
 
 def _save(
