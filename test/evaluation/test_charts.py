@@ -108,6 +108,10 @@ def test_a_page_escapes_every_value() -> None:
         headline=[(NAMES[0], NAMES[1], True)],
         broken=NAMES,
         differences=[({"name": NAMES[0], "settings": [NAMES[:2]]}, [(*NAMES, "", "worse")])],
+        tags=[({"name": NAMES[0]}, [[*NAMES[:2]]])],
+        tag_columns=[NAMES[0]],
+        trend=[],
+        changed_bags=[({"name": NAMES[0]}, [(NAMES[1], 0.5, 0.75)])],
         accuracy=[],
         classes=[(NAMES[0], 3, [0.5, None])],
         class_columns=[*NAMES[:2]],
@@ -118,6 +122,7 @@ def test_a_page_escapes_every_value() -> None:
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 10
     assert "-0.25" in page
+    assert "+0.250" in page
     assert "50.0" in page
 
 

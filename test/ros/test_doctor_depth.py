@@ -69,7 +69,10 @@ def test_depth_that_fits_is_described(examine: Callable[..., tuple[int, str]]) -
     assert f"ok  {DEPTH} stamps: 0 ms from colour's" in report
     assert "ok  /checked_depth/camera_info: 120 x 90, focal length 100 px" in report
     assert "ok  trackers: bytetrack, ocsort, botsort" in report
-    assert code == 0, report
+    # Nodes of other tests may have their own faults, and make the code 1.
+    wrong = [line for line in report.splitlines() if "WRONG" in line]
+    assert not [line for line in wrong if "/checked" in line], report
+    assert code == bool(wrong)
 
 
 def test_depth_that_does_not_fit_has_a_cure_for_each_reason(

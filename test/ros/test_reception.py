@@ -16,6 +16,7 @@ from rclpy.lifecycle import LifecycleNode
 from yolact_ros.inference.slots import FrameSlots
 from yolact_ros.ros.camera import Camera, ReceivedFrame
 from yolact_ros.ros.parameters import FixedParameters, LiveParameters
+from yolact_ros.ros.transforms import Transforms
 
 PAUSE_S = 0.05
 
@@ -48,7 +49,15 @@ def test_a_pause_between_its_two_clocks_is_not_taken_for_the_images_age(
     node: LifecycleNode,
 ) -> None:
     camera = Camera(
-        node, "", fixed=FixedParameters(), live=LiveParameters, class_names=(), views=FrameSlots()
+        node,
+        "",
+        fixed=FixedParameters(),
+        live=LiveParameters,
+        class_names=(),
+        views=FrameSlots(),
+        transforms=Transforms(node),
+        pause=lambda: None,
+        failed=lambda error: None,
     )
     slots: FrameSlots[Camera, ReceivedFrame] = FrameSlots()
     camera.open(slots.put)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bag_samples import TRUTH_TOPIC, ShapeSource, image_messages, truth_messages, write_bag
+from bag_samples import ShapeSource, image_messages, sources, truth_messages, write_bag
 from work_samples import kill_once
 
 from yolact_ros.errors import WorkerError
@@ -57,10 +57,9 @@ def test_a_cluster_gives_the_numbers_of_one_process(address: str, tmp_path: Path
     results: dict[str, Any] = {}
     for name in ("here", "ray"):
         options = EvaluationOptions(
-            bags=(bag, night, tmp_path / "junk.mcap"),
+            bags=sources(bag, night, tmp_path / "junk.mcap"),
             output=tmp_path / name,
             source=ShapeSource(shift_px=3),
-            truth=(TRUTH_TOPIC,),
             ray=address if name == "ray" else "",
         )
         results[name] = evaluate_bags(options, Silent())

@@ -15,6 +15,7 @@ from bag_samples import (
     ShapeSource,
     image_messages,
     mono16_message,
+    sources,
     stamp_ns,
     truth_messages,
     write_bag,
@@ -47,10 +48,11 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bag(tmp_path_factory.mktemp("bags") / "drive", messages)
 
 
-def evaluate(output: Path, *bags: Path, **changes: Any) -> dict[str, Any]:
-    source = ShapeSource(shift_px=3)
-    settings = {"source": source, "truth": (TRUTH_TOPIC,), **changes}
-    return dict(evaluate_bags(EvaluationOptions(bags=bags, output=output, **settings), Silent()))
+def evaluate(
+    output: Path, *bags: Path, truth: str = TRUTH_TOPIC, **changes: Any
+) -> dict[str, Any]:
+    settings = {"source": ShapeSource(shift_px=3), "bags": sources(*bags, truth=truth), **changes}
+    return dict(evaluate_bags(EvaluationOptions(output=output, **settings), Silent()))
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
@@ -92,7 +94,7 @@ def test_a_bag_that_is_damaged_inside_is_read_as_a_whole(bag: Path, tmp_path: Pa
     with file.open("r+b") as stream:
         stream.seek(file.stat().st_size // 2)
         stream.write(b"\xff" * 40_000)
-    metrics = evaluate(tmp_path / "out", damaged, truth=())
+    metrics = evaluate(tmp_path / "out", damaged, truth="")
     assert len(unit_files(tmp_path / "out")) == 1
     with Bag(damaged) as whole:
         stamps = [frame.stamp_ns for frame in image_frames(whole, IMAGE_TOPIC)]
@@ -103,7 +105,7 @@ def test_a_bag_that_is_damaged_inside_is_read_as_a_whole(bag: Path, tmp_path: Pa
     # Started again, it is not read again.
     file.with_name("x").touch()
     before = unit_files(tmp_path / "out")[0].stat().st_mtime_ns
-    assert evaluate(tmp_path / "out", damaged, truth=())["frames"] == metrics["frames"]
+    assert evaluate(tmp_path / "out", damaged, truth="")["frames"] == metrics["frames"]
     assert unit_files(tmp_path / "out")[0].stat().st_mtime_ns == before
 
 
