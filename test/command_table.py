@@ -58,7 +58,7 @@ REPORT = ("report.html", "metrics.json", "frames.csv")
 
 # Two nodes of a Ray cluster on this machine, for as long as the step takes.
 RAY = (
-    "export RAY_ADDRESS=127.0.0.1:6499; exec 3>&1 >ray.log; "
+    "export RAY_ADDRESS=127.0.0.1:6499 GRPC_ENABLE_FORK_SUPPORT=0; exec 3>&1 >ray.log; "
     "ray start --head --port 6499 --ray-client-server-port 20099 --include-dashboard false "
     "--node-ip-address 127.0.0.1 --num-cpus 1 --disable-usage-stats --block 2>&1 & nodes=$!; "
     "until grep -q 'Ray runtime started' ray.log; do sleep 0.2; done; "
