@@ -42,6 +42,10 @@ _STYLE = {
     "axes.labelcolor": "#5a6474",
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "figure.subplot.bottom": 0.17,
+    "figure.subplot.left": 0.14,
+    "figure.subplot.right": 0.97,
+    "figure.subplot.top": 0.88,
     "font.size": 9,
     "grid.color": "#e6eaee",
     "legend.frameon": False,
@@ -88,14 +92,22 @@ def chart_style() -> Iterator[None]:
         yield
 
 
-def new_figure(width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN) -> Any:
-    """An empty figure, of inches, that makes room for its labels.
+def new_figure(
+    width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN, *, layout: str = "constrained"
+) -> Any:
+    """An empty figure.
+
+    Args:
+        width_in, height_in: its size.
+        layout: "constrained" makes room for its labels, whatever they are, and draws it twice;
+            "none" has margins for the numbers of an axis: 22 ms a chart in place of 47, where
+            charts are most of what a small bag costs.
 
     Raises:
         DependencyError: matplotlib is not installed.
     """
     figure = require("matplotlib.figure", extra="bag").Figure
-    return figure(figsize=(width_in, height_in), layout="constrained")
+    return figure(figsize=(width_in, height_in), layout=layout)
 
 
 def save_figure(figure: Any, path: Path) -> None:
@@ -129,7 +141,7 @@ def line_chart(
     Raises:
         DependencyError: matplotlib is not installed.
     """
-    figure = new_figure()
+    figure = new_figure(layout="none")
     axes = figure.subplots()
     lines = []
     for colour, line in zip(_colours(len(series)), series, strict=True):
@@ -175,7 +187,7 @@ def histogram(values: Values, *, x_label: str, limit: float | None = None, bins:
     low = min(0.0, float(finite.min()))
     top = max(float(np.percentile(finite, 99.5)), 1.1 * (limit or 0.0))
     top = top if top > low else low + 1.0
-    figure = new_figure()
+    figure = new_figure(layout="none")
     axes = figure.subplots()
     shares = np.full(finite.size, 100 / finite.size)
     _, _, bars = axes.hist(
