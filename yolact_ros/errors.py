@@ -14,6 +14,7 @@ __all__ = [
     "WorkerError",
     "YolactError",
     "damaged_network",
+    "first_line",
 ]
 
 
@@ -76,3 +77,9 @@ class WorkerError(YolactError):
 def damaged_network(what: str) -> YolactError:
     """The error for NaN in the output of a network; ``what`` names the part that has it."""
     return YolactError(f"the network produced NaN {what}: its weights are damaged")
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its kind where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

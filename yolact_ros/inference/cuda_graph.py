@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 
-from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.errors import RuntimeUnavailableError, first_line
 
 __all__ = ["capture_graph"]
 
@@ -50,8 +50,7 @@ def capture_graph(
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
         raise RuntimeUnavailableError(
-            f"it cannot be captured as a CUDA graph ({reason})"
+            f"it cannot be captured as a CUDA graph ({first_line(error)})"
         ) from error
     return graph, result

@@ -15,7 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolact_ros.errors import ConfigError, ImageError, RuntimeUnavailableError, YolactError
+from yolact_ros.errors import (
+    ConfigError,
+    ImageError,
+    RuntimeUnavailableError,
+    YolactError,
+    first_line,
+)
 from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
 from yolact_ros.inference.device_execution import CudaExecution, DirectExecution
 from yolact_ros.inference.device_pipeline import DevicePipeline
@@ -391,8 +397,8 @@ def choose_device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch raises either
-        reason = str(error).splitlines()[0]
         raise RuntimeUnavailableError(
-            f'the device "{name}" cannot be used here ({reason}); set device to "cpu" or "auto"'
+            f'the device "{name}" cannot be used here ({first_line(error)}); set device to "cpu" '
+            'or "auto"'
         ) from error
     return device

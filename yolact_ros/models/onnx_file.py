@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yolact_ros.dependencies import require
-from yolact_ros.errors import CheckpointError
+from yolact_ros.errors import CheckpointError, first_line
 
 __all__ = ["ONNX_SUFFIX", "OnnxFile", "OnnxValue", "is_onnx", "read_onnx_file"]
 
@@ -87,7 +87,7 @@ def read_onnx_file(path: Path) -> OnnxFile:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's own kinds
         raise CheckpointError(
-            f"{path} is no ONNX file or is damaged ({_first_line(error)}); export or copy it again"
+            f"{path} is no ONNX file or is damaged ({first_line(error)}); export or copy it again"
         ) from error
     if not model.graph.output or not model.opset_import:
         raise CheckpointError(f"{path} is no ONNX file: it has no network; export it again")
@@ -137,8 +137,3 @@ def _count(sides: Any) -> int:
     for side in sides:
         count *= int(side)
     return count
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__

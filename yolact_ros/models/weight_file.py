@@ -15,7 +15,7 @@ import safetensors
 import torch
 from torch import Tensor
 
-from yolact_ros.errors import CheckpointError
+from yolact_ros.errors import CheckpointError, first_line
 
 __all__ = ["CONFIG_KEY", "WeightFile", "read_weight_file"]
 
@@ -107,8 +107,7 @@ def _read_pickled(path: Path, *, is_zip: bool) -> WeightFile:
         # Torn files end in whatever the unpickler meets: struct.error, IndexError, KeyError, ...
         raise CheckpointError(
             f"{path} is truncated, damaged or not a PyTorch checkpoint "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
-            f"{FETCH_AGAIN}"
+            f"({first_line(error)}); {FETCH_AGAIN}"
         ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not network weights")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from yolact_ros.config import DARKNET_NORMALIZATION, ImageNormalization, InputShape, NetworkConfig
 from yolact_ros.dependencies import require
-from yolact_ros.errors import CheckpointError, ConfigError
+from yolact_ros.errors import CheckpointError, ConfigError, first_line
 from yolact_ros.models.network import Network
 from yolact_ros.models.onnx_file import OnnxFile
 from yolact_ros.ops.decoder import OutputDecoder
@@ -189,7 +189,7 @@ def _open_session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own kinds
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{path}: ONNX Runtime cannot load it ({reason}); export it again with opset=17"
+            f"{path}: ONNX Runtime cannot load it ({first_line(error)}); export it again with "
+            "opset=17"
         ) from error

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from yolact_ros.config import variant
 from yolact_ros.inference.runtimes.fold import fold_batch_norms, prepare_network
 from yolact_ros.models import Yolact, build_network
-from yolact_ros.models.backbones.deformable import DeformableConv2d
+from yolact_ros.models.backbones.resnet import DeformableConv2d
 
 CPU = torch.device("cpu")
 
@@ -52,10 +52,10 @@ def test_a_prepared_network_is_a_copy(light: Yolact, images: Tensor) -> None:
         assert torch.equal(tensor, before[name]), name
 
 
-def test_plain_operators_reach_the_deformable_convolutions() -> None:
+def test_exports_have_plain_operators_in_the_deformable_convolutions() -> None:
     with torch.device("meta"):
         network = build_network(variant("yolact_plus_resnet50"))
-    prepared = prepare_network(network, device=torch.device("meta"), plain_operators=True)
+    prepared = prepare_network(network, device=torch.device("meta"), for_export=True)
     deformable = [m for m in prepared.modules() if isinstance(m, DeformableConv2d)]
     assert deformable
     assert not any(module.use_torchvision for module in deformable)

@@ -192,13 +192,13 @@ def test_a_run_that_fails_is_an_error_and_the_next_one_works(
     tiny: Yolact, images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = NcnnRuntime(tiny, device=CPU)
-    net: Any = runtime._net
+    net: Any = runtime._network
     no_memory = SimpleNamespace(input=lambda name, values: 0, extract=lambda name: (-100, None))
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "_net", SimpleNamespace(create_extractor=lambda: no_memory))
+        patch.setattr(runtime, "_network", SimpleNamespace(create_extractor=lambda: no_memory))
         with pytest.raises(RuntimeUnavailableError, match="status -100 at an input of 64 px"):
             runtime.run(images)
-    assert runtime._net is net
+    assert runtime._network is net
     assert runtime.run(images).class_logits.shape[2] == 4
 
 

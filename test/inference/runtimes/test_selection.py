@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from yolact_ros.config import InputShape
+from yolact_ros.config import variant
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes import selection
 from yolact_ros.inference.runtimes.base import Runtime
@@ -29,6 +31,7 @@ from yolact_ros.inference.runtimes.selection import (
     remembered_choice,
 )
 from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
 CPU = torch.device("cpu")
@@ -38,10 +41,15 @@ class StandIn(Runtime):
     """A runtime that takes as long as the test wants."""
 
     def __init__(self, name: str, taken_ms: float, reason: str) -> None:
-        super().__init__(shape=InputShape(64, 64), device=CPU, precision="fp32", reason=reason)
         self.__class__.name = name
+        config = variant("yolact_light", input_size_px=64)
+        model: Any = SimpleNamespace(config=config)
+        super().__init__(model, device=CPU, precision="fp32", reason=reason)
         self.taken_ms = taken_ms
         self.is_closed = False
+
+    def _open(self, model: Network) -> str:
+        return "nothing"
 
     def _run(self, images: Tensor) -> NetworkOutput:
         raise AssertionError("its time is given, so nothing runs it")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from yolact_ros.config import InputShape
 from yolact_ros.errors import ImageError, RuntimeUnavailableError
+from yolact_ros.inference.runtimes.engine_cache import EngineCache
+from yolact_ros.inference.runtimes.precision import choose_precision, native_floats
 from yolact_ros.inference.runtimes.quantized import QuantizedEngine
+from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
 __all__ = ["DeviceMemoryError", "Runtime"]
@@ -24,10 +29,18 @@ class Runtime(ABC):
     """Runs one network at one input size. Not thread-safe.
 
     Args:
-        shape: of the inputs that it takes.
+        model: the network; put into eval mode and onto the device where it is used as it is.
         device: where it runs.
-        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
+        precision: ``fp32``, ``bf16``, ``fp16``, ``int8``, or ``auto``, the runtime's own choice.
+        cache_folder: keeps compiled and converted networks; None makes them every time.
+        calibration_folder: images that int8 measures the range of activations on; None takes the
+            int8 network that was made before.
         reason: why this runtime was chosen or fallen back to, for people.
+
+    Raises:
+        DependencyError: the runtime's package is not installed.
+        RuntimeUnavailableError: no such device or precision here, int8 without images and not
+            made before, or the network cannot be converted or compiled.
 
     Attributes:
         name: as in the parameter ``runtime``.
@@ -40,12 +53,37 @@ class Runtime(ABC):
     quantized: QuantizedEngine | None = None
 
     def __init__(
-        self, *, shape: InputShape, device: torch.device, precision: str, reason: str = ""
+        self,
+        model: Network,
+        *,
+        device: torch.device,
+        precision: str = "auto",
+        cache_folder: Path | None = None,
+        calibration_folder: str | os.PathLike[str] | None = None,
+        reason: str = "",
     ) -> None:
-        self.shape = shape
+        self.shape = model.config.input_shape
         self.device = device
-        self.precision = precision
+        self.precision = choose_precision(
+            precision, runtime=self.name, device=device, offered=self._precisions()
+        )
         self.reason = reason
+        self._cache_folder = cache_folder
+        self._calibration_folder = calibration_folder
+        self._cache = EngineCache(cache_folder)
+        self._network: Any = self._open(model)
+
+    def _precisions(self) -> Sequence[str]:
+        """What the runtime offers on the device; ``auto`` is the first.
+
+        Raises:
+            RuntimeUnavailableError: it does not run on the device.
+        """
+        return native_floats(self.device)
+
+    @abstractmethod
+    def _open(self, model: Network) -> Any:
+        """What :meth:`_run` runs; not None."""
 
     @property
     def input_size_px(self) -> int:
@@ -56,8 +94,8 @@ class Runtime(ABC):
         """Run the network.
 
         Args:
-            images (Tensor[B, 3, h, w]): float32, normalised RGB, on :attr:`device`;
-                B is at most :attr:`max_batch`.
+            images (Tensor[B, 3, h, w]): float32, normalised RGB, on the runtime's device; B is at
+                most :attr:`max_batch`.
 
         Returns:
             NetworkOutput: float32, valid until the next call; ``semantic_logits`` is None.
@@ -74,11 +112,13 @@ class Runtime(ABC):
                 f"the network input is {images.dtype}{list(images.shape)}, expected "
                 f"torch.float32[B, 3, h, w] for {self.shape} px"
             )
-        if not 1 <= count <= self.max_batch:
+        if count > self.max_batch:
             raise ImageError(
                 f"the network input has {count} images, the runtime {self.name} takes "
                 f"1..{self.max_batch}"
             )
+        if self._network is None:
+            raise RuntimeUnavailableError(f"the runtime {self.name} is closed; open a new one")
         try:
             with torch.inference_mode():
                 return self._run(images)
@@ -93,9 +133,10 @@ class Runtime(ABC):
     def _run(self, images: Tensor) -> NetworkOutput:
         """:meth:`run` for valid images, in inference mode."""
 
-    @abstractmethod
     def close(self) -> None:
         """Free what the runtime holds; it cannot run afterwards. Calling it again does nothing."""
+        self._network = None
+        self._cache.close()
 
     def describe(self) -> dict[str, str]:
         """Runtime, precision, device, input size and the reason for the choice, for people."""
@@ -112,6 +153,3 @@ class Runtime(ABC):
     def __str__(self) -> str:
         """Name, precision and the reason for the choice, for people."""
         return f"{self.name} {self.precision}" + (f" ({self.reason})" if self.reason else "")
-
-    def _closed(self) -> RuntimeUnavailableError:
-        return RuntimeUnavailableError(f"the runtime {self.name} is closed; open a new one")

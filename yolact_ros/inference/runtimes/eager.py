@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from yolact_ros.inference.runtimes.base import Runtime
-from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
-from yolact_ros.inference.runtimes.precision import choose_precision, float_type, native_floats
+from yolact_ros.inference.runtimes.fold import prepare_network
+from yolact_ros.inference.runtimes.precision import float_type, native_floats
 from yolact_ros.models.network import Network
 from yolact_ros.structures import NetworkOutput
 
@@ -17,47 +18,19 @@ __all__ = ["EagerRuntime"]
 class EagerRuntime(Runtime):
     """The network itself in fp32; a folded, channels-last copy in the other precisions.
 
-    Args:
-        model: the network; in fp32 it is used as it is, put into eval mode and onto the device.
-        device: where it runs.
-        precision: ``auto`` is fp32, which is exact.
-        reason: why this runtime.
-
-    Raises:
-        RuntimeUnavailableError: the device lacks the precision.
+    ``auto`` is fp32, which is exact. Arguments and errors are those of the base class.
     """
 
     name = "eager"
 
-    def __init__(
-        self, model: Network, *, device: torch.device, precision: str = "auto", reason: str = ""
-    ) -> None:
-        precision = choose_precision(
-            precision,
-            runtime=self.name,
-            device=device,
-            offered=native_floats(device),
-            default="fp32",
-        )
-        super().__init__(
-            shape=model.config.input_shape,
-            device=device,
-            precision=precision,
-            reason=reason,
-        )
+    def _precisions(self) -> Sequence[str]:
+        return ("fp32", *(name for name in native_floats(self.device) if name != "fp32"))
+
+    def _open(self, model: Network) -> nn.Module:
         self.max_batch = model.max_batch
-        self._network: nn.Module | None
-        if precision == "fp32":
-            self._network = model.eval().to(device)
-        else:
-            self._network = prepare_network(model, device=device, dtype=float_type(precision))
+        if self.precision == "fp32":
+            return model.eval().to(self.device)
+        return prepare_network(model, device=self.device, dtype=float_type(self.precision))
 
     def _run(self, images: Tensor) -> NetworkOutput:
-        if self._network is None:
-            raise self._closed()
-        output = self._network(images)
-        return output if isinstance(output, NetworkOutput) else InferenceNetwork.output(output)
-
-    def close(self) -> None:
-        """Let go of the network."""
-        self._network = None
+        return NetworkOutput(*self._network(images))

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -22,6 +23,8 @@ MANIFEST = "manifest.json"
 KEY_DIGITS = 20
 
 _logger = logging.getLogger(__name__)
+
+Loaded = TypeVar("Loaded")
 
 
 def engine_key(kind: str, model: Network, *facts: str) -> str:
@@ -56,11 +59,8 @@ class EngineCache:
     """
 
     def __init__(self, folder: Path | None) -> None:
+        self._given_folder = folder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        if folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="yolact_engines_")
-            folder = Path(self._temporary.name)
-        self._folder = folder
 
     def get(self, key: str, build: Callable[[Path], None]) -> Path:
         """The folder of ``key``; built if it is not there or its files are not what was written.
@@ -91,6 +91,23 @@ class EngineCache:
                     raise
         return target
 
+    def load(self, key: str, get: Callable[[], Path], load: Callable[[Path], Loaded]) -> Loaded:
+        """What is loaded from the engine of ``key``, which is built again where that fails.
+
+        Args:
+            key: of the engine.
+            get: its folder, built if it is not there.
+            load: what to make of the folder. It fails, in whatever way, where another version of
+                the library wrote what is there.
+        """
+        folder = get()
+        try:
+            return load(folder)
+        except Exception as error:
+            _logger.warning("the engine %s cannot be loaded (%s); building again", key, error)
+            self.discard(key)
+            return load(get())
+
     def contains(self, key: str) -> bool:
         """Whether an intact engine is there."""
         return self._is_intact(self._folder / key)
@@ -103,6 +120,14 @@ class EngineCache:
         """Remove what is not to be kept."""
         if self._temporary is not None:
             self._temporary.cleanup()
+
+    @property
+    def _folder(self) -> Path:
+        if self._given_folder is not None:
+            return self._given_folder
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="yolact_engines_")
+        return Path(self._temporary.name)
 
     def _is_intact(self, target: Path) -> bool:
         try:

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from yolact_ros.errors import RuntimeUnavailableError
-from yolact_ros.models.backbones.deformable import DeformableConv2d
+from yolact_ros.models.backbones.resnet import DeformableConv2d
 from yolact_ros.models.network import Network
-from yolact_ros.structures import NetworkOutput
 
 __all__ = ["InferenceNetwork", "fold_batch_norms", "prepare_network"]
 
@@ -21,7 +20,7 @@ class InferenceNetwork(nn.Module):
     """A network that takes and returns float32 whatever it computes in.
 
     Returns a plain tuple, since exports know no named ones: box offsets, class logits,
-    coefficients, prototypes; :meth:`output` names them.
+    coefficients, prototypes.
     """
 
     def __init__(
@@ -37,12 +36,6 @@ class InferenceNetwork(nn.Module):
         output = self.network(images.to(self._dtype, memory_format=self._memory_format))
         offsets, logits, coefficients, prototypes = (tensor.float() for tensor in output[:4])
         return offsets, logits, coefficients, prototypes
-
-    @staticmethod
-    def output(tensors: tuple[Tensor, ...]) -> NetworkOutput:
-        """The four tensors by name."""
-        offsets, logits, coefficients, prototypes = tensors
-        return NetworkOutput(offsets, logits, coefficients, prototypes)
 
 
 def fold_batch_norms(network: nn.Module) -> None:
@@ -71,8 +64,7 @@ def prepare_network(
     *,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-    channels_last: bool = True,
-    plain_operators: bool = False,
+    for_export: bool = False,
 ) -> InferenceNetwork:
     """A copy of a network for inference only; the original stays as it is.
 
@@ -80,8 +72,8 @@ def prepare_network(
         model: in any mode and on any device.
         device: where the copy goes.
         dtype: what it computes in.
-        channels_last: the memory format that half precisions are fast in.
-        plain_operators: only torch's own operators, for exports.
+        for_export: only torch's own operators, in their usual memory format; else channels last,
+            which half precisions are fast in.
 
     Raises:
         RuntimeUnavailableError: the network is not torch's.
@@ -97,9 +89,9 @@ def prepare_network(
     fold_batch_norms(network)
     network.drop_training_parts()
     for module in network.modules():
-        if plain_operators and isinstance(module, DeformableConv2d):
+        if for_export and isinstance(module, DeformableConv2d):
             module.use_torchvision = False
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    memory_format = torch.contiguous_format if for_export else torch.channels_last
     network = network.to(device=device, dtype=dtype)
     network = network.to(memory_format=memory_format)  # type: ignore[call-overload]
     return InferenceNetwork(network, dtype, memory_format).eval()

@@ -41,9 +41,7 @@ def convert_network(model: Network, folder: Path) -> None:
     """
     program = require("pnnx", extra="ncnn").EXEC_PATH
     side = model.config.input_size_px
-    network = prepare_network(
-        model, device=torch.device("cpu"), channels_last=False, plain_operators=True
-    )
+    network = prepare_network(model, device=torch.device("cpu"), for_export=True)
     _leave_out_tanh(network)
     # Beside the engine, so that the files only change their names; pnnx writes more than these.
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from yolact_ros.dependencies import require
-from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.errors import RuntimeUnavailableError, first_line
 from yolact_ros.inference.runtimes.fold import prepare_network
 from yolact_ros.models.network import Network
 from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
@@ -150,9 +150,7 @@ def largest_differences(
 
 
 def _plain_network(model: Network) -> nn.Module:
-    return prepare_network(
-        model, device=torch.device("cpu"), channels_last=False, plain_operators=True
-    )
+    return prepare_network(model, device=torch.device("cpu"), for_export=True)
 
 
 def _export(
@@ -187,8 +185,8 @@ def _export(
                 custom_translation_table={torch.ops.aten.sort.stable: stable_sort},
             )
     except Exception as error:  # the exporter raises many kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RuntimeUnavailableError(
-            f"{model.config.name} cannot be exported to ONNX ({reason}); use another runtime"
+            f"{model.config.name} cannot be exported to ONNX ({first_line(error)}); use another "
+            "runtime"
         ) from error
     return module

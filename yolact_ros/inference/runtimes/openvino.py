@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,12 @@ import torch
 from torch import Tensor
 
 from yolact_ros.dependencies import require
-from yolact_ros.errors import RuntimeUnavailableError, YolactError
+from yolact_ros.errors import RuntimeUnavailableError, YolactError, first_line
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.calibration import calibration_images, network_inputs
-from yolact_ros.inference.runtimes.engine_cache import EngineCache, engine_key
+from yolact_ros.inference.runtimes.engine_cache import engine_key
 from yolact_ros.inference.runtimes.fold import prepare_network
 from yolact_ros.inference.runtimes.precision import (
-    choose_precision,
     fastest_float,
     int8_sums_saturate,
     native_floats,
@@ -29,6 +27,7 @@ from yolact_ros.inference.runtimes.quantized import QuantizedEngine
 from yolact_ros.models.network import Network
 from yolact_ros.models.yolo_seg import YoloSeg
 from yolact_ros.structures import NetworkOutput
+from yolact_ros.workers import last_line
 
 __all__ = ["OpenVinoRuntime"]
 
@@ -39,85 +38,48 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 # prototypes 0.101 to 0.034); heads and prototypes in float brought nothing.
 _FLOAT_LAYERS = r".*\.backbone\.(stem|blocks\.0|conv1|_preconv)\b.*"
 
-_logger = logging.getLogger(__name__)
-
 
 class OpenVinoRuntime(Runtime):
     """The network converted to OpenVINO, on the CPU.
 
-    Args:
-        model: the network.
-        device: must be the CPU.
-        precision: ``auto`` is bf16 where the CPU has it natively, else fp32. ``int8`` quantises
-            weights and activations; layers that stay floats run in bf16 where that is native.
-        cache_folder: keeps the converted network; None converts every time.
-        calibration_folder: images that int8 measures the range of activations on; None takes the
-            int8 network that was made before.
-        reason: why this runtime.
+    ``auto`` is bf16 where the CPU has it natively, else fp32. ``int8`` quantises weights and
+    activations, by nncf; layers that stay floats run in bf16 where that is native.
 
-    Raises:
-        DependencyError: openvino, or to make an int8 network nncf, is not installed.
-        RuntimeUnavailableError: not a CPU, no such precision here, int8 without images and not
-            made before, or OpenVINO cannot convert the network or run it on this CPU.
+    Arguments and errors are those of the base class.
     """
 
     name = "openvino"
 
-    def __init__(
-        self,
-        model: Network,
-        *,
-        device: torch.device,
-        precision: str = "auto",
-        cache_folder: Path | None = None,
-        calibration_folder: str | os.PathLike[str] | None = None,
-        reason: str = "",
-    ) -> None:
-        if device.type != "cpu":
+    def _precisions(self) -> Sequence[str]:
+        if self.device.type != "cpu":
             raise RuntimeUnavailableError(
-                f"the runtime openvino runs on the CPU, the device is {device}; set device to "
-                "cpu or runtime to graph"
+                f"the runtime openvino runs on the CPU, the device is {self.device}; set device "
+                "to cpu or runtime to graph"
             )
-        precision = choose_precision(
-            precision,
-            runtime=self.name,
-            device=device,
-            offered=(*native_floats(device), "int8"),
-            default=fastest_float(device),
-        )
-        super().__init__(
-            shape=model.config.input_shape,
-            device=device,
-            precision=precision,
-            reason=reason,
-        )
+        return (*native_floats(self.device), "int8")
+
+    def _open(self, model: Network) -> Any:
         openvino = require("openvino", extra="openvino")
-        self._cache = EngineCache(cache_folder)
+        floats = fastest_float(self.device) if self.precision == "int8" else self.precision
         options = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[
-                fastest_float(device) if precision == "int8" else precision
-            ],
+            "INFERENCE_PRECISION_HINT": _HINTS[floats],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
         core = _core()
-        converted = (
-            self._quantized(core, openvino, model, calibration_folder)
-            if precision == "int8"
-            else self._converted(core, openvino, model)
-        )
+        open_network = self._quantized if self.precision == "int8" else self._converted
+        converted = open_network(core, openvino, model)
         try:
             compiled = core.compile_model(converted, "CPU", options)
         except RuntimeError as error:
             raise RuntimeUnavailableError(
-                f"OpenVINO cannot run {model.config.name} on this CPU "
-                f"({str(error).strip().splitlines()[-1]}); set runtime to "
-                f"{'compiled' if model.is_torch else 'onnxruntime'} or eager"
+                f"OpenVINO cannot run {model.config.name} on this CPU ({last_line(str(error))}); "
+                f"set runtime to {'compiled' if model.is_torch else 'onnxruntime'} or eager"
             ) from error
-        self._request: Any = compiled.create_infer_request()
         self._name_outputs = model.name_outputs
         self._num_outputs = len(compiled.outputs)
         self._is_file = isinstance(model, YoloSeg)
+        return compiled.create_infer_request()
 
     def _converted(self, core: Any, openvino: Any, model: Network) -> Any:
         """The network as OpenVINO reads it, from the cache if it was converted before."""
@@ -130,60 +92,40 @@ class OpenVinoRuntime(Runtime):
                 _convert(openvino, model), folder / MODEL_FILE, compress_to_fp16=False
             )
 
-        return self._read(core, key, lambda: self._cache.get(key, convert))
+        get = partial(self._cache.get, key, convert)
+        return self._cache.load(key, get, lambda folder: core.read_model(folder / MODEL_FILE))
 
-    def _quantized(
-        self,
-        core: Any,
-        openvino: Any,
-        model: Network,
-        calibration_folder: str | os.PathLike[str] | None,
-    ) -> Any:
+    def _quantized(self, core: Any, openvino: Any, model: Network) -> Any:
         """The network in int8, from the cache if it was made before."""
         bits = "7 bits" if int8_sums_saturate() else "8 bits"
         key = engine_key("openvino-int8", model, f"openvino {openvino.__version__}", bits)
-        images = None if calibration_folder is None else calibration_images(calibration_folder)
-        self.quantized = QuantizedEngine(self._cache, key, images)
+        folder = self._calibration_folder
+        images = None if folder is None else calibration_images(folder)
+        self.quantized = engine = QuantizedEngine(self._cache, key, images)
 
         def quantize(folder: Path, images: Sequence[Path]) -> None:
             quantized = _quantize(self._converted(core, openvino, model), model, images)
             openvino.save_model(quantized, folder / MODEL_FILE, compress_to_fp16=False)
 
-        engine = self.quantized
-        network = self._read(core, key, lambda: engine.get(quantize))
+        get = partial(engine.get, quantize)
+        network = self._cache.load(key, get, lambda folder: core.read_model(folder / MODEL_FILE))
         self.reason = "; ".join(filter(None, (self.reason, engine.summary)))
         return network
 
-    def _read(self, core: Any, key: str, get: Callable[[], Path]) -> Any:
-        try:
-            return core.read_model(get() / MODEL_FILE)
-        except RuntimeError as error:
-            # Whole, but not readable: another OpenVINO wrote it, or its reader changed.
-            _logger.warning("OpenVINO cannot read the engine %s (%s); building again", key, error)
-            self._cache.discard(key)
-            return core.read_model(get() / MODEL_FILE)
-
     def _run(self, images: Tensor) -> NetworkOutput:
-        if self._request is None:
-            raise self._closed()
         contiguous = np.ascontiguousarray(images.numpy())
         try:
-            results = self._request.infer([contiguous], share_inputs=True, share_outputs=True)
+            results = self._network.infer([contiguous], share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             height, width = images.shape[2:]
             raise YolactError(
                 f"OpenVINO cannot run the network on an input of {width}x{height} px "
-                f"({str(error).strip().splitlines()[-1]}); use a larger input_size"
+                f"({last_line(str(error))}); use a larger input_size"
             ) from error
         outputs = [torch.from_numpy(results[index]) for index in range(self._num_outputs)]
         if self._is_file:
             outputs = [o.permute(0, 3, 1, 2) if o.dim() == 4 else o for o in outputs]
         return self._name_outputs(outputs, images)
-
-    def close(self) -> None:
-        """Let go of the network."""
-        self._request = None
-        self._cache.close()
 
 
 @cache
@@ -199,19 +141,16 @@ def _core() -> Any:
 
 
 def _convert(openvino: Any, model: Network) -> Any:
-    network = prepare_network(
-        model, device=torch.device("cpu"), channels_last=False, plain_operators=True
-    )
+    network = prepare_network(model, device=torch.device("cpu"), for_export=True)
     side = model.config.input_size_px
     example = torch.zeros(1, 3, side, side)
     try:
         with torch.no_grad():
             return openvino.convert_model(network, example_input=example, input=[1, 3, side, side])
     except Exception as error:  # OpenVINO's frontends raise several kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RuntimeUnavailableError(
-            f"OpenVINO cannot convert {model.config.name} ({reason}); set runtime to compiled or "
-            "eager"
+            f"OpenVINO cannot convert {model.config.name} ({first_line(error)}); set runtime to "
+            "compiled or eager"
         ) from error
 
 
@@ -221,8 +160,8 @@ def _read_onnx(core: Any, openvino: Any, model: YoloSeg) -> Any:
         network = core.read_model(model.path)
     except RuntimeError as error:
         raise RuntimeUnavailableError(
-            f"OpenVINO cannot read {model.path} ({str(error).strip().splitlines()[-1]}); set "
-            "runtime to onnxruntime"
+            f"OpenVINO cannot read {model.path} ({last_line(str(error))}); set runtime to "
+            "onnxruntime"
         ) from error
     shape = model.config.input_shape
     sides = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 
@@ -91,8 +91,7 @@ def choose_precision(
     *,
     runtime: str,
     device: torch.device,
-    offered: Collection[str],
-    default: str,
+    offered: Sequence[str],
 ) -> str:
     """The precision to use.
 
@@ -100,14 +99,13 @@ def choose_precision(
         requested: one of :data:`PRECISIONS`.
         runtime: name of the runtime, for the message.
         device: where it runs.
-        offered: precisions that the runtime has.
-        default: what ``auto`` means.
+        offered: precisions that the runtime has; ``auto`` is the first.
 
     Raises:
         RuntimeUnavailableError: unknown, not offered by the runtime, or not native to the device.
     """
     if requested == "auto":
-        return default
+        return offered[0]
     if requested not in PRECISIONS:
         raise RuntimeUnavailableError(
             f"precision is {requested!r}, expected one of {', '.join(PRECISIONS)}"

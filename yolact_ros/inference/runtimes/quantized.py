@@ -72,13 +72,9 @@ class QuantizedEngine:
         self._folder = self._cache.get(self._key, build)
         if _read(self._folder / CALIBRATION_FILE).get("digest") != digest:
             _logger.info("the int8 network was made with other images and is made anew")
-            self.discard()
+            self._cache.discard(self._key)
             self._folder = self._cache.get(self._key, build)
         return self._folder
-
-    def discard(self) -> None:
-        """Forget what is in the cache, because it cannot be used."""
-        self._cache.discard(self._key)
 
     def record_accuracy(self, summary: str, values: Mapping[str, Any]) -> None:
         """Keep what int8 costs beside the network; it goes when the network is made anew.

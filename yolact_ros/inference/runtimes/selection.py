@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,6 @@ import torch
 from yolact_ros import resources
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
 from yolact_ros.inference.runtimes.base import Runtime
-from yolact_ros.inference.runtimes.choices import keep_choice, read_choice
 from yolact_ros.inference.runtimes.compiled import CompiledRuntime
 from yolact_ros.inference.runtimes.eager import EagerRuntime
 from yolact_ros.inference.runtimes.engine_cache import engine_key
@@ -38,15 +38,22 @@ __all__ = [
     "remembered_choice",
 ]
 
+CHOICES_FILE = "auto.json"
 # Programs that want to run for each core; compiling alone makes it one.
 BUSY_LOAD = 1.5
 
 _logger = logging.getLogger(__name__)
 
-_CACHED: dict[str, type[CompiledRuntime] | type[NcnnRuntime] | type[OnnxRuntime]] = {
-    "compiled": CompiledRuntime,
-    "ncnn": NcnnRuntime,
-    "onnxruntime": OnnxRuntime,
+_KINDS: Mapping[str, type[Runtime]] = {
+    kind.name: kind
+    for kind in (
+        EagerRuntime,
+        CompiledRuntime,
+        GraphRuntime,
+        OpenVinoRuntime,
+        NcnnRuntime,
+        OnnxRuntime,
+    )
 }
 # Made within seconds. Beside one of these the compiler is not tried.
 _CONVERTED = ("openvino", "ncnn")
@@ -61,29 +68,12 @@ class _Request:
     calibration_folder: str | os.PathLike[str] | None
 
     def open(self, name: str, reason: str = "") -> Runtime:
-        if name == "eager":
-            return EagerRuntime(
-                self.model, device=self.device, precision=self.precision, reason=reason
-            )
-        if name == "graph":
-            return GraphRuntime(
-                self.model, device=self.device, precision=self.precision, reason=reason
-            )
-        if name == "openvino":
-            return OpenVinoRuntime(
-                self.model,
-                device=self.device,
-                precision=self.precision,
-                cache_folder=self.cache_folder,
-                calibration_folder=self.calibration_folder,
-                reason=reason,
-            )
-        kind = _CACHED[name]
-        return kind(
+        return _KINDS[name](
             self.model,
             device=self.device,
             precision=self.precision,
             cache_folder=self.cache_folder,
+            calibration_folder=self.calibration_folder,
             reason=reason,
         )
 
@@ -144,7 +134,8 @@ def remembered_choice(
     model: Network, *, device: torch.device, precision: str = "auto", cache_folder: Path | None
 ) -> str:
     """Name of the runtime that ``auto`` chose before for such a network; empty if none."""
-    return read_choice(cache_folder, _choice_key(model, device, precision))
+    name = _choices(cache_folder).get(_choice_key(model, device, precision), "")
+    return name if name in _KINDS else ""
 
 
 def open_eager(model: Network, *, device: torch.device, precision: str = "auto") -> Runtime:
@@ -293,8 +284,30 @@ def _fastest(request: _Request, turn: Turn, prepare: Callable[[], Mapping[str, s
     _logger.info("runtime %s, %s", best.name, best.reason)
     if not busy:
         key = _choice_key(request.model, request.device, request.precision)
-        keep_choice(request.cache_folder, key, best.name)
+        _keep_choice(request.cache_folder, key, best.name)
     return best
+
+
+def _keep_choice(folder: Path | None, key: str, name: str) -> None:
+    """Keep what ``auto`` chose; a folder that cannot be written to is only warned of."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{CHOICES_FILE}.{os.getpid()}"
+        temporary.write_text(json.dumps(_choices(folder) | {key: name}, indent=1))
+        os.replace(temporary, folder / CHOICES_FILE)
+    except OSError as error:
+        _logger.warning("the choice of the runtime cannot be kept in %s: %s", folder, error)
+
+
+def _choices(folder: Path | None) -> dict[str, str]:
+    """Names of the runtimes that ``auto`` chose before, by :func:`_choice_key`."""
+    try:
+        choices = json.loads((folder / CHOICES_FILE).read_text()) if folder is not None else {}
+    except (OSError, ValueError):
+        return {}
+    return choices if isinstance(choices, dict) else {}
 
 
 def _close(runtimes: Sequence[Runtime]) -> None:
