@@ -18,7 +18,7 @@ from made_up_outputs import (
 )
 
 from yolact_ros.errors import YolactError
-from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
+from yolact_ros.inference.device_frame import detect_fixed_shape
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.ops.prior_decoder import PriorDecoder, find_candidates
 

@@ -22,7 +22,7 @@ from made_up_outputs import (
 )
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
+from yolact_ros.inference.device_frame import detect_fixed_shape
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.errors import RuntimeUnavailableError, first_line
 from yolact_ros.inference.cuda_graph import capture_graph
 
-__all__ = ["CudaExecution", "DirectExecution", "Execution", "compiled_or_plain"]
+__all__ = ["CudaExecution", "DirectExecution", "compiled_or_plain"]
 
 MARKS = 4
 
@@ -24,8 +23,10 @@ _logger = logging.getLogger(__name__)
 Stage = Callable[[], None]
 
 
-class Execution(ABC):
+class DirectExecution:
     """Runs stages on one device, takes their time, and waits for them.
+
+    This one runs them as they are, on devices that are done when a call returns.
 
     Attributes:
         device: where the stages run.
@@ -33,64 +34,33 @@ class Execution(ABC):
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-
-    @abstractmethod
-    def scope(self) -> AbstractContextManager[object]:
-        """Everything else here is called inside of it."""
-
-    @abstractmethod
-    def host_buffer(self, size: int) -> Tensor:
-        """``uint8[size]`` on the host that can be copied from and to without waiting."""
-
-    @abstractmethod
-    def record(self, stage: Stage) -> Stage:
-        """A faster form of a stage that works on buffers which never move."""
-
-    @abstractmethod
-    def mark(self, index: int) -> None:
-        """Note the moment, 0..3, at which the device has done all that came before."""
-
-    @abstractmethod
-    def wait(self) -> None:
-        """Wait until the device has done everything."""
-
-    @abstractmethod
-    def elapsed_ms(self, first: int, second: int) -> float:
-        """Time between two marks, after :meth:`wait`."""
-
-
-class DirectExecution(Execution):
-    """Stages as they are, on devices that are done when a call returns."""
-
-    def __init__(self, device: torch.device) -> None:
-        super().__init__(device)
         self._marks_s = [0.0] * MARKS
 
     def scope(self) -> AbstractContextManager[object]:
-        """Nothing."""
+        """Everything else here is called inside of it."""
         return nullcontext()
 
     def host_buffer(self, size: int) -> Tensor:
-        """Ordinary memory."""
+        """``uint8[size]`` on the host that can be copied from and to without waiting."""
         return torch.zeros(size, dtype=torch.uint8)
 
     def record(self, stage: Stage) -> Stage:
-        """The stage itself."""
+        """A faster form of a stage that works on buffers which never move."""
         return stage
 
     def mark(self, index: int) -> None:
-        """Read the clock."""
+        """Note the moment, 0..3, at which the device has done all that came before."""
         self._marks_s[index] = time.perf_counter()
 
     def wait(self) -> None:
-        """Nothing to wait for."""
+        """Wait until the device has done everything."""
 
     def elapsed_ms(self, first: int, second: int) -> float:
-        """By the host's clock."""
+        """Time between two marks, after :meth:`wait`."""
         return (self._marks_s[second] - self._marks_s[first]) * 1e3
 
 
-class CudaExecution(Execution):
+class CudaExecution(DirectExecution):
     """Stages as CUDA graphs on the current stream, timed by events.
 
     Three graphs a frame, not one: events between them take the stages' times on every torch
@@ -105,11 +75,9 @@ class CudaExecution(Execution):
             self._done = torch.cuda.Event()
 
     def scope(self) -> AbstractContextManager[object]:
-        """The device is the current one."""
         return torch.cuda.device(self.device)
 
     def host_buffer(self, size: int) -> Tensor:
-        """Pinned memory."""
         return torch.zeros(size, dtype=torch.uint8, pin_memory=True)
 
     def record(self, stage: Stage) -> Stage:
@@ -122,16 +90,14 @@ class CudaExecution(Execution):
         return graph.replay
 
     def mark(self, index: int) -> None:
-        """Queue an event."""
         self._marks[index].record()
 
     def wait(self) -> None:
-        """For an event; other streams of the device go on."""
+        # For an event, so that other streams of the device go on.
         self._done.record()
         self._done.synchronize()
 
     def elapsed_ms(self, first: int, second: int) -> float:
-        """By the device's clock."""
         return float(self._marks[first].elapsed_time(self._marks[second]))
 
 
@@ -148,8 +114,7 @@ def compiled_or_plain(function: Callable[..., Any]) -> Callable[..., Any]:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # the compiler raises many kinds
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            _logger.warning("running %s uncompiled: %s", function.__name__, reason)
+            _logger.warning("running %s uncompiled: %s", function.__name__, first_line(error))
             chosen = function
             return function(*arguments)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.errors import damaged_network
-from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
-from yolact_ros.inference.rescoring import MaskRescoring
+from yolact_ros.inference.rescoring import MaskRescoring, rescore_fixed_shape
+from yolact_ros.inference.settings import MAX_CANDIDATES_PER_CLASS
 from yolact_ros.ops.decoder import OutputDecoder
 from yolact_ros.ops.device_masks import MaskGrid, mask_rectangles, soft_masks
+from yolact_ros.ops.fixed_shape_nms import FixedShapeDetections, fixed_shape_fast_nms
 from yolact_ros.structures import Detections, NetworkOutput
 
-__all__ = ["COEFFICIENTS", "FrameDetections", "detect_frame", "read_table"]
+__all__ = ["COEFFICIENTS", "FrameDetections", "detect_fixed_shape", "detect_frame", "read_table"]
 
 # A row of the table: box, score, class; mask coefficients follow.
 BOX, SCORE, CLASS_ID, COEFFICIENTS = slice(0, 4), 4, 5, 6
@@ -36,6 +38,49 @@ class FrameDetections(NamedTuple):
     table: Tensor
     soft: Tensor
     rectangles: Tensor
+
+
+def detect_fixed_shape(
+    output: NetworkOutput,
+    decoder: OutputDecoder,
+    *,
+    score_threshold: float | Tensor,
+    nms_threshold: float | Tensor,
+    takes_part: Tensor | None,
+    max_detections: int,
+    mask_rescoring: MaskRescoring | None = None,
+) -> FixedShapeDetections:
+    """Decoding, Fast NMS and YOLACT++'s rescoring without a data-dependent shape.
+
+    Args:
+        output: of the network for B images.
+        decoder: of the network.
+        score_threshold, nms_threshold: numbers, or ``Tensor[]`` that can change between replays.
+        takes_part (Tensor[C]): bool, the class filter; None is all classes.
+        max_detections: rows of each image.
+        mask_rescoring: YOLACT++'s, or None.
+
+    Returns:
+        FixedShapeDetections: ``counts`` is -1 where the output has NaN.
+    """
+    boxes_xyxy, scores = decoder.decode(output)
+    broken = scores.isnan().any(dim=2).any(dim=1)
+    if takes_part is not None:
+        # Below every threshold, so that other classes suppress nothing.
+        scores = scores.where(takes_part, -1)
+    detections = fixed_shape_fast_nms(
+        boxes_xyxy,
+        scores,
+        output.coefficients.float(),
+        score_threshold=decoder.least_score,
+        iou_threshold=nms_threshold,
+        max_candidates_per_class=MAX_CANDIDATES_PER_CLASS,
+        max_detections=max_detections,
+        display_threshold=score_threshold,
+    )
+    if mask_rescoring is not None:
+        detections = rescore_fixed_shape(detections, output.prototypes, mask_rescoring)
+    return replace(detections, counts=detections.counts.where(~broken, -1))
 
 
 def detect_frame(

@@ -17,7 +17,7 @@ from torch import Tensor
 from yolact_ros.config import NetworkConfig
 from yolact_ros.errors import damaged_network
 from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
-from yolact_ros.inference.device_execution import Execution, Stage, compiled_or_plain
+from yolact_ros.inference.device_execution import DirectExecution, Stage, compiled_or_plain
 from yolact_ros.inference.device_frame import (
     COEFFICIENTS,
     FrameDetections,
@@ -92,7 +92,7 @@ class DevicePipeline:
         config: NetworkConfig,
         decoder: OutputDecoder,
         network: Callable[[Tensor], NetworkOutput],
-        execution: Execution,
+        execution: DirectExecution,
         *,
         mask_rescoring: MaskRescoring | None = None,
         compiled: bool = False,

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolact_ros.inference.device_execution import Execution
+from yolact_ros.inference.device_execution import DirectExecution
 from yolact_ros.inference.device_frame import FrameDetections
 from yolact_ros.ops.device_masks import WINDOW_BYTES, MaskGrid, mask_rectangles
 
@@ -33,7 +33,7 @@ class ReadbackBuffer:
         host_table, host_rectangles, host_bits: the same on the host, the windows as one string.
     """
 
-    def __init__(self, execution: Execution, rows: int, columns: int, windows: int) -> None:
+    def __init__(self, execution: DirectExecution, rows: int, columns: int, windows: int) -> None:
         sizes = [
             NUMBER_BYTES * (rows + 1) * columns,
             NUMBER_BYTES * rows * 4,
@@ -68,7 +68,7 @@ class ExtraWindow:
 
     def __init__(
         self,
-        execution: Execution,
+        execution: DirectExecution,
         found: FrameDetections,
         window_bits: Callable[[Tensor, Tensor, MaskGrid, Tensor], Tensor],
     ) -> None:
