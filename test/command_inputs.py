@@ -16,8 +16,8 @@ from yolo_onnx import write_yolo_onnx
 from yolact_ros.classes import PASCAL_CLASSES
 from yolact_ros.config import YolactConfig, variant
 from yolact_ros.models import Yolact
-from yolact_ros.models.build import build_network
 from yolact_ros.models.checkpoint import save_checkpoint
+from yolact_ros.models.yolact import build_network
 
 __all__ = ["write_inputs"]
 

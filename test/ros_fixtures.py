@@ -39,8 +39,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from yolact_ros.config import variant
-    from yolact_ros.models.build import build_network
     from yolact_ros.models.checkpoint import save_checkpoint
+    from yolact_ros.models.yolact import build_network
 
     torch.manual_seed(3)
     model = build_network(

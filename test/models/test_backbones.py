@@ -7,7 +7,7 @@ from golden_networks import empty_network, smallest
 
 from yolact_ros.errors import ConfigError
 from yolact_ros.models import build_network, initialize_from_imagenet
-from yolact_ros.models.backbones.deformable import DeformableConv2d
+from yolact_ros.models.backbones.resnet import DeformableConv2d
 from yolact_ros.ops.priors import feature_sizes_px
 
 BACKBONES = {

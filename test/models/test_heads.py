@@ -6,9 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from yolact_ros.models.fpn import FeaturePyramid
-from yolact_ros.models.head import PredictionHead
-from yolact_ros.models.protonet import Protonet
+from yolact_ros.models.yolact import FeaturePyramid, PredictionHead, Protonet
 
 
 def test_head_lists_its_rows_by_row_column_and_prior() -> None:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from golden_networks import recorded_arrays
 
-from yolact_ros.models.rescoring import MaskRescoring
+from yolact_ros.models.yolact import MaskRescoring
 
 
 @pytest.fixture(scope="module")

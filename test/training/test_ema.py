@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from yolact_ros.training.ema import AveragedWeights
+from yolact_ros.training.step import AveragedWeights
 
 
 def test_the_average_forgets_early_values_fast_and_late_ones_slowly() -> None:

@@ -13,14 +13,15 @@ from yolact_ros.structures import NetworkOutput
 from yolact_ros.training.loss import (
     LossSettings,
     StepCounts,
+    TrainedMasks,
     box_loss,
     class_loss,
+    image_mask_loss,
+    rescoring_loss,
     semantic_loss,
     total_losses,
 )
-from yolact_ros.training.mask_loss import TrainedMasks, image_mask_loss, rescoring_loss
-from yolact_ros.training.matcher import Matches
-from yolact_ros.training.targets import ImageTarget
+from yolact_ros.training.targets import ImageTarget, Matches
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "unit.npz")
 GROUND_TRUTH_OF_PRIOR = torch.arange(384).reshape(2, 192) % 3

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from yolact_ros.ops.boxes import encode_boxes
-from yolact_ros.training.matcher import BACKGROUND, NEUTRAL, match_priors
+from yolact_ros.training.targets import BACKGROUND, NEUTRAL, match_priors
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "unit.npz")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yolact_ros.training.schedule import learning_rate
 from yolact_ros.training.settings import TrainingSettings
+from yolact_ros.training.trainer import learning_rate
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "unit.npz")
 

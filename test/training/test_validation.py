@@ -14,9 +14,8 @@ from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
 from yolact_ros.training import validation
 from yolact_ros.training.annotations import DataSource, ImageRecord, read_source
-from yolact_ros.training.pictures import PictureWriter
 from yolact_ros.training.sample import load_sample
-from yolact_ros.training.validation import Validator
+from yolact_ros.training.validation import PictureWriter, Validator
 
 NAMES = ("disc", "box")
 

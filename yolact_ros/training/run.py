@@ -59,8 +59,7 @@ def train(
         draw = None
         if data.validation and processes.is_main:
             # Imported here: these need the inference side, which training itself does not.
-            from yolact_ros.training.pictures import PictureWriter
-            from yolact_ros.training.validation import Validator
+            from yolact_ros.training.validation import PictureWriter, Validator
 
             chosen = data.validation
             if settings.validation_images:

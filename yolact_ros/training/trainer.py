@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,23 +20,25 @@ from yolact_ros.models.weight_file import CONFIG_KEY
 from yolact_ros.training.annotations import ImageRecord
 from yolact_ros.training.cpu_speed import speed_up_on_cpu
 from yolact_ros.training.dataset import Batch, TrainingImages
-from yolact_ros.training.ema import AveragedWeights
 from yolact_ros.training.journal import Journal, open_tensorboard
 from yolact_ros.training.loader import step_parts
 from yolact_ros.training.processes import Processes
-from yolact_ros.training.schedule import learning_rate
 from yolact_ros.training.settings import TrainingSettings
 from yolact_ros.training.start import freeze, start_network
 from yolact_ros.training.state import STATE_FILE, load_state, save_state
-from yolact_ros.training.step import NetworkWithLosses, Stepper, make_optimizer
+from yolact_ros.training.step import AveragedWeights, NetworkWithLosses, Stepper, make_optimizer
 
-__all__ = ["Trainer", "Validate"]
+__all__ = ["Trainer", "Validate", "learning_rate"]
 
 Validate = Callable[[Network, int], dict[str, float]]
 """Scores a network in evaluation mode after so many steps; ``mask_ap`` decides which is best."""
 
 MIN_IMAGES_FOR_BATCH_NORM = 6
 BEST_METRIC = "mask_ap"
+PAPER_BATCH_SIZE = 8
+# 280k, 600k, 700k and 750k of 800k steps.
+PAPER_MILESTONES = (0.35, 0.75, 0.875, 0.9375)
+MILESTONE_FACTOR = 0.1
 
 
 class Trainer:
@@ -255,6 +258,25 @@ class Trainer:
             "best": self.best,
         }
         save_state(self._settings.output / STATE_FILE, state)
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """Learning rate of optimiser step ``step``, counted from 0.
+
+    Warm-up is linear from ``warmup_rate`` of the full rate. SGD rates grow with the batch, in
+    proportion to the paper's 8 images; as in its code the start of the warm-up does not.
+    """
+    peak = settings.learning_rate
+    scale = settings.batch_size / PAPER_BATCH_SIZE if settings.optimizer == "sgd" else 1.0
+    length = settings.warmup_length
+    if step < length:
+        start = peak * settings.warmup_rate
+        return start + (peak * scale - start) * step / length
+    if settings.schedule == "cosine":
+        progress = (step - length) / max(1, settings.steps - length)
+        return peak * scale * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    passed = sum(step >= round(share * settings.steps) for share in PAPER_MILESTONES)
+    return peak * scale * MILESTONE_FACTOR**passed
 
 
 class _Recent:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from yolact_ros.inference.quality.arrivals import Arrivals
+from yolact_ros.inference.quality.budget import Arrivals
 
 
 def test_frames_that_were_replaced_count_for_the_period() -> None:

@@ -12,7 +12,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.inference.quality.arrivals import Arrivals
 from yolact_ros.inference.quality.controller import LevelController, affordable_masks
 from yolact_ros.inference.quality.cost import CostModel, quantile
 from yolact_ros.inference.quality.levels import MaskDetail, QualityLevel, degradation
@@ -24,11 +23,36 @@ from yolact_ros.inference.quality.plan import (
     OverrunPolicy,
 )
 
-__all__ = ["FrameBudget"]
+__all__ = ["Arrivals", "FrameBudget"]
 
 RECENT_FRAMES = 64
 SHORT_WAIT_SHARE = 0.05
 PREPARE_SMOOTHING = 0.2
+
+
+SMOOTHING = 0.2
+
+
+class Arrivals:
+    """Smoothed frame periods by camera."""
+
+    def __init__(self) -> None:
+        self._received_ms: dict[Hashable, float] = {}
+        self._period_ms: dict[Hashable, float] = {}
+
+    def note(self, source: Hashable, received_ms: float, replaced: int) -> None:
+        """Add a frame that replaced ``replaced`` older ones of its camera."""
+        last_ms = self._received_ms.get(source)
+        if last_ms is not None and received_ms > last_ms:
+            period_ms = (received_ms - last_ms) / (1 + replaced)
+            smooth_ms = self._period_ms.get(source, period_ms)
+            self._period_ms[source] = smooth_ms + SMOOTHING * (period_ms - smooth_ms)
+        self._received_ms[source] = received_ms
+
+    def until_next_ms(self, source: Hashable, now_ms: float) -> float:
+        """Time until the camera's next frame is due; infinite while its period is unknown."""
+        period_ms = self._period_ms.get(source, float("inf"))
+        return self._received_ms.get(source, now_ms) + period_ms - now_ms
 
 
 class FrameBudget:
