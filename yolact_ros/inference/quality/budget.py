@@ -41,7 +41,6 @@ class Arrivals:
         self._period_ms: dict[Hashable, float] = {}
 
     def note(self, source: Hashable, received_ms: float, replaced: int) -> None:
-        """Add a frame that replaced ``replaced`` older ones of its camera."""
         last_ms = self._received_ms.get(source)
         if last_ms is not None and received_ms > last_ms:
             period_ms = (received_ms - last_ms) / (1 + replaced)
@@ -81,8 +80,7 @@ class FrameBudget:
         """Start at the best level.
 
         Raises:
-            ConfigError: ``budget_ms`` is negative or not finite, or the levels do not go from the
-                best to the cheapest.
+            ConfigError: ``budget_ms`` is negative or not finite.
         """
         self.costs = CostModel()
         self.policy = policy
@@ -107,24 +105,18 @@ class FrameBudget:
 
     @property
     def level(self) -> QualityLevel:
-        """The level in use."""
         return self._controller.level
 
     def set_budget(self, budget_ms: float) -> None:
         """Change the budget; 0 turns it off.
 
-        Raises:
-            ConfigError: ``budget_ms`` is negative or not finite; the old one stays.
+        Raises ConfigError as the constructor; the old one stays.
         """
         self._budget_ms = _valid_budget(budget_ms)
         self._controller.forget()
 
     def set_levels(self, levels: Sequence[QualityLevel]) -> None:
-        """Change the levels; seed new input sizes before.
-
-        Raises:
-            ConfigError: they do not go from the best to the cheapest; the old ones stay.
-        """
+        """Change the levels; seed new input sizes before."""
         self._controller.set_levels(levels)
 
     def begin(
@@ -139,9 +131,7 @@ class FrameBudget:
         """Plan a frame before any work on it.
 
         Args:
-            now_ms: current time.
             received_ms: when the frame arrived.
-            source: camera it came from.
             queued: frames of other cameras that wait meanwhile. Where batches pay, the plan says
                 how many of them may :meth:`join`.
             replaced: older frames of this camera that this one replaced.
@@ -195,12 +185,6 @@ class FrameBudget:
         """Plan one more frame of the batch whose first one is open; it has the same level.
 
         Call it before :meth:`run_network`, at most as often as the first frame's plan allows.
-
-        Args:
-            As :meth:`begin`.
-
-        Raises:
-            RuntimeError: no frame is open.
         """
         first = self._require_open()
         self._note_arrival(source, received_ms, replaced)
@@ -213,9 +197,6 @@ class FrameBudget:
         """Say that a batch is decoded and its run of the network begins.
 
         A frame alone needs no such call. From it the budget knows what the frames do not share.
-
-        Raises:
-            RuntimeError: no frame is open.
         """
         first = self._require_open()
         frames = len(self._open)
@@ -231,9 +212,6 @@ class FrameBudget:
         Of a batch the frame begun or joined first is meant that is still open.
 
         Gives up instances first, then mask detail, then masks; each only where it helps.
-
-        Raises:
-            RuntimeError: no frame is open.
         """
         frame = self._require_open()
         level = frame.plan.level
@@ -260,11 +238,7 @@ class FrameBudget:
         return plan
 
     def finish(self, now_ms: float) -> FrameOutcome:
-        """Close the open frame, just before publication.
-
-        Raises:
-            RuntimeError: no frame is open, or :meth:`after_inference` was not called for it.
-        """
+        """Close the open frame, just before publication."""
         frame = self._require_open()
         masks = frame.masks
         if masks is None or frame.inferred_ms is None:
@@ -279,7 +253,6 @@ class FrameBudget:
         """Close a frame, if it is open, because work on it failed.
 
         Args:
-            now_ms: current time.
             plan: of the frame; None closes all that are open.
             bar_input_for_ms: keep off this frame's input size and all larger ones for so long,
                 for example after the device ran out of memory. The smallest is never barred.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from yolact_ros.inference.quality.backoff import Backoff
 from yolact_ros.inference.quality.cost import WINDOW_MS, CostModel
-from yolact_ros.inference.quality.levels import MaskDetail, QualityLevel, check_levels
+from yolact_ros.inference.quality.levels import MaskDetail, QualityLevel
 from yolact_ros.inference.quality.plan import MaskPlan
 
 __all__ = ["LevelController", "affordable_masks"]
@@ -22,6 +22,7 @@ class LevelController:
     """The level in use, and the moves from it: down at once, up after a wait.
 
     Attributes:
+        levels: to choose from, best first.
         current: index of the level in use.
         backoff: when a better one may be tried.
     """
@@ -29,34 +30,22 @@ class LevelController:
     def __init__(self, levels: Sequence[QualityLevel], costs: CostModel) -> None:
         self.current = 0
         self.backoff = Backoff()
-        check_levels(levels)
-        self._levels = tuple(levels)
+        self.levels = tuple(levels)
         self._costs = costs
         self._nothing_fits_since_ms = float("-inf")
         self._barred_until_ms: dict[int, float] = {}
         self._available: deque[tuple[float, float]] = deque(maxlen=RECENT_FRAMES)
 
     @property
-    def levels(self) -> tuple[QualityLevel, ...]:
-        """The levels to choose from, best first."""
-        return self._levels
-
-    @property
     def level(self) -> QualityLevel:
-        """The level in use."""
-        return self._levels[self.current]
+        return self.levels[self.current]
 
     def set_levels(self, levels: Sequence[QualityLevel]) -> None:
-        """Change the levels; stay at the input size in use where it is among the new ones.
-
-        Raises:
-            ConfigError: they do not go from the best to the cheapest; the old ones stay.
-        """
-        check_levels(levels)
+        """Change the levels; stay at the input size in use where it is among the new ones."""
         sizes_px = [level.input_size_px for level in levels]
         in_use_px = self.level.input_size_px
         was_best = self.current == 0
-        self._levels = tuple(levels)
+        self.levels = tuple(levels)
         self.current = 0 if was_best or in_use_px not in sizes_px else sizes_px.index(in_use_px)
         self.forget()
 
@@ -67,14 +56,14 @@ class LevelController:
 
     def bar(self, input_size_px: int, until_ms: float) -> None:
         """Keep off this input size and all larger ones; the smallest is never barred."""
-        for level in self._levels[:-1]:
+        for level in self.levels[:-1]:
             if level.input_size_px >= input_size_px:
                 self._barred_until_ms[level.input_size_px] = until_ms
 
     def take_best(self, now_ms: float) -> None:
         """Use the best level that is not barred."""
         self.current = next(
-            index for index in range(len(self._levels)) if not self._is_barred(index, now_ms)
+            index for index in range(len(self.levels)) if not self._is_barred(index, now_ms)
         )
 
     def note_shared_time(self, now_ms: float, available_ms: float) -> None:
@@ -82,8 +71,7 @@ class LevelController:
         self._available.append((now_ms, available_ms))
 
     def cost_ms(self, index: int, instances: int) -> float:
-        """Expected cost of a frame on a level."""
-        return self._costs.level_ms(self._levels[index], instances)
+        return self._costs.level_ms(self.levels[index], instances)
 
     def usual_ms(self, instances: int) -> float:
         """Median cost of a frame on the level in use."""
@@ -100,7 +88,6 @@ class LevelController:
         Args:
             budget_ms: time of a frame that did not wait.
             remaining_ms: time of this frame.
-            instances: how many are expected.
         """
         if self.backoff.note_slowdown(self._costs.network.slowdown()):
             self._costs.network.forget_older_half()
@@ -114,7 +101,7 @@ class LevelController:
 
     def descend(self, now_ms: float, index: int | None) -> None:
         """Move down to a level; None means the cheapest."""
-        target = len(self._levels) - 1 if index is None else index
+        target = len(self.levels) - 1 if index is None else index
         if target > self.current:
             self.backoff.note_descent(now_ms, self._costs.network.slowdown())
             self.current = target
@@ -130,8 +117,8 @@ class LevelController:
             return self.level
         self._nothing_fits_since_ms = min(self._nothing_fits_since_ms, now_ms)
         if now_ms - self._nothing_fits_since_ms < FALLBACK_AFTER_MS:
-            return self._levels[-1]
-        return _fallback_level(self._costs, self._levels, instances)
+            return self.levels[-1]
+        return _fallback_level(self._costs, self.levels, instances)
 
     def _climb(self, now_ms: float, remaining_ms: float, instances: int) -> bool:
         recent_ms = [ms for at_ms, ms in self._available if at_ms >= now_ms - WINDOW_MS]
@@ -147,15 +134,15 @@ class LevelController:
         return False
 
     def _first_fitting(self, available_ms: float, now_ms: float, instances: int) -> int | None:
-        for index in range(self.current, len(self._levels)):
+        for index in range(self.current, len(self.levels)):
             fits = self.cost_ms(index, instances) <= available_ms
             if fits and not self._is_barred(index, now_ms):
                 return index
         return None
 
     def _is_barred(self, index: int, now_ms: float) -> bool:
-        size_px = self._levels[index].input_size_px
-        if size_px == self._levels[-1].input_size_px:
+        size_px = self.levels[index].input_size_px
+        if size_px == self.levels[-1].input_size_px:
             return False
         return now_ms < self._barred_until_ms.get(size_px, float("-inf"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -13,7 +12,6 @@ __all__ = [
     "Degradation",
     "MaskDetail",
     "QualityLevel",
-    "check_levels",
     "degradation",
     "quality_levels",
 ]
@@ -58,12 +56,10 @@ def quality_levels(
     """The levels of a node: every input size, then coarse masks, then boxes only.
 
     Args:
-        input_sizes_px: network inputs in falling order, none twice.
-        top_k: most instances published in a frame.
         masks: False where no masks are asked for; the levels that give them up are left out.
 
     Raises:
-        ConfigError: no size, a size below 1, sizes not falling, or ``top_k`` below 1.
+        ConfigError: the sizes do not fall.
     """
     if list(input_sizes_px) != sorted(set(input_sizes_px), reverse=True):
         falling = ", ".join(map(str, sorted(set(input_sizes_px), reverse=True)))
@@ -73,36 +69,12 @@ def quality_levels(
         )
     finest = MaskDetail.FULL if masks else MaskDetail.NONE
     levels = [QualityLevel(size_px, top_k, finest) for size_px in input_sizes_px]
-    if levels and masks:
+    if masks:
         levels += [
             QualityLevel(input_sizes_px[-1], top_k, detail)
             for detail in (MaskDetail.COARSE, MaskDetail.NONE)
         ]
-    check_levels(levels)
     return tuple(levels)
-
-
-def check_levels(levels: Sequence[QualityLevel]) -> None:
-    """Whether these can be the levels of a budget.
-
-    Raises:
-        ConfigError: no level, a value out of range, or a level dearer than the one before it.
-    """
-    if not levels:
-        raise ConfigError("quality levels: there is none, expected at least one")
-    for level in levels:
-        if level.input_size_px < 1 or level.max_instances < 1:
-            raise ConfigError(f"quality levels: {level} is out of range, expected sizes >= 1")
-    for better, cheaper in itertools.pairwise(levels):
-        if better == cheaper or not (
-            better.input_size_px >= cheaper.input_size_px
-            and better.max_instances >= cheaper.max_instances
-            and better.mask_detail >= cheaper.mask_detail
-        ):
-            raise ConfigError(
-                f"quality levels: {cheaper} follows {better}, expected the best level first "
-                "and every other one cheaper; list input_size in falling order"
-            )
 
 
 def degradation(
