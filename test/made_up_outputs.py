@@ -11,8 +11,10 @@ from torch import Tensor
 from yolact_ros.config import variant
 from yolact_ros.inference.postprocess import Postprocessor
 from yolact_ros.inference.settings import PredictionSettings
+from yolact_ros.ops.decoder import Candidates
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.ops.prior_decoder import PriorDecoder
+from yolact_ros.ops.scratch import Scratch
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import Detections, NetworkOutput
 
@@ -20,6 +22,7 @@ __all__ = [
     "CONFIG",
     "EVERYTHING",
     "NUM_CLASSES",
+    "find_candidates",
     "full_masks",
     "made_up_output",
     "made_up_priors",
@@ -67,3 +70,16 @@ def full_masks(prediction: Prediction) -> np.ndarray:
 def rows_of(detections: Detections) -> list[tuple[int, float]]:
     """Class and score of each detection."""
     return list(zip(detections.class_ids.tolist(), detections.scores.tolist(), strict=True))
+
+
+def find_candidates(
+    logits: torch.Tensor,
+    offsets: torch.Tensor,
+    priors: torch.Tensor,
+    floor: float,
+    class_ids: tuple[int, ...] | None = None,
+    scratch: Scratch | None = None,
+) -> Candidates:
+    """Of one image; coefficients and prototypes play no part."""
+    output = NetworkOutput(offsets[None], logits[None], logits[None], logits[None])
+    return PriorDecoder(priors).candidates(output, 0, floor, class_ids, scratch)

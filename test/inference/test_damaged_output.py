@@ -11,6 +11,7 @@ import torch
 from made_up_outputs import (
     EVERYTHING,
     NUM_CLASSES,
+    find_candidates,
     full_masks,
     made_up_output,
     made_up_priors,
@@ -20,7 +21,7 @@ from made_up_outputs import (
 from yolact_ros.errors import YolactError
 from yolact_ros.inference.device_frame import detect_fixed_shape
 from yolact_ros.inference.settings import PredictionSettings
-from yolact_ros.ops.prior_decoder import PriorDecoder, find_candidates
+from yolact_ros.ops.prior_decoder import PriorDecoder
 
 
 @pytest.mark.parametrize("field", ["box_offsets", "class_logits", "coefficients", "prototypes"])

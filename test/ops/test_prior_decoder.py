@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from made_up_outputs import made_up_priors
+from made_up_outputs import find_candidates, made_up_priors
 
 from yolact_ros.ops.decoder import LEAST_SCORE
-from yolact_ros.ops.prior_decoder import find_candidates
 from yolact_ros.ops.scratch import Scratch
 
 

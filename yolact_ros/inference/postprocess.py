@@ -19,7 +19,7 @@ from yolact_ros.inference.settings import (
 )
 from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.decoder import LEAST_SCORE, Candidates, OutputDecoder
-from yolact_ros.ops.fast_nms import Selection, cross_class_fast_nms, fast_nms, select_best
+from yolact_ros.ops.fast_nms import Selection, cross_class_fast_nms, fast_nms, ranked_pairs
 from yolact_ros.ops.placement import Placement, place_image
 from yolact_ros.ops.scratch import Scratch
 from yolact_ros.ops.standard_nms import standard_nms
@@ -35,11 +35,6 @@ class Postprocessor:
     All of it runs on the host: only boxes that can be reported are decoded, and only their softmax
     is computed. Where :class:`~yolact_ros.inference.device_pipeline.DevicePipeline` detected and
     made the masks on a device, :meth:`assemble` makes its result a prediction.
-
-    Args:
-        config: of the network.
-        decoder: of the network.
-        mask_rescoring: YOLACT++'s.
     """
 
     def __init__(
@@ -62,11 +57,6 @@ class Postprocessor:
 
         The class filter acts before NMS, so other classes suppress nothing. So does the score
         threshold, which changes nothing: only higher scores suppress.
-
-        Args:
-            output: of the network for a batch.
-            settings: what is reported.
-            image: index in the batch.
 
         Raises:
             ConfigError: ``settings.class_ids`` has one that the network does not.
@@ -114,12 +104,8 @@ class Postprocessor:
         """The prediction of one image.
 
         Args:
-            detections: from :meth:`detect` or the device.
-            prototypes (Tensor[h, w, k]): of the image.
-            image_height_px, image_width_px: size of the source image.
             masks: False gives boxes only.
             max_instances: keep only so many, best first.
-            mask_stride: masks change only every so many pixels; 1 is full detail.
             crops_of: gives the masks of the first so many instances, which are not assembled
                 here then.
 
@@ -194,11 +180,7 @@ class Postprocessor:
     ) -> Selection:
         display_threshold = max(settings.score_threshold, LEAST_SCORE)
         if not self._decoder.overlaps:
-            return select_best(
-                found.class_scores,
-                max_detections=max_detections,
-                display_threshold=display_threshold,
-            )
+            return ranked_pairs(found.class_scores, display_threshold).take(slice(max_detections))
         nms = settings.nms or self._decoder.nms
         if nms == "cross-class":
             return cross_class_fast_nms(

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["deform_conv2d", "sample_deform_conv2d", "torchvision_is_usable"]
+__all__ = ["deform_conv2d", "torchvision_is_usable"]
+
+PADDING = 1
 
 
 def deform_conv2d(
@@ -19,25 +21,19 @@ def deform_conv2d(
     bias: Tensor | None,
     *,
     stride: int = 1,
-    padding: int = 1,
     use_torchvision: bool = False,
 ) -> Tensor:
     """Convolve at displaced sampling positions; bilinear, zeros outside the features.
 
     Tap t (row-major in the K x K kernel) of output (i, j) samples at row
-    ``i * stride - padding + t // K + offsets[:, 2 t, i, j]`` and column
-    ``j * stride - padding + t % K + offsets[:, 2 t + 1, i, j]`` and is multiplied by
+    ``i * stride - 1 + t // K + offsets[:, 2 t, i, j]`` and column
+    ``j * stride - 1 + t % K + offsets[:, 2 t + 1, i, j]`` and is multiplied by
     ``modulation[:, t, i, j]``. Sampling positions need the precision of float32, so narrower
     inputs are computed in float32 and returned in their dtype.
 
     Args:
-        features (Tensor[B, C, H, W]): input.
         offsets (Tensor[B, 2 K K, H', W']): displacements in pixels, row before column.
         modulation (Tensor[B, K K, H', W']): factor of each tap, 0..1.
-        weight (Tensor[C', C, K, K]): of the convolution.
-        bias (Tensor[C'] | None): of the convolution.
-        stride: of the sampling positions, in pixels.
-        padding: zeros around the features, in pixels.
         use_torchvision: torchvision's operator instead of plain torch ones; the results agree to
             rounding. Where it may be used, :func:`torchvision_is_usable` says.
 
@@ -45,37 +41,32 @@ def deform_conv2d(
         Tensor[B, C', H', W'] in the dtype of ``features``.
     """
     precision = torch.promote_types(features.dtype, torch.float32)
-    convolve = _torchvision_deform_conv2d if use_torchvision else sample_deform_conv2d
-    output = convolve(
-        features.to(precision),
-        offsets.to(precision),
-        modulation.to(precision),
-        weight.to(precision),
-        None if bias is None else bias.to(precision),
-        stride,
-        padding,
+    dtype = features.dtype
+    features, offsets, modulation, weight = (
+        values.to(precision) for values in (features, offsets, modulation, weight)
     )
-    return output.to(features.dtype)
+    bias = None if bias is None else bias.to(precision)
+    if use_torchvision:
+        from torchvision.ops import deform_conv2d as operator
+
+        output: Tensor = operator(
+            features, offsets, weight, bias, stride=stride, padding=PADDING, mask=modulation
+        )
+    else:
+        output = _sample(features, offsets, modulation, weight, stride)
+        output = output if bias is None else output + bias[:, None, None]
+    return output.to(dtype)
 
 
-def sample_deform_conv2d(
-    features: Tensor,
-    offsets: Tensor,
-    modulation: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: int = 1,
-    padding: int = 1,
+def _sample(
+    features: Tensor, offsets: Tensor, modulation: Tensor, weight: Tensor, stride: int
 ) -> Tensor:
-    """:func:`deform_conv2d` from ``grid_sample`` and one matrix product, for any torch build.
-
-    Same arguments and result, all in one floating-point dtype.
-    """
+    """The convolution without bias from ``grid_sample`` and one matrix product."""
     batch, channels, height, width = features.shape
     out_channels, _, kernel, _ = weight.shape
     taps = kernel * kernel
     out_height, out_width = offsets.shape[-2:]
-    rows, columns = _regular_positions(features, kernel, out_height, out_width, stride, padding)
+    rows, columns = _regular_positions(features, kernel, out_height, out_width, stride)
     displacements = offsets.reshape(batch, taps, 2, out_height, out_width)
     rows = rows + displacements[:, :, 0]
     columns = columns + displacements[:, :, 1]
@@ -89,15 +80,14 @@ def sample_deform_conv2d(
         align_corners=False,
     ).reshape(batch, channels, taps, out_height * out_width)
     samples = samples * modulation.reshape(batch, 1, taps, out_height * out_width)
-    output = torch.matmul(
+    return torch.matmul(
         weight.reshape(out_channels, channels * taps),
         samples.reshape(batch, channels * taps, out_height * out_width),
     ).reshape(batch, out_channels, out_height, out_width)
-    return output if bias is None else output + bias[:, None, None]
 
 
 def _regular_positions(
-    like: Tensor, kernel: int, out_height: int, out_width: int, stride: int, padding: int
+    like: Tensor, kernel: int, out_height: int, out_width: int, stride: int
 ) -> tuple[Tensor, Tensor]:
     """Rows ``[taps, H', 1]`` and columns ``[taps, 1, W']`` that a plain convolution reads."""
     taps = torch.arange(kernel * kernel, dtype=like.dtype, device=like.device)
@@ -105,8 +95,8 @@ def _regular_positions(
     out_columns = torch.arange(out_width, dtype=like.dtype, device=like.device)
     tap_rows = torch.div(taps, kernel, rounding_mode="floor")
     tap_columns = taps - tap_rows * kernel
-    rows = tap_rows[:, None, None] + (out_rows * stride - padding)[None, :, None]
-    columns = tap_columns[:, None, None] + (out_columns * stride - padding)[None, None, :]
+    rows = tap_rows[:, None, None] + (out_rows * stride - PADDING)[None, :, None]
+    columns = tap_columns[:, None, None] + (out_columns * stride - PADDING)[None, None, :]
     return rows, columns
 
 
@@ -119,20 +109,3 @@ def torchvision_is_usable() -> bool:
         # Not only ImportError: a torchvision built for another torch raises RuntimeError.
         return False
     return True
-
-
-def _torchvision_deform_conv2d(
-    features: Tensor,
-    offsets: Tensor,
-    modulation: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: int,
-    padding: int,
-) -> Tensor:
-    from torchvision.ops import deform_conv2d as operator
-
-    output: Tensor = operator(
-        features, offsets, weight, bias, stride=stride, padding=padding, mask=modulation
-    )
-    return output

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Selection", "cross_class_fast_nms", "fast_nms", "ranked_pairs", "select_best"]
+__all__ = ["Selection", "cross_class_fast_nms", "fast_nms", "ranked_pairs"]
 
 # Pairs of box and class that are tried first: enough for 100 detections in most scenes, and cheap
 # to rank. Where they are not enough, this many times more are.
@@ -38,7 +38,6 @@ class Selection(NamedTuple):
     scores: NDArray[np.float32]
 
     def take(self, places: slice | list[int]) -> Selection:
-        """Some of them."""
         return Selection(self.rows[places], self.class_ids[places], self.scores[places])
 
 
@@ -98,16 +97,6 @@ def cross_class_fast_nms(
     return selection._replace(class_ids=class_scores[selection.rows].argmax(axis=1))
 
 
-def select_best(
-    class_scores: NDArray[np.float32], *, max_detections: int, display_threshold: float
-) -> Selection:
-    """The best pairs of box and class, for networks whose boxes do not overlap.
-
-    Arguments as for :func:`fast_nms`.
-    """
-    return ranked_pairs(class_scores, display_threshold).take(slice(max_detections))
-
-
 def ranked_pairs(class_scores: NDArray[np.float32], display_threshold: float) -> Selection:
     """All pairs of box and class with a higher score than the threshold, in their order."""
     by_class = np.ascontiguousarray(class_scores.T)
@@ -147,7 +136,6 @@ class _Ranking(NamedTuple):
     """Pairs in their order, and the boxes of each class by falling score, padded behind.
 
     Attributes:
-        rows, class_ids (int64[p]), scores (float32[p]): of the pairs, best first.
         slots, ranks (int64[p]): where a pair's class and box are in ``edges``.
         edges (float32[5, c, r]): x1, y1, x2, y2 and area of the boxes; padding overlaps nothing.
     """

@@ -15,7 +15,7 @@ from yolact_ros.ops.decoder import Candidates, OutputDecoder
 from yolact_ros.ops.scratch import Scratch
 from yolact_ros.structures import NetworkOutput
 
-__all__ = ["PriorDecoder", "find_candidates"]
+__all__ = ["PriorDecoder"]
 
 # Keeps what rounding could lose; the probabilities decide afterwards.
 MARGIN_TOLERANCE = 1e-3
@@ -39,7 +39,6 @@ class PriorDecoder(OutputDecoder):
         self.priors_cxcywh = priors_cxcywh
 
     def decode(self, output: NetworkOutput) -> tuple[Tensor, Tensor]:
-        """See the base class."""
         boxes_xyxy = decode_boxes(output.box_offsets.float(), self.priors_cxcywh)
         return boxes_xyxy, output.class_logits.float().softmax(dim=2)[:, :, 1:]
 
@@ -51,65 +50,34 @@ class PriorDecoder(OutputDecoder):
         class_ids: tuple[int, ...] | None = None,
         scratch: Scratch | None = None,
     ) -> Candidates:
-        """See the base class, and :func:`find_candidates`."""
-        return find_candidates(
-            output.class_logits[image],
-            output.box_offsets[image],
-            self.priors_cxcywh,
-            floor,
-            class_ids,
-            scratch,
-        )
+        """See the base class; boxes with an infinite logit are left out too.
 
+        The logit of a class with probability p exceeds the background's by at least
+        log(p / (1 - p)). So one comparison per logit finds the candidates, and softmax and box
+        decoding run on them alone.
 
-def find_candidates(
-    class_logits: Tensor,
-    box_offsets: Tensor,
-    priors_cxcywh: Tensor,
-    floor: float,
-    class_ids: tuple[int, ...] | None = None,
-    scratch: Scratch | None = None,
-) -> Candidates:
-    """The boxes of one image whose best class has a probability above ``floor``.
-
-    The logit of a class with probability p exceeds the background's by at least log(p / (1 - p)).
-    So one comparison per logit finds the candidates, and softmax and box decoding run on them
-    alone.
-
-    In NumPy, which keeps to one core: torch's two threads take 0.3 ms less on a quiet machine,
-    but wait for each other for 10 ms and more where other programs want the cores.
-
-    Args:
-        class_logits (Tensor[N, C + 1]): column 0 is background.
-        box_offsets (Tensor[N, 4]): as the network puts them out.
-        priors_cxcywh (Tensor[N, 4]): relative to the image.
-        floor: least probability, above 0.
-        class_ids: rising; columns of the result; None is all classes.
-        scratch: memory to use again, also for the scores of the result; None takes new memory.
-
-    Raises:
-        YolactError: a class score or a box offset is NaN. Boxes that become infinite, or have an
-            infinite logit, are left out.
-    """
-    logits: NDArray[np.float32] = class_logits.float().cpu().numpy()
-    offsets: NDArray[np.float32] = box_offsets.float().cpu().numpy()
-    priors: NDArray[np.float32] = priors_cxcywh.cpu().numpy()
-    scratch = scratch or Scratch()
-    # A maximum hands NaN on. Of all classes NaN makes a row promising; of some it does not.
-    if np.isnan(offsets.max(initial=0.0)):
-        raise damaged_network("boxes")
-    if class_ids is not None and np.isnan(logits.max(initial=0.0)):
-        raise damaged_network("class scores")
-    rows = _promising_rows(logits, floor, class_ids, scratch)
-    corners = _decode(offsets.take(rows, axis=0), priors.take(rows, axis=0))
-    finite = np.isfinite(corners).all(axis=0)
-    if not finite.all():
-        corners[:, ~finite] = 0
-    by_class, best, totals = _exponentials(logits, rows, class_ids, scratch)
-    reported = finite & (best / totals > floor)
-    # Rows that are not reported get scores of 0 with no pass of their own.
-    by_class /= np.where(reported, totals, np.inf)
-    return Candidates(rows, np.ascontiguousarray(corners.T), by_class.T)
+        In NumPy, which keeps to one core: torch's two threads take 0.3 ms less on a quiet machine,
+        but wait for each other for 10 ms and more where other programs want the cores.
+        """
+        logits: NDArray[np.float32] = output.class_logits[image].float().cpu().numpy()
+        offsets: NDArray[np.float32] = output.box_offsets[image].float().cpu().numpy()
+        priors: NDArray[np.float32] = self.priors_cxcywh.cpu().numpy()
+        scratch = scratch or Scratch()
+        # A maximum hands NaN on. Of all classes NaN makes a row promising; of some it does not.
+        if np.isnan(offsets.max(initial=0.0)):
+            raise damaged_network("boxes")
+        if class_ids is not None and np.isnan(logits.max(initial=0.0)):
+            raise damaged_network("class scores")
+        rows = _promising_rows(logits, floor, class_ids, scratch)
+        corners = _decode(offsets.take(rows, axis=0), priors.take(rows, axis=0))
+        finite = np.isfinite(corners).all(axis=0)
+        if not finite.all():
+            corners[:, ~finite] = 0
+        by_class, best, totals = _exponentials(logits, rows, class_ids, scratch)
+        reported = finite & (best / totals > floor)
+        # Rows that are not reported get scores of 0 with no pass of their own.
+        by_class /= np.where(reported, totals, np.inf)
+        return Candidates(rows, np.ascontiguousarray(corners.T), by_class.T)
 
 
 def _promising_rows(
@@ -151,8 +119,7 @@ def _decode(
 ) -> NDArray[np.float32]:
     """:func:`~yolact_ros.ops.boxes.decode_boxes` in NumPy: torch's exp wakes all its threads.
 
-    Returns:
-        float32[4, n]: x1, y1, x2, y2.
+    float32[4, n]: x1, y1, x2, y2.
     """
     # Whole coordinates in contiguous memory: half of the time of columns.
     shifts, scales = np.ascontiguousarray(box_offsets.T).reshape(2, 2, -1)
@@ -172,12 +139,11 @@ def _exponentials(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """The softmax of some rows before its division.
 
-    Of the same logits the same bits, wherever they stand: equal scores must stay equal.
+    float32[C, n] of the asked classes, their maximum, float32[n], and what to divide by,
+    float32[n], infinite in a row with an infinite logit. Maxima and sums down columns are faster
+    than in rows.
 
-    Returns:
-        float32[C, n], of the asked classes; their maximum, float32[n]; and what to divide by,
-        float32[n], infinite in a row with an infinite logit. Maxima and sums down columns are
-        faster than in rows.
+    Of the same logits the same bits, wherever they stand: equal scores must stay equal.
     """
     asked = slice(1, None) if class_ids is None else [class_id + 1 for class_id in class_ids]
     shape = (len(rows), logits.shape[1])

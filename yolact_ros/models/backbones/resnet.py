@@ -34,7 +34,6 @@ class DeformableConv2d(nn.Conv2d):
         self.conv_offset_mask = nn.Conv2d(in_channels, 3 * TAPS, KERNEL, stride, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W] -> [B, C', H / stride, W / stride]``, rounded up."""
         predicted = self.conv_offset_mask(x)
         return deform_conv2d(
             x,
@@ -43,7 +42,6 @@ class DeformableConv2d(nn.Conv2d):
             self.weight,
             self.bias,
             stride=self.stride[0],
-            padding=1,
             use_torchvision=self.use_torchvision,
         )
 
@@ -52,7 +50,6 @@ class ResNet(nn.Module):
     """Images ``[B, 3, S, S]`` to features at strides 8, 16 and 32 (512, 1024, 2048 channels).
 
     Args:
-        blocks: number of blocks of each stage.
         deformable_interval: in stages 2 to 4, every n-th block from the first on has a deformable
             3x3 convolution; 0 = none.
     """
@@ -115,7 +112,6 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W] -> [B, 4 width, H / stride, W / stride]``, rounded up."""
         identity = x if self.downsample is None else self.downsample(x)
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         y = F.relu(self.bn2(self.conv2(y)), inplace=True)
