@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,6 @@ class OnnxValue:
     """An input or output.
 
     Attributes:
-        name: in the file.
         dtype: ``float32``, ``float16``, or the number of another type in ONNX.
         shape: a side that is not fixed is None.
     """
@@ -35,7 +35,6 @@ class OnnxValue:
     shape: tuple[int | None, ...]
 
     def __str__(self) -> str:
-        """Name and shape, for people."""
         sides = ", ".join("?" if side is None else str(side) for side in self.shape)
         return f"{self.name}[{sides}]"
 
@@ -45,7 +44,6 @@ class OnnxFile:
     """An ONNX file without its weights.
 
     Attributes:
-        path: of the file.
         inputs, outputs: in the file's order.
         metadata: texts by name, as the exporter wrote them.
         num_weights: numbers in the file's weights.
@@ -98,7 +96,7 @@ def read_onnx_file(path: Path) -> OnnxFile:
         inputs=tuple(_value(one) for one in model.graph.input if one.name not in weights),
         outputs=tuple(_value(one) for one in model.graph.output),
         metadata={entry.key: entry.value for entry in model.metadata_props},
-        num_weights=sum(_count(weight.dims) for weight in model.graph.initializer),
+        num_weights=sum(math.prod(weight.dims) for weight in model.graph.initializer),
     )
 
 
@@ -130,10 +128,3 @@ def _value(value: Any) -> OnnxValue:
     tensor = value.type.tensor_type
     sides = tuple(side.dim_value or None for side in tensor.shape.dim)
     return OnnxValue(value.name, _TYPES.get(tensor.elem_type, f"type {tensor.elem_type}"), sides)
-
-
-def _count(sides: Any) -> int:
-    count = 1
-    for side in sides:
-        count *= int(side)
-    return count

@@ -20,6 +20,10 @@ from yolact_ros.ops.boxes import (
 __all__ = ["BACKGROUND", "NEUTRAL", "ImageTarget", "Matches", "make_target", "match_priors"]
 
 
+# The paper's: between the first two a prior is neutral, as is one mostly inside of a crowd.
+POSITIVE_IOU = 0.5
+NEGATIVE_IOU = 0.4
+CROWD_OVERLAP = 0.7
 BACKGROUND = 0
 NEUTRAL = -1
 
@@ -44,10 +48,6 @@ def match_priors(
     boxes_xyxy: Tensor,
     class_ids: Tensor,
     crowd_boxes_xyxy: Tensor,
-    *,
-    positive_iou: float = 0.5,
-    negative_iou: float = 0.4,
-    crowd_overlap: float = 0.7,
 ) -> Matches:
     """Assign every prior to an object, to the background, or to neither.
 
@@ -55,13 +55,8 @@ def match_priors(
     the best pair first, so none goes untrained.
 
     Args:
-        priors_cxcywh (Tensor[N, 4]): relative.
         boxes_xyxy (Tensor[n, 4]): objects without crowds, relative; n may be 0.
-        class_ids (Tensor[n]): 0-based.
         crowd_boxes_xyxy (Tensor[m, 4]): priors mostly inside one of these do not learn background.
-        positive_iou: least IoU of a positive.
-        negative_iou: priors below this IoU are background; between the two they are neutral.
-        crowd_overlap: share of a prior inside a crowd above which it is neutral.
     """
     num_priors = priors_cxcywh.shape[0]
     device = priors_cxcywh.device
@@ -82,12 +77,12 @@ def match_priors(
             best_iou[prior] = 2  # above any threshold
             object_index[prior] = chosen
         classes = class_ids[object_index] + 1
-        classes[best_iou < positive_iou] = NEUTRAL
-        classes[best_iou < negative_iou] = BACKGROUND
+        classes[best_iou < POSITIVE_IOU] = NEUTRAL
+        classes[best_iou < NEGATIVE_IOU] = BACKGROUND
         offsets = encode_boxes(boxes_xyxy[object_index], priors_cxcywh)
     if crowd_boxes_xyxy.shape[0] > 0:
         inside = intersection_over_area(crowd_boxes_xyxy, priors_xyxy).amax(dim=0)
-        classes[(classes <= 0) & (inside > crowd_overlap)] = NEUTRAL
+        classes[(classes <= 0) & (inside > CROWD_OVERLAP)] = NEUTRAL
     return Matches(offsets, classes, object_index)
 
 
@@ -96,7 +91,6 @@ class ImageTarget:
     """Ground truth of one image at network resolution, n objects without crowds.
 
     Attributes:
-        name: of the image, for messages.
         boxes_xyxy (Tensor[n, 4]): relative.
         class_ids (Tensor[n]): int64, 0-based.
         masks (Tensor[n, S, S]): uint8 of 0/1.
@@ -131,8 +125,6 @@ class ImageTarget:
         return _restore, (self.name, self.draw, *(tensor.numpy() for tensor in tensors))
 
     def to(self, device: torch.device) -> ImageTarget:
-        """The same target on another device."""
-
         def moved(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=True)
 
@@ -163,22 +155,16 @@ def make_target(
     priors_cxcywh: Tensor | None,
     *,
     draw: int = 0,
-    thresholds: tuple[float, float, float] = (0.5, 0.4, 0.7),
 ) -> ImageTarget:
     """Split crowds off, match the priors and keep the rest.
 
     Args:
-        name: of the image.
         boxes_xyxy (Tensor[m, 4]): relative, crowds included.
         class_ids (Tensor[m]): 0-based, -1 for crowds.
         masks (Tensor[m, S, S]): 0/1.
-        labelled: per class, whether its objects are labelled in this image.
         priors_cxcywh (Tensor[N, 4]): relative; None for a network without priors.
-        draw: see :class:`ImageTarget`.
-        thresholds: positive IoU, negative IoU, crowd overlap of :func:`match_priors`.
     """
     is_object = class_ids >= 0
-    positive_iou, negative_iou, crowd_overlap = thresholds
     matches = None
     if priors_cxcywh is not None:
         matches = match_priors(
@@ -186,9 +172,6 @@ def make_target(
             boxes_xyxy[is_object],
             class_ids[is_object],
             boxes_xyxy[~is_object],
-            positive_iou=positive_iou,
-            negative_iou=negative_iou,
-            crowd_overlap=crowd_overlap,
         )
     return ImageTarget(
         name,

@@ -45,12 +45,8 @@ class Trainer:
     """One training run in one process.
 
     Args:
-        settings: of the run.
-        records: training images.
-        processes: of the run.
         validate: called on the main process every ``validate_every`` steps, if given.
         draw: likewise every ``pictures_every`` steps, with network and step.
-        say: takes lines for the user.
 
     Raises:
         ConfigError: the batch cannot be cut into the parts asked for.
@@ -72,7 +68,7 @@ class Trainer:
         self._processes = processes or Processes()
         self._validate = validate
         self._draw = draw
-        self._say = say if self._processes.is_main else _say_nothing
+        self._say = say
         parts = settings.accumulate * self._processes.count
         if settings.batch_size % parts:
             raise ConfigError(
@@ -146,7 +142,16 @@ class Trainer:
         if self._processes.is_main:
             settings.output.mkdir(parents=True, exist_ok=True)
             write_json(settings.output / "settings.json", settings.to_dict())
-        self._train(last_step)
+        with step_parts(
+            self._images,
+            first_step=self.step,
+            steps=last_step,
+            batch_size=settings.batch_size,
+            accumulate=settings.accumulate,
+            processes=self._processes,
+            workers=settings.workers,
+        ) as stream:
+            self._train_on(stream)
         self._save()
         path = settings.output / "last.safetensors"
         if self._processes.is_main:
@@ -169,19 +174,6 @@ class Trainer:
         freeze(network, batch_norm=self._frozen_batch_norm, blocks=self._settings.freeze_blocks)
         if self._device.type == "cpu":
             speed_up_on_cpu(network)
-
-    def _train(self, last_step: int) -> None:
-        settings = self._settings
-        with step_parts(
-            self._images,
-            first_step=self.step,
-            steps=last_step,
-            batch_size=settings.batch_size,
-            accumulate=settings.accumulate,
-            processes=self._processes,
-            workers=settings.workers,
-        ) as stream:
-            self._train_on(stream)
 
     def _train_on(self, stream: Iterator[list[Batch]]) -> None:
         settings = self._settings
@@ -319,10 +311,6 @@ def _line(step: int, steps: int, row: dict[str, float]) -> str:
 def _due(step: int, every: int, last: bool = False) -> bool:
     """Whether something is done after this step, or after the last one; 0 is never."""
     return every > 0 and (last or step % every == 0)
-
-
-def _say_nothing(line: str) -> None:
-    del line
 
 
 def _choose_device(name: str, processes: Processes) -> torch.device:

@@ -47,8 +47,6 @@ class BudgetedPrediction:
 
     Attributes:
         prediction: with as many instances and as fine masks as there was time for.
-        times: of the stages.
-        masks: what was decided about them.
     """
 
     prediction: Prediction
@@ -66,8 +64,6 @@ class BudgetRunner:
 
     Args:
         predictors: by side of their network input in pixels, best first; at least one.
-        settings: what is reported, as for :meth:`configure`.
-        budget_ms, policy, tracker: as for :meth:`configure`.
         clock_ms: monotonic milliseconds, the same as those of ``received_ms``.
 
     Raises:
@@ -91,12 +87,10 @@ class BudgetRunner:
 
     @property
     def input_sizes_px(self) -> tuple[int, ...]:
-        """Sides of the network inputs, best first."""
         return tuple(self._predictors)
 
     @property
     def best_predictor(self) -> Predictor:
-        """The predictor of the best input size."""
         return next(iter(self._predictors.values()))
 
     def configure(
@@ -111,8 +105,6 @@ class BudgetRunner:
 
         Args:
             settings: what is reported; without ``masks`` no quality level has any.
-            budget_ms: deadline from reception to publication; 0 means no budget.
-            policy: what happens to a late result.
             tracker: of the frames that are given one to :meth:`predict`; the network detects
                 what it needs.
 
@@ -133,7 +125,6 @@ class BudgetRunner:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes; the index is the class id of a prediction."""
         return self.best_predictor.class_names
 
     def warm_up(self, image_bgr: NDArray[np.uint8] | None = None, *, cameras: int = 1) -> None:
@@ -193,11 +184,8 @@ class BudgetRunner:
     def _mask_cost_ms(
         self, predictor: Predictor, frame: DetectedFrame, detail: MaskDetail, instances: int
     ) -> float:
-        costs_ms = []
-        for _ in range(WARM_UP_FRAMES):
-            begun_ms = self._clock_ms()
-            _finish(predictor, frame, MaskPlan(True, instances, detail))
-            costs_ms.append(self._clock_ms() - begun_ms)
+        work = partial(_finish, predictor, frame, MaskPlan(True, instances, detail))
+        costs_ms = [self._taken_ms(work) for _ in range(WARM_UP_FRAMES)]
         # The median: masks take so little that one interruption would decide a p95 of eight.
         return float(np.median(costs_ms))
 
@@ -216,14 +204,9 @@ class BudgetRunner:
     def detect_together(
         self, plan: FramePlan, images_bgr: Sequence[NDArray[np.uint8]]
     ) -> list[DetectedFrame]:
-        """Run the network on the frame begun and on those that joined it.
+        """Run the network on the frame begun and on those that joined it, in this order.
 
-        Args:
-            plan: of any of them.
-            images_bgr: uint8[H, W, 3] each, in the order of the frames.
-
-        Raises:
-            As :meth:`Predictor.detect_batch`.
+        Raises as :meth:`Predictor.detect_batch`.
         """
         self.budget.run_network(self._clock_ms())
         return self._predictors[plan.level.input_size_px].detect_batch(images_bgr)
@@ -238,8 +221,6 @@ class BudgetRunner:
         """Find the instances as planned; None if the frame was dropped for being late already.
 
         Args:
-            plan: from :meth:`begin`.
-            image_bgr (uint8[H, W, 3]): the decoded image.
             detected: of the image, from :meth:`detect_together`; None runs the network now.
             follow: gives the objects their ids; its time counts before the masks are planned.
 
