@@ -15,12 +15,7 @@ __all__ = ["CocoAnnotation", "CocoCategory", "CocoData", "CocoImage"]
 
 @dataclass(frozen=True, slots=True)
 class CocoCategory:
-    """A class of the data set.
-
-    Attributes:
-        id: as in the file.
-        name: for people; never empty.
-    """
+    """A class of the data set; its name is never empty."""
 
     id: Id
     name: str
@@ -31,7 +26,6 @@ class CocoImage:
     """An image of the data set.
 
     Attributes:
-        id: as in the file.
         height_px, width_px: of the file, in the rows and columns that it is annotated in.
         file_name: with / between folders; empty where the file names none.
         path: of the image; None where it was not found or no folder was named.
@@ -76,7 +70,6 @@ class CocoAnnotation:
 
     @property
     def label(self) -> str:
-        """Names it in messages."""
         return (
             f"annotation {self.id} (no id)" if self.own_id is None else f"annotation {self.own_id}"
         )
@@ -87,7 +80,6 @@ class CocoData:
     """Images, their objects and the classes, consistent: every id is that of a record.
 
     Attributes:
-        images, annotations, categories: in the order of the file.
         defects: what was left out or mended while reading.
     """
 

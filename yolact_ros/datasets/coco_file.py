@@ -42,7 +42,6 @@ def read_coco_file(
     """Read a COCO annotation file.
 
     Args:
-        path: of the file, see :func:`yolact_ros.datasets.json_file.read_json`.
         images: folder that its file names are relative to: images are looked for there, and tell
             their size where the file does not.
         needs_masks: leave out objects that have only a box.
@@ -61,8 +60,7 @@ def read_coco_file(
 def read_categories(path: Path) -> tuple[CocoCategory, ...]:
     """The classes of a COCO annotation file, without reading its masks.
 
-    Raises:
-        DataError: as :func:`read_coco_file`.
+    Raises as :func:`read_coco_file`.
     """
     content = read_json(path)
     try:
@@ -78,7 +76,6 @@ def parse_coco(content: Any, images: Path | None = None, *, needs_masks: bool = 
     Args:
         content: of the file; its lists are emptied while they are read, so that a large file is
             not in memory twice.
-        images, needs_masks: see :func:`read_coco_file`.
 
     Raises:
         DataError: it has no images, annotations or categories.
@@ -255,7 +252,6 @@ class _Annotations:
         self._without_mask: list[str] = []
 
     def add(self, position: int, row: Any) -> None:
-        """Read one entry of the file."""
         label = f"annotation at position {position}"
         if not isinstance(row, dict):
             self._defects.add("annotation that is no JSON object", f"{label}: {row!r}")

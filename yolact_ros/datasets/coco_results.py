@@ -22,11 +22,7 @@ Boxes are left, top, width and height in pixels, masks compressed RLE.
 
 
 def read_results(path: Path, truth: CocoData) -> tuple[list[CocoResult], Defects]:
-    """Read a COCO results file.
-
-    Args:
-        path: of the file.
-        truth: whose images and categories its ids stand for.
+    """Read a COCO results file, whose ids stand for images and categories of the truth.
 
     Returns:
         the results that can be scored, all in one form, and what was left out or mended.
@@ -42,11 +38,7 @@ def read_results(path: Path, truth: CocoData) -> tuple[list[CocoResult], Defects
 
 
 def parse_results(rows: Any, truth: CocoData) -> tuple[list[CocoResult], Defects]:
-    """The results in parsed JSON; see :func:`read_results`.
-
-    Raises:
-        DataError: not a list of results, or not one can be scored.
-    """
+    """The results in parsed JSON; see :func:`read_results`."""
     if not isinstance(rows, list):
         raise DataError("not a COCO results file: expected a list of detections")
     defects = Defects()

@@ -26,7 +26,6 @@ class Geometry:
 
     Attributes:
         bbox_xywh: left, top, width and height in pixels; None without a usable box.
-        counts: compressed run lengths; None without a usable mask.
         problems: what could not be read, and why; empty where box and mask are fine or absent.
     """
 
@@ -41,7 +40,6 @@ class Geometry:
 
     @property
     def reasons(self) -> str:
-        """The problems in one line."""
         return "; ".join(reason for _, reason in self.problems) or "it has none"
 
 

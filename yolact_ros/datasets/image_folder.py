@@ -41,9 +41,6 @@ class ImageFolder:
         A name that is not there is also looked for with its %20 decoded and in other letter case,
         and an absolute one, or one that begins with the folder's own name, by its last parts. It
         is found where only one file can be meant.
-
-        Args:
-            file_name: as :func:`portable_name` returns it.
         """
         if not file_name:
             return None

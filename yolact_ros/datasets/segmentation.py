@@ -29,7 +29,6 @@ def to_counts(segmentation: Any, height_px: int, width_px: int) -> tuple[str, in
     Args:
         segmentation: polygons, one polygon that is not nested, points as pairs, or an RLE,
             compressed or not.
-        height_px, width_px: of the image.
 
     Returns:
         the text, and how many polygons of several could not be used.

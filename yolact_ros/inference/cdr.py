@@ -30,12 +30,7 @@ BYTE_ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}
 
 @dataclass(frozen=True)
 class MessageHeader:
-    """The fields of std_msgs/Header.
-
-    Attributes:
-        stamp_sec, stamp_nanosec: time of the image, seconds and nanoseconds.
-        frame_id: coordinate frame of the camera.
-    """
+    """The fields of std_msgs/Header."""
 
     stamp_sec: int
     stamp_nanosec: int
@@ -43,21 +38,15 @@ class MessageHeader:
 
     @property
     def stamp_ns(self) -> int:
-        """The stamp in nanoseconds."""
         return self.stamp_sec * 1_000_000_000 + self.stamp_nanosec
 
 
 @dataclass(frozen=True)
 class ImageMessage:
-    """The fields of sensor_msgs/Image.
+    """The fields of sensor_msgs/Image; ``data`` is a read-only view of the message's bytes.
 
-    Attributes:
-        header: copied to every result.
-        height_px, width_px: image size.
-        encoding: how a pixel is stored, for example "bgr8".
-        is_bigendian: byte order of pixels of more than one byte.
-        step_bytes: length of a row with its padding.
-        data (uint8[n]): read-only view of the message's bytes.
+    ``is_bigendian`` is the byte order of pixels of more than one byte, ``step_bytes`` the length
+    of a row with its padding.
     """
 
     header: MessageHeader
@@ -71,12 +60,9 @@ class ImageMessage:
 
 @dataclass(frozen=True)
 class CompressedImageMessage:
-    """The fields of sensor_msgs/CompressedImage.
+    """The fields of sensor_msgs/CompressedImage; ``data`` is a read-only view of the file.
 
-    Attributes:
-        header: copied to every result.
-        format: as the publisher describes it, for example "bgr8; jpeg compressed bgr8".
-        data (uint8[n]): read-only view of the compressed file.
+    ``format`` is as the publisher describes it, for example "bgr8; jpeg compressed bgr8".
     """
 
     header: MessageHeader
@@ -86,9 +72,6 @@ class CompressedImageMessage:
 
 class CdrReader:
     """Reads one serialised message field by field; every read checks the message's bounds.
-
-    Args:
-        data: the message with its four bytes of encapsulation.
 
     Raises:
         FrameFault: fewer than four bytes, or an encapsulation other than plain CDR.
@@ -108,15 +91,12 @@ class CdrReader:
         self._int32 = struct.Struct(order + "i")
 
     def read_uint8(self) -> int:
-        """The next octet."""
         return int(self._data[self._advance(1, alignment=1)])
 
     def read_uint32(self) -> int:
-        """The next unsigned 32-bit number."""
         return int(self._uint32.unpack_from(self._data, self._advance(4, alignment=4))[0])
 
     def read_int32(self) -> int:
-        """The next signed 32-bit number."""
         return int(self._int32.unpack_from(self._data, self._advance(4, alignment=4))[0])
 
     def read_string(self) -> str:

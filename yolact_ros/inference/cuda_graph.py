@@ -26,7 +26,6 @@ def capture_graph(
 
     Args:
         function: does not wait for the device and has shapes that depend on no value.
-        device: a CUDA device.
 
     Returns:
         The graph, and what the function returned: its tensors are rewritten by every replay.

@@ -35,10 +35,7 @@ class DetectedFrame:
     """An image after the network and NMS; see :meth:`Predictor.detect`.
 
     Attributes:
-        detections: of the image.
         prototypes (Tensor[h, w, k]): of the image.
-        image_height_px, image_width_px: size of the source image.
-        placement: of the image in the network's input.
         settings: that it was detected with.
         times: of the stages so far.
         has_masks: the device made the masks already, and they are on the host.

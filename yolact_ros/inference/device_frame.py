@@ -53,12 +53,8 @@ def detect_fixed_shape(
     """Decoding, Fast NMS and YOLACT++'s rescoring without a data-dependent shape.
 
     Args:
-        output: of the network for B images.
-        decoder: of the network.
         score_threshold, nms_threshold: numbers, or ``Tensor[]`` that can change between replays.
         takes_part (Tensor[C]): bool, the class filter; None is all classes.
-        max_detections: rows of each image.
-        mask_rescoring: YOLACT++'s, or None.
 
     Returns:
         FixedShapeDetections: ``counts`` is -1 where the output has NaN.
@@ -95,11 +91,8 @@ def detect_frame(
 
     Args:
         output: box offsets, class logits, coefficients and prototypes.
-        decoder: of the network, on the device.
         live (Tensor[2 + C]): score threshold, NMS threshold, and 1 for classes that take part.
-        grid: of the source image.
         rows: K.
-        mask_rescoring: YOLACT++'s, or None.
     """
     prototypes = output[3].float()
     detections = detect_fixed_shape(

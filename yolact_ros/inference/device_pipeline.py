@@ -65,7 +65,6 @@ class _Shape:
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Height and width of the images."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
@@ -78,11 +77,8 @@ class DevicePipeline:
     and class filter change without any. One thread only.
 
     Args:
-        config: of the network.
         decoder: of the network, on the device.
         network: runs it on float32 images ``[1, 3, S, S]``.
-        execution: of the device.
-        mask_rescoring: YOLACT++'s, on the device.
         compiled: put detection and masks through torch's compiler, half a minute at the first
             frame.
     """
@@ -148,11 +144,6 @@ class DevicePipeline:
 
         Args:
             image_bgr (uint8[H, W, 3]): blue, green, red; any strides; read before this returns.
-            settings: the class ids are those of the network, ``nms`` is "fast" or None.
-
-        Raises:
-            ImageError: not an image.
-            torch.OutOfMemoryError: the device has no memory left.
         """
         check_image(image_bgr)
         execution = self._execution
@@ -177,9 +168,6 @@ class DevicePipeline:
     @torch.inference_mode()
     def collect(self) -> DetectedFrame:
         """Wait for the frame of the last :meth:`launch`.
-
-        Returns:
-            DetectedFrame: prototypes on the device, valid until the next frame.
 
         Raises:
             YolactError: the network's class scores have NaN.

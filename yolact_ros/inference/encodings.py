@@ -92,7 +92,6 @@ def image_to_bgr(image: ImageMessage, depth: BitDepth) -> Pixels:
     OpenCV does them.
 
     Args:
-        image: the message.
         depth: of the topic: which 8 bits of 16-bit pixels are kept; others do not touch it.
 
     Raises:
@@ -143,8 +142,7 @@ def _values(image: ImageMessage, rows: Pixels) -> NDArray[np.uint16]:
 def _stored_pixels(image: ImageMessage) -> tuple[_Encoding, Pixels]:
     """The encoding, and the rows of bytes without their padding: uint8[H, W * bytes_per_pixel].
 
-    Raises:
-        FrameFault: as :func:`image_to_bgr`.
+    Raises as :func:`image_to_bgr`.
     """
     encoding = _ENCODINGS.get(image.encoding)
     if encoding is None:
@@ -160,10 +158,6 @@ def _stored_pixels(image: ImageMessage) -> tuple[_Encoding, Pixels]:
 
 def compressed_to_bgr(image: CompressedImageMessage, depth: BitDepth) -> Pixels:
     """Decode a JPEG or PNG image to uint8[H, W, 3] in BGR, as stored: EXIF turns nothing.
-
-    Args:
-        image: the message.
-        depth: of the topic: which 8 bits of 16-bit pixels are kept; others do not touch it.
 
     Raises:
         FrameFault: no data, data that OpenCV cannot decode, such as video, or a JPEG file without

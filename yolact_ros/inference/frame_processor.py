@@ -45,7 +45,6 @@ class DecodedFrame:
     """An image ready for the network.
 
     Attributes:
-        header: of the message.
         image_bgr (uint8[H, W, 3]): its pixels.
         age_ms: reception minus stamp.
     """
@@ -64,9 +63,6 @@ class FrameResult(Generic[Frame, Message]):
     """A frame that was worked on to the end.
 
     Attributes:
-        received: the frame.
-        decoded: its image.
-        prediction: what was found.
         message: as its topic encoded it.
         plan, outcome: of the budget.
         times: of the stages; decoding is part of the first, encoding of the last.
@@ -148,7 +144,6 @@ class FrameProcessor(Generic[Frame, Message]):
 
     Args:
         runner: what runs the networks for the next frame, with masks or without.
-        topics: whose frames are in the slots.
         tracker: how the objects of the next frame are followed; None follows none.
         track_ids: new ids come from it; no two objects of any topic have the same.
     """
@@ -178,12 +173,6 @@ class FrameProcessor(Generic[Frame, Message]):
 
         Where the budget finds that it pays, frames of other topics that wait are worked on in
         the same run of the network.
-
-        Args:
-            topic: that the frame came from.
-            received: the frame.
-            replaced: older frames of the topic that it replaced while it waited.
-            slots: where frames of the other topics wait.
         """
         topic.replaced(replaced)
         masks = topic.wants_masks()

@@ -90,15 +90,7 @@ def read_image(path: Path) -> Pixels:
 
 
 def decode_image(data: bytes, name: str) -> Pixels:
-    """Decode the bytes of an image file as :func:`read_image` does.
-
-    Args:
-        data: of the file.
-        name: what to call it in errors.
-
-    Raises:
-        ImageError: as :func:`read_image`.
-    """
+    """Decode the bytes of an image file as :func:`read_image` does; errors call it ``name``."""
     return _decode(data, name)[0]
 
 
@@ -107,10 +99,6 @@ def read_annotated_image(path: Path, size_px: tuple[int, int]) -> tuple[Pixels, 
 
     Some tools annotate the rows and columns as stored, whatever EXIF says. Their size then fits
     the image before it is turned and not after, and it is read so.
-
-    Args:
-        path: of the file.
-        size_px: height and width that its annotations name.
 
     Returns:
         the image, uint8 BGR [height, width, 3], and whether it is left as stored.
@@ -134,9 +122,6 @@ def image_size_px(path: Path) -> tuple[int, int]:
     """Height and width of what :func:`read_image` would return, from the file's header.
 
     Only a kind of file that Pillow has no reader for here is decoded.
-
-    Raises:
-        ImageError: missing, unreadable or no image.
     """
     try:
         with path.open("rb") as stream:
@@ -154,7 +139,6 @@ class _Header:
     """What a file says of its image.
 
     Attributes:
-        height_px, width_px: as stored.
         orientation: of EXIF, 1 to 8.
         frames: of an animation, or pages.
         bits: of a channel, where it is a TIFF file; else 8.
@@ -172,7 +156,6 @@ class _Header:
 
     @property
     def shown_size_px(self) -> tuple[int, int]:
-        """Height and width when turned."""
         stored = (self.height_px, self.width_px)
         return stored[::-1] if self.orientation >= 5 else stored
 

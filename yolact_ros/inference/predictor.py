@@ -69,10 +69,6 @@ class Predictor:
     Raises:
         RuntimeUnavailableError: no such device here, or the runtime is for another one.
         ConfigError: the runtime is for another input size.
-
-    Attributes:
-        device: where the network runs.
-        settings: used from the next image on.
     """
 
     def __init__(
@@ -134,11 +130,9 @@ class Predictor:
         Args:
             model: a name from ``yolact models list``, a file of weights, or an ONNX file with a
                 YOLO segmentation network.
-            device: as for the class.
             runtime: what runs the network; ``auto`` takes the fastest, which is measured at the
                 first use (seconds) and remembered.
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
-            settings: what to report.
             class_names: in place of the model's, or one file of names.
             num_prototypes: what the model must have; 0 takes what it has.
             input_size_px: side of the network input; 0 takes the model's own.
@@ -192,7 +186,6 @@ class Predictor:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes; the index is the class id of a prediction."""
         return self._config.class_names
 
     @property
@@ -213,9 +206,6 @@ class Predictor:
     def predict(self, image_bgr: NDArray[np.uint8]) -> Prediction:
         """Find the instances in an image.
 
-        Args:
-            image_bgr (uint8[H, W, 3]): blue, green, red.
-
         Raises:
             ImageError: not such an array, or an empty one.
             ConfigError: the settings have a class that the network does not.
@@ -224,7 +214,6 @@ class Predictor:
         return self.finish(self.detect(image_bgr))[0]
 
     def predict_timed(self, image_bgr: NDArray[np.uint8]) -> tuple[Prediction, StageTimes]:
-        """:meth:`predict`, with what each stage took."""
         return self.finish(self.detect(image_bgr))
 
     @property
@@ -254,13 +243,10 @@ class Predictor:
 
     @torch.inference_mode()
     def detect_batch(self, images_bgr: Sequence[NDArray[np.uint8]]) -> list[DetectedFrame]:
-        """:meth:`detect` for several images, in one run of the network.
+        """:meth:`detect` for several images of any sizes, in one run of the network.
 
         Each frame's ``inference_ms`` is that of the whole run, which it waited for. Finish all
         frames before detecting the next ones.
-
-        Args:
-            images_bgr: uint8[H, W, 3] each, of any sizes; at most :attr:`max_batch`.
 
         Raises:
             ImageError: none, or more than :attr:`max_batch`.
@@ -304,9 +290,7 @@ class Predictor:
         """The second part of :meth:`predict`: mask assembly and the way to the host.
 
         Args:
-            frame: from :meth:`detect`.
             masks: False leaves masks out, as ``settings.masks`` does.
-            max_instances: keep only so many, best first.
             mask_stride: masks change only every so many pixels; 1 is full detail.
 
         Raises:

@@ -27,10 +27,6 @@ class Preprocessor:
     The image fills the input (YOLACT section 5), or keeps its aspect ratio and gets a grey border,
     as the config says. Bilinear without antialiasing. Not thread-safe: on the CPU every call
     returns the same tensor with new content, as long as images have the same size.
-
-    Args:
-        config: of the network; gives input size and normalisation.
-        device: where the result is wanted.
     """
 
     def __init__(self, config: NetworkConfig, device: torch.device | str = "cpu") -> None:
@@ -44,10 +40,7 @@ class Preprocessor:
             self._prepare = _StretchOnDevice(config, self._device)
 
     def __call__(self, image_bgr: NDArray[np.uint8]) -> Tensor:
-        """The network input of one image.
-
-        Args:
-            image_bgr (uint8[H, W, 3]): blue, green, red; any strides.
+        """The network input of one image, uint8[H, W, 3] BGR with any strides.
 
         Returns:
             Tensor[1, 3, h, w]: float32, normalised, RGB. On the CPU the next call overwrites it.
@@ -150,13 +143,8 @@ class _Letterbox:
 def prepare_image(pixels_bgr: Tensor, scale_bgr: Tensor, shift_bgr: Tensor, side: int) -> Tensor:
     """Resize and normalise with operations of torch, as :class:`Preprocessor` does.
 
-    Args:
-        pixels_bgr (Tensor[H, W, 3]): uint8.
-        scale_bgr, shift_bgr (Tensor[3, 1, 1]): normalisation as ``x * scale + shift``.
-        side: of the network input, in pixels.
-
-    Returns:
-        Tensor[1, 3, side, side]: float32, RGB.
+    ``pixels_bgr`` (uint8[H, W, 3]) to float32[1, 3, side, side], RGB; normalised as ``x * scale +
+    shift``, Tensor[3, 1, 1] both.
     """
     image = F.interpolate(
         pixels_bgr.permute(2, 0, 1)[None].float(),
@@ -175,11 +163,7 @@ def normalization_of(config: NetworkConfig) -> tuple[NDArray[np.float32], NDArra
 
 
 def check_image(image_bgr: NDArray[np.uint8]) -> None:
-    """Whether it is ``uint8[H, W, 3]`` with at least one pixel.
-
-    Raises:
-        ImageError: it is not.
-    """
+    """Raise ImageError where it is not ``uint8[H, W, 3]`` with at least one pixel."""
     if not isinstance(image_bgr, np.ndarray):
         raise ImageError(
             f"the image is a {type(image_bgr).__name__}, expected a NumPy array uint8[H, W, 3]"

@@ -22,10 +22,7 @@ class ReadbackBuffer:
     """A table of numbers, rectangles and windows of mask bits, on the device and on the host.
 
     Args:
-        execution: of the device.
-        rows: instances.
         columns: of the table, which has one row more; 0 is no table.
-        windows: of bits.
 
     Attributes:
         table, rectangles, windows: parts of the device's buffer: float32[rows + 1, columns],
@@ -61,7 +58,6 @@ class ExtraWindow:
     """Any one window of the mask bits of the last frame, at any stride.
 
     Args:
-        execution: of the device.
         found: the buffers that hold the last frame's detections.
         window_bits: :func:`~yolact_ros.ops.device_masks.window_bits`, compiled or not.
     """
@@ -92,11 +88,6 @@ class ExtraWindow:
         self, size_px: tuple[int, int], stride: int, first_byte: int
     ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """Make a window and wait for it.
-
-        Args:
-            size_px: height and width of the source image.
-            stride: masks change only every so many pixels.
-            first_byte: of the window.
 
         Returns:
             Rectangles (int32[K, 4]) and the window; the next call overwrites both.

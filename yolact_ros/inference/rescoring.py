@@ -22,10 +22,7 @@ def rescore(
 ) -> Detections:
     """Multiply scores by the predicted IoU of the masks and sort again (YOLACT++ section 5.1).
 
-    Args:
-        detections: of one image.
-        prototypes (Tensor[h, w, k]): of the image, on the device of ``mask_rescoring``.
-        mask_rescoring: of the network; not negative.
+    ``prototypes [h, w, k]`` of the image are on the device of ``mask_rescoring``.
     """
     if not len(detections):
         return detections
@@ -53,13 +50,7 @@ def rescore(
 def rescore_fixed_shape(
     detections: FixedShapeDetections, prototypes: Tensor, mask_rescoring: MaskRescoring
 ) -> FixedShapeDetections:
-    """:func:`rescore` for B images, padding too, so that no shape depends on their instances.
-
-    Args:
-        detections: on the device.
-        prototypes (Tensor[B, h, w, k]): on the device.
-        mask_rescoring: of the network; not negative.
-    """
+    """:func:`rescore` for B images, padding too, so that no shape depends on their instances."""
     ious = torch.stack(
         [
             _mask_ious(

@@ -18,8 +18,6 @@ class TakenItem(Generic[Key, Item]):
     """What :meth:`FrameSlots.take` hands out.
 
     Attributes:
-        key: whose item it is, for example a camera.
-        item: the newest one.
         replaced: older items of the same key that it replaced while it waited.
     """
 
@@ -53,9 +51,6 @@ class FrameSlots(Generic[Key, Item]):
         A replacement inherits the deadline of what it replaces. With its own, later one, a camera
         could wait for ever behind another whose frames always arrive a little earlier. After
         :meth:`close` items are forgotten.
-
-        Args:
-            deadline: of this item; only the order matters.
         """
         with self._condition:
             if self._closed:
@@ -78,11 +73,7 @@ class FrameSlots(Generic[Key, Item]):
         return key in self._waiting
 
     def take(self, timeout_s: float) -> TakenItem[Key, Item] | None:
-        """The item with the earliest deadline; waits for one at most ``timeout_s`` seconds.
-
-        Returns:
-            None when nothing came in time or the slots are closed.
-        """
+        """The item with the earliest deadline; None if none comes in time or when closed."""
         with self._condition:
             if not self._waiting and not self._closed:
                 self._condition.wait(timeout_s)
@@ -102,8 +93,7 @@ class FrameSlots(Generic[Key, Item]):
     def close(self) -> list[TakenItem[Key, Item]]:
         """Wake whoever waits in :meth:`take`, which returns None from now on.
 
-        Returns:
-            what was still waiting.
+        Returns what was still waiting.
         """
         with self._condition:
             left = [

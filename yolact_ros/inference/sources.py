@@ -41,7 +41,6 @@ class Frame:
     """One image of a source.
 
     Attributes:
-        image_bgr (uint8[H, W, 3]): the picture.
         name: file stem of an image, six-digit index of a video's frame; unique in the source.
         index: position in the source, from 0.
         time_s: since the first frame, never falling: of a video by its container, of a camera or

@@ -43,11 +43,6 @@ def detection_settings(
     With low scores too where the tracker uses them. Detections come in falling order, and those
     below the threshold suppress none above it, so what is reported stays the same. YOLACT++ ranks
     by another score than the threshold's: with it the tracker has what is reported.
-
-    Args:
-        settings: what is reported.
-        tracker: None for none.
-        rescores_masks: the network is YOLACT++.
     """
     if tracker is None or rescores_masks or not tracker.uses_low_scores:
         return settings
@@ -59,13 +54,7 @@ def detection_settings(
 
 
 def follow_in(tracker: Tracker, image_bgr: NDArray[np.uint8], time_s: float) -> Follow:
-    """What follows the objects of one image.
-
-    Args:
-        tracker: of the camera.
-        image_bgr (uint8[H, W, 3]): the image.
-        time_s: its stamp.
-    """
+    """What follows the objects of one image."""
 
     def follow(frame: DetectedFrame, num_reported: int) -> Tracks:
         return tracker.update(
@@ -85,12 +74,8 @@ def follow_objects(
 ) -> tuple[DetectedFrame, Tracks]:
     """The frame with what is reported only, and the ids of that.
 
-    The time that it takes is added to the frame's ``postprocess_ms``.
-
-    Args:
-        frame: detected with :func:`detection_settings`.
-        settings: what is reported.
-        follow: of this image.
+    The frame was detected with :func:`detection_settings`; the time that this takes is added to
+    its ``postprocess_ms``.
     """
     begun_s = time.perf_counter()
     reported = len(frame.detections)

@@ -17,7 +17,6 @@ class SlotWorker(Generic[Key, Item]):
     """Owns slots and the thread that empties them.
 
     Args:
-        name: of the thread.
         handle: called with every item, in the thread.
         failed: called with what ``handle`` raised, in the thread; the thread goes on.
     """
@@ -47,11 +46,7 @@ class SlotWorker(Generic[Key, Item]):
         return self._idle.wait(max(timeout_s, 0.0))
 
     def stop(self) -> list[TakenItem[Key, Item]]:
-        """Finish the item in hand and end the thread.
-
-        Returns:
-            what was still waiting.
-        """
+        """Finish the item in hand and end the thread; what was still waiting."""
         self._stopping.set()
         left = self.slots.close()
         if self._thread.is_alive():

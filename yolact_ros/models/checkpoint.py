@@ -42,8 +42,6 @@ class Checkpoint:
     """Weights with the network that they belong to.
 
     Attributes:
-        path: of the file.
-        config: of the network.
         state_dict: float32 tensors (counters int64) on the CPU, by the network's own keys.
         metadata: what :func:`save_checkpoint` was given, for example a ``model_card``.
         names_from: for people: where the class names are from.
@@ -60,7 +58,6 @@ class Checkpoint:
 
     @property
     def num_weights(self) -> int:
-        """Numbers in :attr:`state_dict`."""
         return sum(value.numel() for value in self.state_dict.values())
 
     def build(self, *, num_prototypes: int = 0, input_size_px: int = 0) -> Network:
@@ -79,14 +76,8 @@ def read_model(
 ) -> Checkpoint | YoloSegFile:
     """Read what can be run: weights, or an ONNX file with a YOLO segmentation network.
 
-    Args:
-        path: of the file.
-        class_names: names, or one file of names, which go before those of the file.
-        input_size_px: for ONNX files that do not say it; see
-            :func:`~yolact_ros.models.yolo_seg_file.read_yolo_seg`.
-
-    Raises:
-        As :func:`load_checkpoint` or :func:`~yolact_ros.models.yolo_seg_file.read_yolo_seg`.
+    Arguments and errors as :func:`load_checkpoint` and
+    :func:`~yolact_ros.models.yolo_seg_file.read_yolo_seg`.
     """
     path = Path(path)
     if is_onnx(path):
@@ -104,7 +95,6 @@ def load_checkpoint(path: str | Path, *, class_names: Sequence[str] = ()) -> Che
     only decides between variants of the same shapes, such as yolact_base and yolact_im700.
 
     Args:
-        path: of the file.
         class_names: names, or one file of names, which go before those of the file. Without
             them names are those of the file; of a names file beside it (``parts.txt`` for
             ``parts.pth``, see :mod:`yolact_ros.class_names`); of the variant if it has as many
@@ -152,7 +142,6 @@ def load_network(
     """Build the network of a file with its weights, in eval mode, float32, on the CPU.
 
     Args:
-        path: as for :func:`read_model`.
         num_prototypes: what the caller expects; 0 takes the file's.
         input_size_px: side of the network input; 0 takes the file's.
         class_names: as for :func:`read_model`, whose remarks are lost here.
@@ -174,8 +163,6 @@ def save_checkpoint(
     """Write weights and config as safetensors, whole or not at all.
 
     Args:
-        path: target, replaced when it exists; its folder must exist.
-        model: network to save.
         metadata: JSON values by name, for example ``{"model_card": {...}}``.
         dtype: of the convolution weights. Biases and normalisation statistics stay float32: they
             are few, and variances can be too large or too small for float16.

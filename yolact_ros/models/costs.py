@@ -32,7 +32,6 @@ class ModelCost:
 
 
 def costs_file() -> Path:
-    """Where costs are kept between calls."""
     return cache_folder() / "costs.json"
 
 
@@ -46,11 +45,7 @@ def read_costs() -> dict[str, ModelCost]:
 
 
 def keep_costs(costs: Mapping[str, ModelCost]) -> None:
-    """Replace what is kept, which is of this machine alone.
-
-    Raises:
-        OSError: the cache cannot be written.
-    """
+    """Replace what is kept, which is of this machine alone."""
     path = costs_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {_machine(): {name: asdict(cost) for name, cost in costs.items()}}

@@ -72,11 +72,7 @@ def download_file(
     only when the file is complete and its hash is right.
 
     Args:
-        url: http, https or file address.
-        destination: path of the file; its folder is made.
         sha256: expected hash in hexadecimal digits; None accepts any.
-        progress: called after every chunk.
-        options: timeouts and retries.
         check: looks at the complete file before it appears; its YolactError refuses the file.
         sleep: waits the given seconds; replaced in tests.
 
@@ -124,11 +120,6 @@ def download_file(
 
 
 def sha256_of(path: Path) -> str:
-    """sha256 of a file as hexadecimal digits.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -163,7 +154,6 @@ class _Transfer:
             return ""
 
     def remember(self, headers: Message) -> None:
-        """Store what a later attempt needs to continue these bytes and no others."""
         etag = headers.get("ETag", "")
         validator = (
             etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")

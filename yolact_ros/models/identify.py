@@ -122,11 +122,7 @@ def config_from_shapes(shapes: Shapes, named: YolactConfig | None = None) -> Yol
 
 
 def require_prototypes(path: Path, config: NetworkConfig, wanted: int) -> None:
-    """Check that the network of a file has so many prototypes; 0 takes any number.
-
-    Raises:
-        CheckpointError: it has another number.
-    """
+    """Raise CheckpointError where a network has not so many prototypes; 0 takes any number."""
     if wanted not in (0, config.num_prototypes):
         raise CheckpointError(
             f"{path} has {config.num_prototypes} prototypes, but num_prototypes is {wanted}: set "

@@ -25,7 +25,6 @@ class Network(nn.Module, ABC):
     input (by ``config``), runtimes, NMS, masks, budget.
 
     Attributes:
-        config: what the network was built from.
         parts: the first words of the keys of its state dict.
         is_torch: whether its layers are torch's, so that it can be converted and compiled; else
             it stays in its file, which some runtimes run as it is.
@@ -39,14 +38,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Run the network.
-
-        Args:
-            images (Tensor[B, 3, h, w]): normalised RGB.
-
-        Returns:
-            NetworkOutput: encoded as :attr:`decoder` reads it.
-        """
+        """Normalised RGB images ``[B, 3, h, w]`` to an output that :attr:`decoder` reads."""
 
     @property
     @abstractmethod

@@ -76,8 +76,6 @@ class _Found:
 
     Attributes:
         prefix: what stands before its keys.
-        weights: by the network's own keys.
-        config: of the network that it is or should be.
         difference: to that network, in words; empty where it fits.
     """
 

@@ -79,9 +79,8 @@ class PredictionHead(nn.Module):
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One level ``[B, C, h, w]`` to the rows of its ``n = h * w * priors_per_cell`` priors.
 
-        Returns:
-            Box offsets ``[B, n, 4]``, class logits ``[B, n, classes + 1]`` and coefficients
-            ``[B, n, k]`` (tanh applied), ordered by row, column, prior.
+        Box offsets ``[B, n, 4]``, class logits ``[B, n, classes + 1]`` and coefficients ``[B, n,
+        k]`` (tanh applied), ordered by row, column, prior.
         """
         shared = self.upfeature(level)
         offsets, logits, coefficients = (
@@ -175,7 +174,6 @@ class Yolact(Network):
     :func:`yolact_ros.models.build_network`, which also initialises the weights.
 
     Attributes:
-        config: what the network was built from.
         priors (Tensor[N, 4]): cx, cy, width, height for ``config.input_size_px``; a buffer that is
             not part of the state dict and stays float32 in a network of lower precision.
     """
@@ -210,12 +208,10 @@ class Yolact(Network):
 
     @property
     def decoder(self) -> PriorDecoder:
-        """Reads box offsets and class logits by the priors."""
         return PriorDecoder(self.priors)
 
     @property
     def mask_rescoring(self) -> MaskRescoring | None:
-        """YOLACT++'s mask re-scoring network, or None where the config has none."""
         return self.maskiou_net
 
     def drop_training_parts(self) -> None:
@@ -224,14 +220,10 @@ class Yolact(Network):
         self.semantic_seg_conv = nn.Identity()  # type: ignore[assignment]
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Run the network.
+        """Normalised RGB images ``[B, 3, S, S]`` to raw predictions.
 
-        Args:
-            images (Tensor[B, 3, S, S]): normalised RGB; any S, though ``priors`` are those of
-                ``config.input_size_px``.
-
-        Returns:
-            NetworkOutput: raw predictions; ``semantic_logits`` in training mode only.
+        Any S, though ``priors`` are those of the config; ``semantic_logits`` in training mode
+        only.
         """
         levels = self.fpn(self.backbone(images))
         head = self.prediction_layers[0]
@@ -245,14 +237,7 @@ class Yolact(Network):
         )
 
     def with_input_size(self, input_size_px: int) -> Yolact:
-        """A view of this network for another input size: same weights, own config and priors.
-
-        Costs one set of priors. Whatever changes the weights or the mode (``train``, ``eval``,
-        ``to``) of one view changes the layers of all.
-
-        Raises:
-            ConfigError: the size is outside 64..2048.
-        """
+        """See the base class; costs one set of priors."""
         view = copy.copy(self)
         view.config = self.config.with_input_size(input_size_px)
         view._buffers = dict(self._buffers)

@@ -104,10 +104,6 @@ class YoloSeg(Network):
 
     OpenVINO and ONNX Runtime run the file itself; :meth:`forward` does through ONNX Runtime, in
     the file's precision.
-
-    Args:
-        file: that it is in.
-        config: of the network.
     """
 
     is_torch = False
@@ -125,7 +121,6 @@ class YoloSeg(Network):
 
     @property
     def path(self) -> Path:
-        """The ONNX file."""
         return self.file.path
 
     def forward(self, images: Tensor) -> NetworkOutput:
@@ -139,11 +134,9 @@ class YoloSeg(Network):
 
     @property
     def decoder(self) -> OutputDecoder:
-        """Of boxes before NMS, or of rows after it."""
         return YoloRowDecoder(self.config.num_classes) if self.config.num_rows else YoloDecoder()
 
     def with_input_size(self, input_size_px: int) -> YoloSeg:
-        """See the base class."""
         view = copy.copy(self)
         view.config = self.config.with_input_size(input_size_px)
         return view

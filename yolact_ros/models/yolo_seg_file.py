@@ -34,8 +34,6 @@ class YoloSegFile:
     """A file that holds such a network; has what a :class:`Checkpoint` has.
 
     Attributes:
-        file: as it is.
-        config: of the network.
         names_from: for people: where the class names are from.
         remarks: what the user should know, one sentence each.
     """
@@ -47,12 +45,10 @@ class YoloSegFile:
 
     @property
     def path(self) -> Path:
-        """The ONNX file."""
         return self.file.path
 
     @property
     def num_weights(self) -> int:
-        """Of the network."""
         return self.file.num_weights
 
     def build(self, *, num_prototypes: int = 0, input_size_px: int = 0) -> YoloSeg:
@@ -72,7 +68,6 @@ def read_yolo_seg(
     """Find out what an ONNX file holds.
 
     Args:
-        path: of the file.
         class_names: names, or one file of names, which go before those of the file. Files without
             any take those of a names file beside it, or ``class_0``, ``class_1``, ...
         input_size_px: longer side of the input where neither axes nor metadata say it.

@@ -38,13 +38,11 @@ class ModelEntry:
     """One model of the manifest.
 
     Attributes:
-        name: what users call it.
         config: network variant, a key of :data:`yolact_ros.models.families.NETWORK_VARIANTS`.
         file: file name; published weights are recognised by it.
         url: where it is downloaded from; None for a model that comes with the package.
         sha256: hash in hexadecimal digits; None where the publisher states none.
         mask_ap: mask AP in percent; COCO test-dev as published, None where not stated.
-        license: of the weights.
         description: backbone, input size and classes, for people.
     """
 
@@ -63,7 +61,6 @@ class ModelStatus:
     """A model of the manifest and what of it is on this machine.
 
     Attributes:
-        entry: the model.
         path: its file; None if there is none.
         state: "bundled", "downloaded", "partly downloaded", "not downloaded" or "missing"
             (it should have come with the package).
@@ -161,13 +158,10 @@ def fetch_model(
     fetch, beside the file as ``<file>.sha256`` (the format of ``sha256sum --check``).
 
     Args:
-        name: of the manifest.
         url: address to use instead of the manifest's: http, https, file, or a path.
         mirror: folder address that holds the files under their names; default
             ``$YOLACT_ROS_MIRROR``. ``url`` wins.
         force: download again, and record the new hash.
-        progress: called with bytes done and bytes in all, None where unknown.
-        options: timeouts and retries.
 
     Raises:
         CheckpointError: no such name.

@@ -35,12 +35,8 @@ def xyxy_to_cxcywh(boxes_xyxy: Tensor) -> Tensor:
 def decode_boxes(box_offsets: Tensor, priors_cxcywh: Tensor) -> Tensor:
     """Turn the network's box offsets into boxes (SSD's box code, YOLACT section 3.3).
 
-    Args:
-        box_offsets (Tensor[..., N, 4]): as the network puts them out.
-        priors_cxcywh (Tensor[N, 4]): priors relative to the image, same dtype and device.
-
-    Returns:
-        Tensor[..., N, 4]: corners relative to the image, not clipped to it.
+    ``[..., N, 4]``, with priors ``[N, 4]`` relative to the image, to corners ``[..., N, 4]``
+    relative to the image, not clipped to it; all of one dtype and device.
     """
     centers, sizes = priors_cxcywh[..., :2], priors_cxcywh[..., 2:]
     box_centers = centers + box_offsets[..., :2] * CENTER_VARIANCE * sizes
@@ -52,12 +48,8 @@ def decode_boxes(box_offsets: Tensor, priors_cxcywh: Tensor) -> Tensor:
 def encode_boxes(boxes_xyxy: Tensor, priors_cxcywh: Tensor) -> Tensor:
     """The inverse of :func:`decode_boxes`, for training targets.
 
-    Args:
-        boxes_xyxy (Tensor[..., N, 4]): one box per prior, relative, width and height above 0.
-        priors_cxcywh (Tensor[N, 4]): priors relative to the image, same dtype and device.
-
-    Returns:
-        Tensor[..., N, 4]: offsets.
+    One box per prior, ``[..., N, 4]``, relative, width and height above 0, to offsets ``[..., N,
+    4]``.
     """
     boxes = xyxy_to_cxcywh(boxes_xyxy)
     center_offsets = (boxes[..., :2] - priors_cxcywh[..., :2]) / (

@@ -41,7 +41,6 @@ class CellDecoder(OutputDecoder):
     """Distances of the four sides as distributions (Li et al. 2020), a sigmoid for each class.
 
     Args:
-        input_size_px: side of the network's input.
         device: where the network runs; a copy in :meth:`decode` would wait for it.
     """
 
@@ -52,7 +51,6 @@ class CellDecoder(OutputDecoder):
         self._cells_on_host: NDArray[np.float32] = cells.numpy()
 
     def decode(self, output: NetworkOutput) -> tuple[Tensor, Tensor]:
-        """See the base class."""
         batch, count, _ = output.box_offsets.shape
         probabilities = output.box_offsets.float().reshape(batch, count, 4, BINS).softmax(dim=3)
         bins = torch.arange(BINS, dtype=torch.float32, device=probabilities.device)

@@ -65,14 +65,10 @@ def without_empty_runs(runs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def run_lengths(counts: str, num_pixels: int) -> NDArray[np.int64]:
-    """Lengths of the runs in COCO's text.
-
-    Args:
-        counts: the text, from any source.
-        num_pixels: of the image.
+    """Lengths of the runs in COCO's text, from any source.
 
     Raises:
-        DataError: not such a text, or its runs do not add up to the image.
+        DataError: not such a text, or its runs do not add up to the ``num_pixels`` of the image.
     """
     letters = np.frombuffer(counts.encode("ascii", "replace"), np.uint8).astype(np.int64)
     letters -= FIRST_LETTER
@@ -94,11 +90,7 @@ def run_lengths(counts: str, num_pixels: int) -> NDArray[np.int64]:
 
 
 def decode_mask(counts: str, height_px: int, width_px: int) -> NDArray[np.uint8]:
-    """The mask uint8[height, width] of 0/1, rows contiguous.
-
-    Raises:
-        DataError: as :func:`run_lengths`.
-    """
+    """The mask uint8[height, width] of 0/1, rows contiguous; raises as :func:`run_lengths`."""
     runs = run_lengths(counts, height_px * width_px)
     columns = np.repeat((np.arange(len(runs)) % 2).astype(np.uint8), runs)
     return np.ascontiguousarray(columns.reshape(width_px, height_px).T)
@@ -107,8 +99,7 @@ def decode_mask(counts: str, height_px: int, width_px: int) -> NDArray[np.uint8]
 def decode_crop(counts: str, height_px: int, width_px: int) -> MaskCrop:
     """The smallest crop that holds the mask; the inverse of :func:`encode_crop`.
 
-    Raises:
-        DataError: as :func:`run_lengths`.
+    Raises as :func:`run_lengths`.
     """
     box = mask_box_xywh(counts, height_px, width_px)
     if box is None:
@@ -120,11 +111,7 @@ def decode_crop(counts: str, height_px: int, width_px: int) -> MaskCrop:
 
 
 def mask_area(counts: str, num_pixels: int) -> int:
-    """Pixels inside.
-
-    Raises:
-        DataError: as :func:`run_lengths`.
-    """
+    """Pixels inside; raises as :func:`run_lengths`."""
     return int(run_lengths(counts, num_pixels)[1::2].sum())
 
 
@@ -133,8 +120,7 @@ def mask_box_xywh(
 ) -> tuple[float, float, float, float] | None:
     """The smallest rectangle around the mask: left, top, width, height; None for an empty mask.
 
-    Raises:
-        DataError: as :func:`run_lengths`.
+    Raises as :func:`run_lengths`.
     """
     runs = run_lengths(counts, height_px * width_px)
     ends = np.cumsum(runs)[1::2]

@@ -43,7 +43,6 @@ class Reach(NamedTuple):
     stop: NDArray[np.int64]
 
     def of(self, masks: NDArray[np.int64]) -> Reach:
-        """Of some of the masks."""
         return Reach(*(edges[masks] for edges in self))
 
 
@@ -52,7 +51,6 @@ class Enlargement(NamedTuple):
 
     Attributes:
         rows, columns: where the image lies in the prototypes.
-        height_px, width_px: of the image.
         of_logits: interpolate logits; else their sigmoid, as YOLACT does.
     """
 
@@ -86,8 +84,6 @@ def pack_masks(
             the last column and wherever else no crop is. NaN is not set.
         rows, columns: of the n crops, none of them empty. Pixels of the image beside them stay
             out of the mask.
-        enlargement: of the prototypes.
-        scratch: memory to use again.
 
     Returns:
         Bits of each mask as of :func:`~yolact_ros.ops.packing.pack_bits`, views of one array; of
@@ -167,11 +163,7 @@ def _add_crossings(
     places: _Places,
     enlargement: Enlargement,
 ) -> None:
-    """Change the bits of ``packed`` at the crossings inside some of the cells.
-
-    Args:
-        cells (int64[n]): rising, from :func:`_contour_cells`.
-    """
+    """Change the bits of ``packed`` at the crossings inside some of the cells, which rise."""
     bands = enlarged_bands(enlargement.rows, enlargement.height_px)
     across = enlargement.columns
     scale = float(np.float32(across.length) / np.float32(enlargement.width_px))  # torch's rounding

@@ -45,16 +45,11 @@ def assemble_mask_crops(
         prototypes (float32[h, w, k]): of one image.
         coefficients (float32[n, k]): finite.
         boxes_xyxy (float32[n, 4]): finite, relative to the image, corners in either order.
-        image_height_px, image_width_px: size of the source image.
         stride: masks change only every so many pixels, which costs less; 1 is full detail.
         shown: rows and columns of the prototypes that the image lies on; None is all of them.
         crop_in_image: enlarge logits and cut them off at the box, pixel by pixel, as Ultralytics
             does (``retina_masks``); else, as YOLACT does, enlarge probabilities that are cut off
             one pixel of the prototypes beside the box.
-        scratch: memory to use again; None takes new memory.
-
-    Returns:
-        n masks.
     """
     height, width, _ = prototypes.shape
     grid_height, grid_width = -(-image_height_px // stride), -(-image_width_px // stride)

@@ -58,13 +58,10 @@ class OutputDecoder(ABC):
 
     @abstractmethod
     def decode(self, output: NetworkOutput) -> tuple[Tensor, Tensor]:
-        """Boxes and scores of everything that the network puts out, by operations of torch.
+        """Boxes and scores of all N boxes of B images and C classes, by operations of torch.
 
         It also runs on other devices and goes into exported files, so no shape may depend on
         values.
-
-        Args:
-            output: of the network for B images, N boxes and C classes.
 
         Returns:
             Tensor[B, N, 4]: corners relative to the network's input, not clipped.
@@ -83,8 +80,6 @@ class OutputDecoder(ABC):
         """The boxes of one image whose best class has a probability above ``floor``.
 
         Args:
-            output: of the network for a batch.
-            image: index in the batch.
             floor: least probability, above 0.
             class_ids: rising; columns of the result; None is all classes.
             scratch: memory to use again, also for the scores of the result; None takes new memory.

@@ -50,16 +50,7 @@ class MaskGrid(NamedTuple):
 
 
 def soft_masks(prototypes: Tensor, coefficients: Tensor, boxes_xyxy: Tensor) -> Tensor:
-    """:func:`~yolact_ros.ops.masks.assemble_masks` with one contiguous plane per instance.
-
-    Args:
-        prototypes (Tensor[h, w, k]): of one image.
-        coefficients (Tensor[n, k]): of its instances.
-        boxes_xyxy (Tensor[n, 4]): relative to the image; outside of them masks are 0.
-
-    Returns:
-        Tensor[n, h, w]: 0..1.
-    """
+    """:func:`~yolact_ros.ops.masks.assemble_masks` with one contiguous plane per instance."""
     height, width, k = prototypes.shape
     planes = torch.sigmoid(coefficients @ prototypes.reshape(-1, k).T)
     return crop_masks(planes.reshape(-1, height, width), boxes_xyxy)
@@ -73,8 +64,6 @@ def mask_rectangles(
     Args:
         boxes_xyxy (Tensor[n, 4]): finite, relative to the image.
         count (Tensor[]): only the first so many rows have a rectangle.
-        prototype_size: height and width of the prototypes.
-        grid: of the image.
 
     Returns:
         Tensor[n, 4]: int32, x offset, y offset, width, height in source-image pixels; all 0 where
@@ -98,7 +87,6 @@ def window_bits(soft: Tensor, rectangles: Tensor, grid: MaskGrid, first_byte: Te
     Args:
         soft (Tensor[n, h, w]): from :func:`soft_masks`.
         rectangles (Tensor[n, 4]): from :func:`mask_rectangles` with the same grid.
-        grid: of the image.
         first_byte (Tensor[]): int32, of the window in the string.
 
     Returns:
@@ -140,14 +128,10 @@ def crop_bytes(rectangles: NDArray[np.int32]) -> int:
 
 
 def crops_from_bits(rectangles: NDArray[np.int32], bits: NDArray[np.uint8]) -> list[MaskCrop]:
-    """Cut the string of bits into masks.
+    """Cut the string of bits (uint8, at least ``crop_bytes``) into n masks, which keep its memory.
 
-    Args:
-        rectangles (int32[n, 4]): from :func:`mask_rectangles`.
-        bits (uint8[at least crop_bytes]): the string; the masks keep it as their memory.
-
-    Returns:
-        n masks; one without a pixel has an empty rectangle.
+    A mask without a pixel has an empty rectangle. ``rectangles`` are those of
+    :func:`mask_rectangles` (int32[n, 4]).
     """
     crops = []
     begin = 0

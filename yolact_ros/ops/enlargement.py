@@ -15,7 +15,6 @@ class Span(NamedTuple):
     """The part of an axis of source pixels that is enlarged.
 
     Attributes:
-        source_size: source pixels of the axis.
         start: where the part begins, from the outer edge of the first source pixel.
         length: of the part, in source pixels.
     """
@@ -26,7 +25,6 @@ class Span(NamedTuple):
 
     @classmethod
     def whole(cls, source_size: int) -> Span:
-        """The whole axis."""
         return cls(source_size, 0.0, float(source_size))
 
 

@@ -59,19 +59,11 @@ def fixed_shape_fast_nms(
     boxes left out.
 
     Args:
-        boxes_xyxy (Tensor[B, N, 4]): relative to the image.
         class_scores (Tensor[B, N, C]): softmax without the background column.
-        coefficients (Tensor[B, N, k]): mask coefficients.
         score_threshold: a box's best score must be above it.
         iou_threshold: overlap above which the lower score goes. As ``Tensor[]`` on the same
             device, thresholds can change without another capture.
-        max_candidates_per_class: best boxes of each class that compete.
-        max_detections: K, rows of the result.
         display_threshold: a detection's score must be above it.
-        max_boxes: best boxes of all classes that compete.
-
-    Returns:
-        K rows for each image, on the device of the inputs.
     """
     batch, num_boxes, num_classes = class_scores.shape
     best = class_scores.amax(dim=2)

@@ -14,31 +14,19 @@ __all__ = ["assemble_mask_crops", "assemble_masks", "binarize_masks", "crop_mask
 def assemble_masks(prototypes: Tensor, coefficients: Tensor, boxes_xyxy: Tensor) -> Tensor:
     """Soft masks ``sigmoid(P C^T)`` at the prototypes' resolution (YOLACT section 3.2).
 
-    Args:
-        prototypes (Tensor[h, w, k]): of one image.
-        coefficients (Tensor[n, k]): of its instances.
-        boxes_xyxy (Tensor[n, 4]): relative to the image; outside of them masks are 0.
-
-    Returns:
-        Tensor[n, h, w]: 0..1.
+    ``prototypes [h, w, k]`` of one image, ``coefficients [n, k]`` and boxes ``[n, 4]`` relative to
+    it, outside of which masks are 0, to Tensor[n, h, w] of 0..1.
     """
     masks = torch.sigmoid(prototypes @ coefficients.transpose(-1, -2))
     return crop_masks(masks.permute(2, 0, 1), boxes_xyxy)
 
 
 def crop_masks(masks: Tensor, boxes_xyxy: Tensor, padding: int = 1) -> Tensor:
-    """Set masks to 0 outside of their boxes.
+    """Set masks ``[n, h, w]`` to 0 outside of their boxes; a new tensor of their dtype.
 
     A pixel stays if its index is at least the box's lower edge less ``padding`` and below its
-    upper edge plus ``padding``; edges are not rounded. Gradients pass through.
-
-    Args:
-        masks (Tensor[n, h, w]): any floating-point dtype.
-        boxes_xyxy (Tensor[n, 4]): relative to the image; corners may be in either order.
-        padding: pixels of ``masks`` added on each side.
-
-    Returns:
-        Tensor[n, h, w]: a new tensor.
+    upper edge plus ``padding``, in pixels of the masks; edges are not rounded. Boxes ``[n, 4]``
+    are relative to the image, with corners in either order. Gradients pass through.
     """
     _, height, width = masks.shape
     columns = _inside(boxes_xyxy[:, 0], boxes_xyxy[:, 2], width, padding)
@@ -47,17 +35,10 @@ def crop_masks(masks: Tensor, boxes_xyxy: Tensor, padding: int = 1) -> Tensor:
 
 
 def binarize_masks(masks: Tensor, image_height_px: int, image_width_px: int) -> Tensor:
-    """Full-size binary masks: bilinear to the image's size, then above 0.5.
+    """Full-size binary masks, bool[n, H, W]: bilinear to the image's size, then above 0.5.
 
     The slow reference of :func:`assemble_mask_crops`: a float mask of the whole image for every
     instance.
-
-    Args:
-        masks (Tensor[n, h, w]): from :func:`assemble_masks`.
-        image_height_px, image_width_px: size of the source image.
-
-    Returns:
-        Tensor[n, image_height_px, image_width_px]: bool.
     """
     size = (image_height_px, image_width_px)
     return F.interpolate(masks[None], size, mode="bilinear", align_corners=False)[0] > 0.5

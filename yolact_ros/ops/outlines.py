@@ -20,7 +20,6 @@ def mask_rings(crop: MaskCrop, tolerance_px: float = 0.0) -> list[NDArray[np.flo
     """The borders of a mask's parts and of the holes in them, through the centres of its pixels.
 
     Args:
-        crop: the mask.
         tolerance_px: how far a simplified border may be from the true one.
 
     Returns:
@@ -46,9 +45,6 @@ def trapezoids(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
     The area is cut at the height of every corner. Between two cuts no edge begins or ends, so what
     lies between the first and the second edge, the third and the fourth, ... is a trapezoid.
-
-    Args:
-        rings: float64[n, 2] each, as :func:`mask_rings` returns them.
 
     Returns:
         float64[m, 4, 2]: x, y of the corners: top left, top right, bottom left, bottom right.

@@ -13,24 +13,14 @@ __all__ = ["pack_bits", "rle_decode", "rle_encode", "unpack_bits"]
 def pack_bits(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.uint8]:
     """One bit per pixel: row-major, most significant bit first, the last byte filled with zeros.
 
-    Args:
-        mask (bool or uint8 [height, width]): anything but 0 is set.
-
-    Returns:
-        uint8[ceil(height * width / 8)]
+    Of a mask bool or uint8 [height, width], in which anything but 0 is set, to
+    uint8[ceil(height * width / 8)].
     """
     return np.packbits(mask)
 
 
 def unpack_bits(bits: NDArray[np.uint8], height: int, width: int) -> NDArray[np.bool_]:
-    """The inverse of :func:`pack_bits`.
-
-    Args:
-        bits (uint8[ceil(height * width / 8)]): from :func:`pack_bits`.
-        height, width: of the mask, in pixels.
-
-    Returns:
-        bool[height, width], a new array.
+    """The inverse of :func:`pack_bits`: a new array bool[height, width].
 
     Raises:
         ValueError: ``bits`` has another length.
@@ -47,12 +37,8 @@ def unpack_bits(bits: NDArray[np.uint8], height: int, width: int) -> NDArray[np.
 def rle_encode(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.uint32]:
     """COCO's uncompressed run lengths: column-major, background first (0 if it starts set).
 
-    Args:
-        mask (bool or uint8 [height, width]): anything but 0 is set.
-
-    Returns:
-        uint32[runs]: lengths that alternate between background and mask and add up to
-        ``height * width``; empty for an empty rectangle.
+    Of a mask bool or uint8 [height, width] to uint32 lengths, which alternate between background
+    and mask and add up to ``height * width``; empty for an empty rectangle.
     """
     columns = np.ascontiguousarray(mask.T, dtype=np.bool_).ravel()
     if columns.size == 0:
@@ -66,10 +52,7 @@ def rle_encode(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.uint32
 def rle_decode(
     counts: NDArray[np.uint32] | Sequence[int], height: int, width: int
 ) -> NDArray[np.bool_]:
-    """The inverse of :func:`rle_encode`.
-
-    Returns:
-        bool[height, width], a new array.
+    """The inverse of :func:`rle_encode`: a new array bool[height, width].
 
     Raises:
         ValueError: the runs do not add up to ``height * width``.

@@ -34,7 +34,6 @@ class Placement:
     """The rectangle of the input that shows the image; the rest is border.
 
     Attributes:
-        input_height_px, input_width_px: of the input.
         left_px, top_px, width_px, height_px: the rectangle in whole pixels of the input.
     """
 
@@ -47,7 +46,6 @@ class Placement:
 
     @property
     def fills_input(self) -> bool:
-        """Whether there is no border."""
         return (self.height_px, self.width_px) == (self.input_height_px, self.input_width_px)
 
     def to_image(self, boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:

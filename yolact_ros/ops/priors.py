@@ -32,11 +32,8 @@ def feature_sizes_px(input_size_px: int) -> tuple[int, ...]:
 def make_priors(config: YolactConfig) -> Tensor:
     """Priors of all levels, P3 first; within a level row, column, scale, ratio.
 
-    Computed in double precision and rounded once, which reproduces the published networks' priors
-    bit by bit.
-
-    Returns:
-        Tensor[N, 4]: float32 cx, cy, width, height relative to the image, not clipped.
+    float32[N, 4]: cx, cy, width, height relative to the image, not clipped. Computed in double
+    precision and rounded once, which reproduces the published networks' priors bit by bit.
     """
     levels = zip(
         feature_sizes_px(config.input_size_px), config.scaled_prior_scales_px, strict=True

@@ -30,7 +30,6 @@ def standard_nms(
         class_scores (float32[n, C]): finite, no background.
         max_detections: so many of all classes are selected, best first.
         display_threshold: a pair of box and class needs a higher score to take part.
-        input_size_px: side of the input.
         margin_px: sides and areas are so much larger, by one pixel in YOLACT's published code.
     """
     ranked = ranked_pairs(class_scores, display_threshold)

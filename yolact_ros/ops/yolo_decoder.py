@@ -29,7 +29,6 @@ class YoloDecoder(OutputDecoder):
     nms = "standard"
 
     def decode(self, output: NetworkOutput) -> tuple[Tensor, Tensor]:
-        """See the base class."""
         centers, sizes = output.box_offsets.float().split(2, dim=2)
         boxes_xyxy = torch.cat((centers - sizes / 2, centers + sizes / 2), dim=2)
         scores = output.class_logits.float()
@@ -44,10 +43,7 @@ class YoloDecoder(OutputDecoder):
         class_ids: tuple[int, ...] | None = None,
         scratch: Scratch | None = None,
     ) -> Candidates:
-        """See the base class.
-
-        One maximum over the classes finds the candidates; nothing else is done to other boxes.
-        """
+        """One maximum over the classes finds them; nothing else is done to other boxes."""
         by_class = _by_value(output.class_logits[image])
         coordinates = _by_value(output.box_offsets[image])
         best = by_class.max(axis=0)
@@ -74,9 +70,6 @@ class YoloRowDecoder(OutputDecoder):
 
     Boxes are ``xyxy`` relative to the input; of the classes there are a score and a class id,
     which NetworkOutput holds as ``class_logits[B, N, 2]``.
-
-    Args:
-        num_classes: of the network.
     """
 
     overlaps = False
@@ -86,7 +79,6 @@ class YoloRowDecoder(OutputDecoder):
         self.num_classes = num_classes
 
     def decode(self, output: NetworkOutput) -> tuple[Tensor, Tensor]:
-        """See the base class."""
         scores, class_ids = output.class_logits.float().split(1, dim=2)
         # A row that is not used may name any class; an unusable score must stay visible.
         known = class_ids.nan_to_num(0, 0, 0).long().clamp(0, self.num_classes - 1)

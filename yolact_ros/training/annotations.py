@@ -32,7 +32,6 @@ class DataSource:
     """One COCO-format data set.
 
     Attributes:
-        name: for reports.
         images: folder that the annotation file's ``file_name`` entries are relative to.
         annotations: COCO instances JSON.
         labels_only: names of the only classes that are labelled in these images; empty = all
@@ -70,7 +69,6 @@ class ObjectRecord:
 
     Attributes:
         label: names it in messages, by its id in the file.
-        class_id: index in the network's class list.
         box_xyxy: pixels of the annotated image, clipped to it.
         counts: COCO's compressed run lengths of the mask over the whole image.
         is_crowd: a region of many objects; used only to leave priors out of training.
@@ -88,10 +86,6 @@ class ImageRecord:
     """One image and its objects.
 
     Attributes:
-        source: name of its :class:`DataSource`.
-        image_id: from the file.
-        path: of the image file.
-        width_px, height_px: as annotated.
         objects: of the network's classes; crowds included.
         labelled: per class of the network, whether its objects are labelled in this image.
     """
@@ -110,13 +104,11 @@ def read_source(
 ) -> tuple[list[ImageRecord], Defects]:
     """Read one annotation file; defective entries are left out and counted.
 
-    Args:
-        source: where the data are.
-        class_names: the network's classes; annotations of other categories count as background.
+    Annotations of other categories than ``class_names`` count as background. Image files are only
+    looked for here; :mod:`yolact_ros.training.check` decodes them.
 
     Returns:
         Records of the images that can be used, also those without objects, and what was wrong.
-        Image files are only looked for here; :mod:`yolact_ros.training.check` decodes them.
 
     Raises:
         DataError: the file cannot be read as COCO instances, or ``labels_only`` names a class
@@ -159,11 +151,7 @@ def read_source(
 
 
 def category_names(sources: Sequence[DataSource]) -> tuple[str, ...]:
-    """Names of all categories of the sources, in order of their first appearance.
-
-    Raises:
-        DataError: an annotation file cannot be read as COCO instances.
-    """
+    """Names of all categories of the sources, in order of their first appearance."""
     names: dict[str, None] = {}
     for source in sources:
         for category in read_categories(source.annotations):

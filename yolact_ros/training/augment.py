@@ -63,11 +63,9 @@ class AugmentSettings:
 
 @dataclass(frozen=True)
 class View:
-    """A rectangle of the source image and whether it is shown mirrored.
+    """A rectangle of the source image in its pixels, which may lie outside of it.
 
-    Attributes:
-        x1_px, y1_px, x2_px, y2_px: in source pixels; may lie outside the image.
-        mirrored: left and right are swapped.
+    Mirrored, left and right are swapped.
     """
 
     x1_px: float

@@ -25,7 +25,6 @@ class CheckedData:
     """Usable images of a run.
 
     Attributes:
-        training, validation: disjoint.
         defects: what was left out or mended, with counts and examples.
     """
 
@@ -63,8 +62,6 @@ def read_and_check(
 
     Args:
         sources: training data; their held-out share becomes validation data.
-        validation: validation data.
-        class_names: of the network.
         strict: raise when anything at all is wrong.
 
     Raises:

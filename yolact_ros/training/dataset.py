@@ -27,28 +27,20 @@ PATTERN_LENGTH = 1000
 
 @dataclass(frozen=True)
 class Batch:
-    """B normalised images and what the network should say about them.
-
-    Attributes:
-        images (Tensor[B, 3, S, S]): float32 RGB.
-        targets: B targets.
-    """
+    """B normalised images, float32[B, 3, S, S] RGB, and what the network should say about them."""
 
     images: Tensor
     targets: tuple[ImageTarget, ...]
 
     @property
     def num_positives(self) -> int:
-        """Priors that learn an object."""
         return sum(target.num_positives for target in self.targets)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the images."""
         return tuple(target.name for target in self.targets)
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
         return Batch(
             self.images.to(device, non_blocking=True),
             tuple(target.to(device) for target in self.targets),
@@ -59,7 +51,6 @@ class SampleStore:
     """Decoded images by index, kept in memory when that is asked for.
 
     Args:
-        records: images to serve.
         max_side_px: larger images are shrunk once, at loading; 0 keeps them.
         cache: keep what was decoded. A 400 px image costs about 0.4 MB.
     """
@@ -92,13 +83,9 @@ class TrainingImages:
     Args:
         records: the training images; those without objects are left out unless
             ``settings.keep_empty``.
-        config: of the network; gives input size, priors and normalisation.
         first_sizes_px: other input sizes to begin with, each with the example number that it
             ends before.
-        augment: what is varied.
         source_weights: share of each source in the drawn images; missing or 0 = its size.
-        seed: of everything random.
-        max_side_px, cache: see :class:`SampleStore`.
 
     Raises:
         DataError: no image is left.

@@ -17,10 +17,7 @@ class Journal:
     """Rows of numbers by step, in ``<folder>/<name>.csv`` and in TensorBoard if it is there.
 
     Args:
-        folder: of the run.
-        name: of the table.
         first_step: rows of later steps are dropped: a resumed run writes them again.
-        tensorboard: event writer from :func:`open_tensorboard`, or None.
     """
 
     def __init__(self, folder: Path, name: str, first_step: int, tensorboard: Any = None) -> None:

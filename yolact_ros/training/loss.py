@@ -63,15 +63,11 @@ def image_mask_loss(
 ) -> TrainedMasks:
     """Pixelwise binary cross entropy of the assembled masks of one image's positives.
 
-    Predictions are cropped by the true box and compared with the whole true mask, as the
-    reference does: a true pixel outside the box costs PyTorch's BCE limit of 100.
+    Predictions are cropped by the true box and compared with the whole true mask, as the reference
+    does: a true pixel outside the box costs PyTorch's BCE limit of 100.
 
-    Args:
-        prototypes (Tensor[h, w, k]): float32.
-        coefficients (Tensor[N, k]): float32, of every prior.
-        target: of the image.
-        max_trained_masks: of more positives than this a random choice is trained and counts
-            for all of them.
+    ``prototypes [h, w, k]`` and ``coefficients [N, k]``, of every prior, are float32. Of more
+    positives than ``max_trained_masks`` a random choice is trained and counts for all of them.
     """
     height, width = prototypes.shape[:2]
     assert target.matches is not None
@@ -148,7 +144,6 @@ class StepCounts:
 
     Attributes:
         positives: priors that learn an object.
-        images: of the step.
     """
 
     positives: int
@@ -165,10 +160,7 @@ def total_losses(
     """Weighted loss terms of one batch; their sum is what is minimised.
 
     Args:
-        output: of the network in training mode, for B images.
-        targets: B targets on the same device.
         counts: of the whole step; ``positives`` > 0.
-        settings: weights and limits.
         rescore: the YOLACT++ net that maps soft masks [n, 1, h, w] to IoUs [n, C], if any.
 
     Returns:

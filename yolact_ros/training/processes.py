@@ -27,7 +27,6 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and messages."""
         return self.rank == 0
 
     def sum(self, values: list[float], device: torch.device) -> list[float]:
@@ -62,6 +61,5 @@ def join_processes(device: str) -> Processes:
 
 
 def leave_processes(processes: Processes) -> None:
-    """Leave the group again."""
     if processes.count > 1:
         distributed.destroy_process_group()

@@ -35,10 +35,8 @@ def train(
     """Run training to its end; under torchrun as one of its processes.
 
     Args:
-        settings: of the run.
         resume: go on from the checkpoint in ``settings.output``; a new run needs a folder
             without one.
-        say: takes lines for the user.
 
     Returns:
         Path of the exported network: the best by validation AP, else the last.

@@ -35,11 +35,9 @@ class Sample:
     """An image with n objects, crowds last.
 
     Attributes:
-        name: for messages.
         image_bgr (uint8[H, W, 3]): pixels.
         boxes_xyxy (float32[n, 4]): pixels of ``image_bgr``.
         class_ids (int64[n]): index in the class list; -1 for crowds.
-        masks: n patches in pixels of ``image_bgr``.
         labelled (bool[C]): classes that are labelled in this image.
     """
 
@@ -52,12 +50,9 @@ class Sample:
 
 
 def load_sample(record: ImageRecord, max_side_px: int = 0) -> Sample:
-    """Decode an image and its masks.
+    """Decode an image and its masks, shrunk to the longest side ``max_side_px`` if that is not 0.
 
-    Args:
-        record: what to load.
-        max_side_px: larger images are shrunk to this longest side; 0 keeps them. A smaller
-            image makes the cache and every later step cheaper.
+    A smaller image makes the cache and every later step cheaper.
 
     Raises:
         ImageError: the file cannot be read as an image.

@@ -55,11 +55,8 @@ class TrainingSettings:
 
     Attributes:
         output: folder for checkpoints, tables and pictures.
-        network: what is trained.
-        sources: training data.
         validation: validation data, beside the images that sources hold out.
         start_from: ``imagenet``, ``nothing``, ``bundled``, or a checkpoint's name or path.
-        steps: optimiser steps.
         batch_size: images of a step, over all processes and accumulated parts.
         accumulate: parts that a process cuts its share of the step into.
         first_sizes: input sizes to begin with, as pairs of a share of the steps and a size in
@@ -77,7 +74,6 @@ class TrainingSettings:
         freeze_blocks: so many first blocks of the backbone, and its stem, are not trained.
         precision: of the forward pass: ``fp32``, ``bf16`` or ``fp16`` (mixed, CUDA).
         ema_decay: of the averaged weights that are validated and exported; 0 = none.
-        seed: of everything random.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         workers: processes that prepare images; 0 = the training process itself.
         cache_images: keep decoded images in memory.
@@ -158,7 +154,6 @@ class TrainingSettings:
 
     @property
     def warmup_length(self) -> int:
-        """Steps of warm-up."""
         if self.warmup_steps >= 0:
             return self.warmup_steps
         return min(500, self.steps // 20)

@@ -75,8 +75,6 @@ def copy_fitting_weights(
     """Copy weights by key; layers of classes and prototypes may stay behind.
 
     Args:
-        model: whose weights are overwritten.
-        weights: state dict of the other network.
         drop_classes: leave the class layers as they are even where shapes agree.
 
     Returns:
@@ -109,12 +107,7 @@ def copy_fitting_weights(
 def copy_known_classes(
     model: YolactNano, weights: Mapping[str, Tensor], old_names: Sequence[str]
 ) -> list[str]:
-    """Copy the rows of the classes that other weights have by the same name; returns the names.
-
-    Args:
-        model: whose class layers are overwritten in these rows.
-        weights: state dict of the other network, with ``old_names`` as its classes.
-    """
+    """Copy the rows of the classes that other weights have by the same name; returns the names."""
     known = [name for name in model.config.class_names if name in old_names]
     for key, value in model.state_dict().items():
         if key.startswith("head.classes."):

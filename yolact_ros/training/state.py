@@ -27,11 +27,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read what :func:`save_state` wrote.
-
-    Raises:
-        CheckpointError: the file is not there or is no training state.
-    """
+    """Read what :func:`save_state` wrote; CheckpointError where it is not there or none."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -28,7 +28,6 @@ class AveragedWeights:
     """Average of a model's state dict; integer entries are copied.
 
     Args:
-        model: whose weights are averaged; the average starts as a copy of them.
         decay: share of the old average kept at each update, once it is well under way.
     """
 
@@ -52,11 +51,9 @@ class AveragedWeights:
         torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def state(self) -> dict[str, Tensor | int]:
-        """For the training checkpoint."""
         return {"updates": self.updates, **{f"value.{k}": v for k, v in self.values.items()}}
 
     def load(self, state: dict[str, Tensor | int]) -> None:
-        """Restore :meth:`state`."""
         self.updates = int(state["updates"])
         for key, value in self.values.items():
             stored = state[f"value.{key}"]
@@ -78,11 +75,7 @@ class NetworkWithLosses(nn.Module):
     def forward(
         self, images: Tensor, targets: Sequence[ImageTarget], counts: StepCounts
     ) -> dict[str, Tensor]:
-        """Weighted losses of B images.
-
-        See :func:`~yolact_ros.training.loss.total_losses` and, for the family nano,
-        :func:`~yolact_ros.training.nano_loss.nano_losses`.
-        """
+        """Weighted losses of B images: ``total_losses``, of the family nano ``nano_losses``."""
         device = images.device.type
         with torch.autocast(device, self._dtype, enabled=self._dtype is not None):
             output = self.network(images)
@@ -96,7 +89,6 @@ class StepResult:
     """What one step did.
 
     Attributes:
-        losses: terms over the images of all processes.
         skipped: the weights were left alone because a loss or gradient was not finite.
         names: images of the step on this process, where it was skipped.
     """

@@ -29,10 +29,6 @@ class Validator:
 
     Detections of classes that an image does not label are left out: nobody knows whether they
     are right.
-
-    Args:
-        records: validation images.
-        class_names: of the network.
     """
 
     def __init__(self, records: Sequence[ImageRecord], class_names: Sequence[str]) -> None:
@@ -108,7 +104,6 @@ class PictureWriter:
         self._records = [record for record in records if record.objects][:NUM_IMAGES]
 
     def write(self, network: Network, step: int) -> None:
-        """Draw and write the pictures of one step."""
         predictor = Predictor(
             network, device=next(network.parameters()).device, settings=PredictionSettings()
         )

@@ -44,7 +44,6 @@ class MaskCost:
     per_instance_ms: float
 
     def expected_ms(self, instances: int) -> float:
-        """Cost of assembling and encoding ``instances`` masks."""
         return self.fixed_ms + self.per_instance_ms * instances
 
 
@@ -158,8 +157,7 @@ class CostModel:
     def seed_batch(self, input_size_px: int, frames: int, cost: float) -> bool:
         """Set what a batch of ``frames`` takes at warm-up: as long as ``cost`` single frames.
 
-        Returns:
-            whether it pays; a batch that does not is never used.
+        Returns whether it pays; a batch that does not is never used.
         """
         pays = cost < BATCH_PAYS_BELOW * frames
         if pays:
@@ -171,13 +169,10 @@ class CostModel:
         return self._batches.get((input_size_px, frames), float(frames))
 
     def best_batch(self, levels: Sequence[QualityLevel], waiting: int) -> tuple[int, float]:
-        """The largest batch that pays at every input size, of frames that wait.
+        """The largest batch that pays at every input size, of frames that wait; 1 where none pays.
 
-        At every one, so that a change of level never turns a batch into frames one by one.
-
-        Returns:
-            its frames, 1 where none pays, and what the network takes for all ``waiting`` ones,
-            in single frames at the worst size.
+        At every one, so that a change of level never turns a batch into frames one by one. And
+        what the network takes for all ``waiting`` ones, in single frames at the worst size.
         """
         sizes_px = {level.input_size_px for level in levels} if self._batches else ()
         for frames in range(waiting if sizes_px else 1, 1, -1):
@@ -205,7 +200,6 @@ class CostModel:
         return known
 
     def observe_network(self, input_size_px: int, now_ms: float, cost_ms: float) -> None:
-        """Add a measured network stage."""
         if not self._network_ms:
             self.seed_network(input_size_px, cost_ms)
         warm_up_ms = self.network_warm_up_ms(input_size_px)
@@ -219,7 +213,6 @@ class CostModel:
     def observe_masks(
         self, detail: MaskDetail, instances: int, now_ms: float, cost_ms: float
     ) -> None:
-        """Add a measured mask stage with ``instances`` masks."""
         warm_up_ms = self._masks[detail].expected_ms(instances)
         if warm_up_ms > 0.0:
             self.masks.observe(int(detail), now_ms, cost_ms / warm_up_ms)

@@ -23,7 +23,6 @@ class FramePlan:
 
     Attributes:
         run: False if the frame is skipped: the next one, due at once, will be in time.
-        level: quality to work at.
         wait_ms: reception to start of work.
         batch_size: most frames to work on in one run of the network, this one included; the
             others are frames of other cameras that wait.
@@ -42,7 +41,6 @@ class MaskPlan:
     Attributes:
         run: False if the frame is dropped for being late already.
         max_instances: how many of the detections to assemble and publish, best first.
-        mask_detail: how finely.
     """
 
     run: bool
@@ -55,14 +53,12 @@ class OpenFrame:
     """A frame between its plan and its outcome.
 
     Attributes:
-        plan: of the frame.
         best, budget_ms: best level and budget that it is held to.
         received_ms, begun_ms: when it arrived, and when work on it or on its batch began.
         avoidable: a cheaper level was to be had.
         network_cost: what its run of the network takes, in single frames; 0 for one that joined
             a batch, whose run is that of the first.
         inferred_ms: when its detections were known; None before.
-        found: number of detections.
         masks: what was decided about them; None before.
     """
 
@@ -85,7 +81,6 @@ class FrameOutcome:
     Attributes:
         publish: False if the frame is dropped for being late.
         deadline_met: reception to publication took at most the budget; True without a budget.
-        degradation: what the frame gave up.
         budget_ms: the budget that the frame was held to; 0 = none.
         total_ms: reception to publication.
         lateness_ms: time over the deadline; 0 if it was met.

@@ -46,8 +46,7 @@ def folder_images(folder: str | os.PathLike[str]) -> list[Path]:
 def calibration_images(folder: str | os.PathLike[str]) -> list[Path]:
     """At most :data:`MOST_IMAGES` images of a folder, spread evenly over their names.
 
-    Raises:
-        DataError: no such folder, or no image in it.
+    Raises as :func:`folder_images`.
     """
     return spread(folder_images(folder), MOST_IMAGES)
 

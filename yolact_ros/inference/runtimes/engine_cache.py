@@ -28,13 +28,7 @@ Loaded = TypeVar("Loaded")
 
 
 def engine_key(kind: str, model: Network, *facts: str) -> str:
-    """A folder name that changes with all that a compiled network depends on.
-
-    Args:
-        kind: first part of the name.
-        model: its config but the classes' names, input size and weights count.
-        facts: whatever else counts: precision, version of the library.
-    """
+    """A folder name that changes with all that a compiled network depends on."""
     digest = hashlib.blake2b(digest_size=KEY_DIGITS // 2)
     machine = (torch.__version__, platform.machine(), torch.backends.cpu.get_cpu_capability())
     config = json.dumps({**model.config.to_dict(), "class_names": None}, sort_keys=True)
@@ -52,10 +46,9 @@ def building_prefix(process_id: int) -> str:
 
 
 class EngineCache:
-    """Folders of files by key. A damaged one is rebuilt.
+    """Folders of files by key; None as the folder keeps nothing between runs.
 
-    Args:
-        folder: where; None keeps nothing between runs.
+    A damaged one is rebuilt.
     """
 
     def __init__(self, folder: Path | None) -> None:

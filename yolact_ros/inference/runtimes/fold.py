@@ -69,9 +69,6 @@ def prepare_network(
     """A copy of a network for inference only; the original stays as it is.
 
     Args:
-        model: in any mode and on any device.
-        device: where the copy goes.
-        dtype: what it computes in.
         for_export: only torch's own operators, in their usual memory format; else channels last,
             which half precisions are fast in.
 

@@ -25,10 +25,6 @@ def measure_ms(runtimes: Sequence[Runtime], turn: Turn = nullcontext) -> list[fl
 
     They run in turn, and the least counts: other programs would otherwise decide. On a busy
     machine one after the other, by medians, chose eager (78 ms) before OpenVINO (267 ms).
-
-    Args:
-        runtimes: of one device.
-        turn: entered for every run.
     """
     least_ms = [float("inf")] * len(runtimes)
     images = [

@@ -25,15 +25,11 @@ TRACE_FILE = "network.pt"
 
 
 def convert_network(model: Network, folder: Path) -> None:
-    """Write :data:`GRAPH_FILE` and :data:`WEIGHTS_FILE`.
+    """Write :data:`GRAPH_FILE` and :data:`WEIGHTS_FILE` into a folder.
 
-    The input is ``in0``. ``out0`` to ``out3`` are the outputs of the network in its order, without
-    the batch, the coefficients before tanh: ncnn's is good to 1e-7, which is 3e-4 of the value
-    where all are near zero.
-
-    Args:
-        model: the network; its input size is fixed in the files.
-        folder: receives the files.
+    The input is ``in0``, of the config's size. ``out0`` to ``out3`` are the outputs of the network
+    in its order, without the batch, the coefficients before tanh: ncnn's is good to 1e-7, which is
+    3e-4 of the value where all are near zero.
 
     Raises:
         DependencyError: pnnx is not installed.

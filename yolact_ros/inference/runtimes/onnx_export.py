@@ -43,13 +43,7 @@ DETECTION_OUTPUTS = (
 
 @dataclass(frozen=True)
 class ExportedNms:
-    """Settings that are fixed in the file.
-
-    Attributes:
-        score_threshold: a detection's score must be above it.
-        iou_threshold: overlap above which the lower score goes.
-        max_detections: rows of the outputs.
-    """
+    """Settings of Fast NMS that are fixed in the file."""
 
     score_threshold: float = 0.05
     iou_threshold: float = 0.5
@@ -57,12 +51,7 @@ class ExportedNms:
 
 
 class NetworkWithNms(nn.Module):
-    """Images to detections with fixed shapes; masks are left to ``sigmoid(P C^T)`` afterwards.
-
-    Args:
-        model: the network; its input size is the module's.
-        settings: of Fast NMS.
-    """
+    """Images to detections with fixed shapes; masks are left to ``sigmoid(P C^T)`` afterwards."""
 
     def __init__(self, model: Network, settings: ExportedNms) -> None:
         super().__init__()
@@ -95,12 +84,8 @@ class NetworkWithNms(nn.Module):
 def export_network(model: Network, path: str | os.PathLike[str]) -> nn.Module:
     """Write the network as one ONNX file with the outputs :data:`NETWORK_OUTPUTS`.
 
-    Args:
-        model: the network; its input size is fixed in the file.
-        path: of the file; overwritten.
-
-    Returns:
-        the module that was exported, to compare with.
+    Its input size is fixed in the file, which is overwritten. Returns the module that was
+    exported, to compare with.
 
     Raises:
         DependencyError: onnx or onnxscript is not installed.
@@ -125,13 +110,8 @@ def largest_differences(
 ) -> dict[str, float]:
     """Run a file in ONNX Runtime beside the module it was exported from.
 
-    Args:
-        path: of the ONNX file.
-        module: from the export.
-        images (Tensor[n, 3, S, S]): normalised, as the preprocessor makes them.
-
-    Returns:
-        for each output the largest absolute difference over all images.
+    ``images [n, 3, S, S]`` are normalised, as the preprocessor makes them. For each output the
+    largest absolute difference over all of them.
 
     Raises:
         DependencyError: onnxruntime is not installed.

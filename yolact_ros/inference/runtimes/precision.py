@@ -96,9 +96,6 @@ def choose_precision(
     """The precision to use.
 
     Args:
-        requested: one of :data:`PRECISIONS`.
-        runtime: name of the runtime, for the message.
-        device: where it runs.
         offered: precisions that the runtime has; ``auto`` is the first.
 
     Raises:

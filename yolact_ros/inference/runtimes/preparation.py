@@ -39,15 +39,8 @@ def prepare_apart(
 ) -> dict[str, str]:
     """Fill the cache with what ``auto`` will open on the CPU; returns when that is done.
 
-    Args:
-        model: the checkpoint.
-        input_size_px: side of the network input.
-        precision: as for :func:`~yolact_ros.inference.runtimes.selection.open_runtime`.
-        cache_folder: receives the networks.
-        cancelled: ends the process when it is set.
-
-    Returns:
-        why, by the name of each runtime that cannot run here.
+    ``cancelled`` ends the process that does it. Returns why, by the name of each runtime that
+    cannot run here.
     """
     # Late, for the sake of the process: it imports torch.
     from yolact_ros.inference.runtimes.engine_cache import building_prefix

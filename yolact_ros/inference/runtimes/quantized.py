@@ -28,8 +28,6 @@ class QuantizedEngine:
     So it can be opened later without naming the images.
 
     Args:
-        cache: where it is kept.
-        key: from :func:`~yolact_ros.inference.runtimes.engine_cache.engine_key`.
         images: to calibrate on; None takes what was made before.
     """
 
@@ -41,9 +39,6 @@ class QuantizedEngine:
 
     def get(self, quantize: Callable[[Path, Sequence[Path]], None]) -> Path:
         """Its folder.
-
-        Args:
-            quantize: writes the network into a folder, calibrated on images.
 
         Raises:
             RuntimeUnavailableError: it has not been made, and there are no images.
@@ -79,9 +74,7 @@ class QuantizedEngine:
     def record_accuracy(self, summary: str, values: Mapping[str, Any]) -> None:
         """Keep what int8 costs beside the network; it goes when the network is made anew.
 
-        Args:
-            summary: one line for people.
-            values: plain JSON types.
+        ``summary`` is one line for people, ``values`` are plain JSON types.
         """
         path = self.folder / ACCURACY_FILE
         temporary = path.with_suffix(f".{os.getpid()}")

@@ -8,12 +8,9 @@ __all__ = ["leave_real_time"]
 
 
 def leave_real_time(pid: int = 0) -> None:
-    """Put a process into the ordinary class if it inherited a real-time one from the node.
+    """Put a process, 0 is this one, into the ordinary class if it inherited a real-time one.
 
     Real-time programs keep all others out; a conversion or compilation takes seconds to minutes.
-
-    Args:
-        pid: of the process; 0 is this one.
     """
     if os.sched_getscheduler(pid) in (os.SCHED_FIFO, os.SCHED_RR):
         os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))

@@ -101,11 +101,8 @@ def open_runtime(
         name: one of :data:`RUNTIMES`. ``auto`` measures those that this machine has and keeps the
             choice in the cache. ``compiled`` falls back to ``eager`` if the compiler fails.
         model: the network; several input sizes are several views of it (``with_input_size``).
-        device: where it runs.
-        precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         cache_folder: keeps compiled and converted networks; None keeps nothing. See
             :func:`default_engine_folder`.
-        calibration_folder: images for int8.
 
     Raises:
         DependencyError: the runtime's package is not installed.

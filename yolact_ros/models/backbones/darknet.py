@@ -50,7 +50,6 @@ class DarkNetBlock(nn.Module):
         self.conv2 = _conv_norm(channels // 2, channels, kernel=3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W] -> [B, C, H, W]``."""
         y: Tensor = self.conv2(self.conv1(x))
         return y + x
 

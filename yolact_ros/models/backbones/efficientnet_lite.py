@@ -82,7 +82,6 @@ class InvertedResidual(nn.Module):
         self.has_identity = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W] -> [B, C', H / stride, W / stride]``, rounded up."""
         y: Tensor = self.project(self.depthwise(self.expand(x)))
         return x + y if self.has_identity else y
 
