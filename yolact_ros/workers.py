@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 from yolact_ros.errors import WorkerError
 
-__all__ = ["Workers", "end_with_parent", "how_it_ended", "last_line"]
+__all__ = ["Workers", "end_with_parent", "how_it_ended", "last_line", "leave_real_time"]
 
 PR_SET_PDEATHSIG = 1
 _USUAL_CAUSES = {"SIGKILL": " (out of memory?)", "SIGBUS": " (no space left in /dev/shm?)"}
@@ -42,6 +42,15 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:
         os._exit(1)  # it died before the call
+
+
+def leave_real_time(pid: int = 0) -> None:
+    """Put a process, 0 is this one, into the ordinary class if it inherited a real-time one.
+
+    Real-time programs keep all others out; a conversion or compilation takes seconds to minutes.
+    """
+    if os.sched_getscheduler(pid) in (os.SCHED_FIFO, os.SCHED_RR):
+        os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
 
 
 def how_it_ended(exit_code: int) -> str:

@@ -24,11 +24,16 @@ class Quantizer:
         (folder / "network.xml").write_text(f"{len(images)} images")
 
 
+def made(engine: QuantizedEngine, quantize: Quantizer) -> Path:
+    """Its folder, as a runtime gets it."""
+    return EngineCache(engine.folder.parent).get(engine.folder.name, engine.builder(quantize))
+
+
 def test_the_same_images_quantise_once(photo_folder: Path, tmp_path: Path) -> None:
     quantize = Quantizer()
     for _ in range(2):
         engine = QuantizedEngine(EngineCache(tmp_path), "key", calibration_images(photo_folder))
-        assert (engine.get(quantize) / "network.xml").read_text() == "4 images"
+        assert (made(engine, quantize) / "network.xml").read_text() == "4 images"
     assert quantize.calls == 1
     assert engine.summary == "int8 calibrated on 4 images, its accuracy was not measured"
 
@@ -38,25 +43,25 @@ def test_other_images_quantise_anew_and_forget_the_accuracy(
 ) -> None:
     images = calibration_images(photo_folder)
     engine = QuantizedEngine(EngineCache(tmp_path), "key", images)
-    engine.get(Quantizer())
+    made(engine, Quantizer())
     engine.record_accuracy("mask AP 40.6 to 39.4", {"mask_ap": 0.394})
     assert engine.summary == "int8 calibrated on 4 images, mask AP 40.6 to 39.4"
 
     other = QuantizedEngine(EngineCache(tmp_path), "key", images[:3])
-    assert (other.get(Quantizer()) / "network.xml").read_text() == "3 images"
+    assert (made(other, Quantizer()) / "network.xml").read_text() == "3 images"
     assert other.summary == "int8 calibrated on 3 images, its accuracy was not measured"
 
 
 def test_later_it_opens_without_images_and_tells_its_accuracy(
     photo_folder: Path, tmp_path: Path
 ) -> None:
-    made = QuantizedEngine(EngineCache(tmp_path), "key", calibration_images(photo_folder))
-    made.get(Quantizer())
-    made.record_accuracy("mask AP 40.6 to 39.4", {})
+    first = QuantizedEngine(EngineCache(tmp_path), "key", calibration_images(photo_folder))
+    made(first, Quantizer())
+    first.record_accuracy("mask AP 40.6 to 39.4", {})
 
     opened = QuantizedEngine(EngineCache(tmp_path), "key", None)
     quantize = Quantizer()
-    assert opened.get(quantize) == made.folder
+    assert made(opened, quantize) == first.folder
     assert quantize.calls == 0
     assert opened.summary.endswith("mask AP 40.6 to 39.4")
 
@@ -64,7 +69,7 @@ def test_later_it_opens_without_images_and_tells_its_accuracy(
 def test_without_images_and_never_made_the_command_is_named(tmp_path: Path) -> None:
     engine = QuantizedEngine(EngineCache(tmp_path), "key", None)
     with pytest.raises(RuntimeUnavailableError, match=r"yolact quantize MODEL --images FOLDER"):
-        engine.get(Quantizer())
+        made(engine, Quantizer())
 
 
 def test_a_damaged_one_is_made_again_from_images_and_refused_without(
@@ -72,11 +77,11 @@ def test_a_damaged_one_is_made_again_from_images_and_refused_without(
 ) -> None:
     images = calibration_images(photo_folder)
     quantize = Quantizer()
-    folder = QuantizedEngine(EngineCache(tmp_path), "key", images).get(quantize)
+    folder = made(QuantizedEngine(EngineCache(tmp_path), "key", images), quantize)
     (folder / "network.xml").write_text("cut sh")
     with pytest.raises(RuntimeUnavailableError, match="damaged"):
-        QuantizedEngine(EngineCache(tmp_path), "key", None).get(quantize)
-    QuantizedEngine(EngineCache(tmp_path), "key", images).get(quantize)
+        made(QuantizedEngine(EngineCache(tmp_path), "key", None), quantize)
+    made(QuantizedEngine(EngineCache(tmp_path), "key", images), quantize)
     assert quantize.calls == 2
     assert (folder / "network.xml").read_text() == "4 images"
 
@@ -86,6 +91,6 @@ def test_a_damaged_note_of_the_accuracy_does_not_matter(
     photo_folder: Path, tmp_path: Path, contents: bytes
 ) -> None:
     engine = QuantizedEngine(EngineCache(tmp_path), "key", calibration_images(photo_folder))
-    folder = engine.get(Quantizer())
+    folder = made(engine, Quantizer())
     (folder / "accuracy.json").write_bytes(contents)
     assert engine.summary.endswith("its accuracy was not measured")

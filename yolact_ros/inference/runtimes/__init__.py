@@ -2,7 +2,3 @@
 
 :func:`yolact_ros.inference.runtimes.selection.open_runtime` opens one by name.
 """
-
-from __future__ import annotations
-
-__all__: list[str] = []

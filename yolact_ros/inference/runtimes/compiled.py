@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +54,7 @@ class CompiledRuntime(Runtime):
         threads = f"{torch.get_num_threads()} threads"
         key = engine_key("compiled", model, self.precision, threads)
         return self._cache.load(
-            key,
-            partial(self._cache.get, key, build),
-            lambda folder: aoti_load_package(os.fspath(folder / MODEL_FILE)),
+            key, build, lambda folder: aoti_load_package(os.fspath(folder / MODEL_FILE))
         )
 
     def _run(self, images: Tensor) -> NetworkOutput:

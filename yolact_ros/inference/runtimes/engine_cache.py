@@ -62,15 +62,15 @@ class EngineCache:
             key: from :func:`engine_key`.
             build: writes the files into the empty folder that it is given.
         """
-        target = self._folder / key
+        target = self.folder / key
         if target.is_dir():
             if self._is_intact(target):
                 return target
             _logger.warning("the engine %s is damaged and is built again", target)
             shutil.rmtree(target, ignore_errors=True)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         prefix = building_prefix(os.getpid())
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=prefix) as name:
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=prefix) as name:
             building = Path(name) / key
             building.mkdir()
             build(building)
@@ -84,30 +84,24 @@ class EngineCache:
                     raise
         return target
 
-    def load(self, key: str, get: Callable[[], Path], load: Callable[[Path], Loaded]) -> Loaded:
-        """What is loaded from the engine of ``key``, which is built again where that fails.
+    def load(
+        self, key: str, build: Callable[[Path], None], load: Callable[[Path], Loaded]
+    ) -> Loaded:
+        """What is loaded from the folder of ``key``, which is built again where that fails.
 
-        Args:
-            key: of the engine.
-            get: its folder, built if it is not there.
-            load: what to make of the folder. It fails, in whatever way, where another version of
-                the library wrote what is there.
+        Loading fails, in whatever way, where another version of the library wrote what is there.
         """
-        folder = get()
+        folder = self.get(key, build)
         try:
             return load(folder)
         except Exception as error:
             _logger.warning("the engine %s cannot be loaded (%s); building again", key, error)
             self.discard(key)
-            return load(get())
-
-    def contains(self, key: str) -> bool:
-        """Whether an intact engine is there."""
-        return self._is_intact(self._folder / key)
+            return load(self.get(key, build))
 
     def discard(self, key: str) -> None:
         """Remove an engine that is intact but cannot be used."""
-        shutil.rmtree(self._folder / key, ignore_errors=True)
+        shutil.rmtree(self.folder / key, ignore_errors=True)
 
     def close(self) -> None:
         """Remove what is not to be kept."""
@@ -115,7 +109,8 @@ class EngineCache:
             self._temporary.cleanup()
 
     @property
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """Of all engines."""
         if self._given_folder is not None:
             return self._given_folder
         if self._temporary is None:

@@ -56,8 +56,7 @@ class NcnnRuntime(Runtime):
         def convert(folder: Path) -> None:
             convert_network(model, folder)
 
-        get = partial(self._cache.get, key, convert)
-        return self._cache.load(key, get, partial(_read, self._ncnn, model.config.name))
+        return self._cache.load(key, convert, partial(_read, self._ncnn, model.config.name))
 
     def _run(self, images: Tensor) -> NetworkOutput:
         # ncnn reads this memory without holding it, so the name must live as long as the run.

@@ -13,9 +13,8 @@ from torch import nn
 from yolact_ros.dependencies import require
 from yolact_ros.errors import RuntimeUnavailableError
 from yolact_ros.inference.runtimes.fold import prepare_network
-from yolact_ros.inference.runtimes.scheduling import leave_real_time
 from yolact_ros.models.network import Network
-from yolact_ros.workers import how_it_ended, last_line
+from yolact_ros.workers import how_it_ended, last_line, leave_real_time
 
 __all__ = ["GRAPH_FILE", "WEIGHTS_FILE", "convert_network"]
 

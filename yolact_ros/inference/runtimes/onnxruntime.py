@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +77,9 @@ class OnnxRuntime(Runtime):
             def build(folder: Path) -> None:
                 export_network(model, folder / MODEL_FILE)
 
-            get = partial(self._cache.get, key, build)
-            session = self._cache.load(key, get, lambda folder: open_session(folder / MODEL_FILE))
+            session = self._cache.load(
+                key, build, lambda folder: open_session(folder / MODEL_FILE)
+            )
         self._name_outputs = model.name_outputs
         (image,) = session.get_inputs()
         self._input_name = image.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,7 @@ class OpenVinoRuntime(Runtime):
                 _convert(openvino, model), folder / MODEL_FILE, compress_to_fp16=False
             )
 
-        get = partial(self._cache.get, key, convert)
-        return self._cache.load(key, get, lambda folder: core.read_model(folder / MODEL_FILE))
+        return self._cache.load(key, convert, lambda folder: core.read_model(folder / MODEL_FILE))
 
     def _quantized(self, core: Any, openvino: Any, model: Network) -> Any:
         """The network in int8, from the cache if it was made before."""
@@ -107,8 +106,9 @@ class OpenVinoRuntime(Runtime):
             quantized = _quantize(self._converted(core, openvino, model), model, images)
             openvino.save_model(quantized, folder / MODEL_FILE, compress_to_fp16=False)
 
-        get = partial(engine.get, quantize)
-        network = self._cache.load(key, get, lambda folder: core.read_model(folder / MODEL_FILE))
+        network = self._cache.load(
+            key, engine.builder(quantize), lambda folder: core.read_model(folder / MODEL_FILE)
+        )
         self.reason = "; ".join(filter(None, (self.reason, engine.summary)))
         return network
 

@@ -8,7 +8,6 @@ on one thread, on a busy machine).
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -17,11 +16,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
-from yolact_ros.inference.runtimes.scheduling import leave_real_time
-from yolact_ros.workers import end_with_parent, how_it_ended, last_line
+from yolact_ros.workers import end_with_parent, how_it_ended, last_line, leave_real_time
 
 __all__ = ["main", "prepare_apart"]
 
@@ -45,16 +42,13 @@ def prepare_apart(
     # Late, for the sake of the process: it imports torch.
     from yolact_ros.inference.runtimes.engine_cache import building_prefix
 
-    command = [
-        *(sys.executable, "-m", __name__, str(model), "--cache", str(cache_folder)),
-        *("--input-size", str(input_size_px), "--precision", precision),
-    ]
+    arguments = (str(model), str(input_size_px), precision, str(cache_folder))
     with (
         tempfile.TemporaryFile("w+", errors="replace") as output,
         tempfile.TemporaryFile("w+", errors="replace") as errors,
     ):
         process = subprocess.Popen(
-            command,
+            (sys.executable, "-m", __name__, *arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
@@ -79,8 +73,8 @@ def prepare_apart(
     return unavailable
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Prepare what the command line names; prints the reasons as JSON."""
+def main() -> None:
+    """Prepare what :func:`prepare_apart` names; prints the reasons as JSON."""
     leave_real_time()
     end_with_parent()
     from yolact_ros.openmp import wait_briefly
@@ -91,21 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from yolact_ros.inference.runtimes.selection import prepare_candidates
     from yolact_ros.models.checkpoint import load_network
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--input-size", type=int, required=True)
-    parser.add_argument("--precision", required=True)
-    parser.add_argument("--cache", type=Path, required=True)
-    args = parser.parse_args(arguments)
+    model, input_size_px, precision, cache_folder = sys.argv[1:]
     unavailable = prepare_candidates(
-        load_network(args.model, input_size_px=args.input_size).eval(),
+        load_network(model, input_size_px=int(input_size_px)).eval(),
         device=torch.device("cpu"),
-        precision=args.precision,
-        cache_folder=args.cache,
+        precision=precision,
+        cache_folder=Path(cache_folder),
     )
     print(json.dumps(unavailable), flush=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -35,26 +35,20 @@ class QuantizedEngine:
         self._cache = cache
         self._key = key
         self._images = images
-        self._folder: Path | None = None
 
-    def get(self, quantize: Callable[[Path, Sequence[Path]], None]) -> Path:
-        """Its folder.
+    def builder(self, quantize: Callable[[Path, Sequence[Path]], None]) -> Callable[[Path], None]:
+        """What makes it in the cache; one that was made with other images goes now.
 
-        Raises:
-            RuntimeUnavailableError: it has not been made, and there are no images.
+        ``quantize`` writes the network into a folder, calibrated on images. Without images what
+        is returned raises RuntimeUnavailableError.
         """
-        if self._images is None:
-            if not self._cache.contains(self._key):
-                raise RuntimeUnavailableError(
-                    "precision int8 needs images to calibrate on: its network has not been made "
-                    "yet for this model, input size and machine, or is damaged; make it with "
-                    "`yolact quantize MODEL --images FOLDER`, or name a calibration folder with "
-                    "some dozen images like those of the camera"
-                )
-            self._folder = self._cache.get(self._key, _unreachable)
-            return self._folder
         images = self._images
+        if images is None:
+            return _refuse
         digest = images_digest(images)
+        if _read(self.folder / CALIBRATION_FILE).get("digest", digest) != digest:
+            _logger.info("the int8 network was made with other images and is made anew")
+            self._cache.discard(self._key)
 
         def build(folder: Path) -> None:
             _logger.info("quantising to int8 with %d images; this can take minutes", len(images))
@@ -64,12 +58,7 @@ class QuantizedEngine:
             facts = {"images": len(images), "digest": digest}
             (folder / CALIBRATION_FILE).write_text(json.dumps(facts))
 
-        self._folder = self._cache.get(self._key, build)
-        if _read(self._folder / CALIBRATION_FILE).get("digest") != digest:
-            _logger.info("the int8 network was made with other images and is made anew")
-            self._cache.discard(self._key)
-            self._folder = self._cache.get(self._key, build)
-        return self._folder
+        return build
 
     def record_accuracy(self, summary: str, values: Mapping[str, Any]) -> None:
         """Keep what int8 costs beside the network; it goes when the network is made anew.
@@ -83,9 +72,8 @@ class QuantizedEngine:
 
     @property
     def folder(self) -> Path:
-        """Where it is, after :meth:`get`."""
-        assert self._folder is not None
-        return self._folder
+        """Where it is, once it is made."""
+        return self._cache.folder / self._key
 
     @property
     def summary(self) -> str:
@@ -103,5 +91,10 @@ def _read(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _unreachable(folder: Path) -> None:
-    raise RuntimeUnavailableError("the int8 network was removed while it was opened; try again")
+def _refuse(_folder: Path) -> None:
+    raise RuntimeUnavailableError(
+        "precision int8 needs images to calibrate on: its network has not been made yet for this "
+        "model, input size and machine, or is damaged; make it with `yolact quantize MODEL "
+        "--images FOLDER`, or name a calibration folder with some dozen images like those of the "
+        "camera"
+    )
