@@ -59,7 +59,7 @@ def test_a_tracker_changes_nothing_about_what_is_reported(
     )
 
     assert result is not None
-    found = result.prediction
+    found = result[0]
     assert len(found) > 0
     np.testing.assert_array_equal(found.boxes_xyxy, alone.boxes_xyxy)
     np.testing.assert_array_equal(found.scores, alone.scores)
@@ -88,7 +88,7 @@ def test_the_tracker_sees_what_is_below_the_threshold_with_boxes_in_pixels(
     assert scores[:reported].min() > 0.9 >= scores[reported]
     assert scores.min() > 0.1
     assert result is not None
-    assert len(result.prediction) == reported
+    assert len(result[0]) == reported
 
 
 def test_a_tracker_that_takes_no_low_scores_and_yolact_plus_plus_detect_as_without() -> None:
@@ -125,5 +125,5 @@ def test_the_time_of_tracking_is_postprocessing_and_is_gone_before_the_masks_are
     followed, _ = follow_objects(frame, settings, sleeping)
     assert followed.times.postprocess_ms >= frame.times.postprocess_ms + 20.0
     # Half a millisecond is left: no time for masks.
-    assert result.prediction.mask_crops == ()
+    assert result[0].mask_crops == ()
     assert runner.finish().total_ms == pytest.approx(99.0)

@@ -106,7 +106,7 @@ def test_free_axes_give_the_budget_its_input_sizes(models: dict[str, Path], runt
     plan = runner.begin(0.0)
     found = runner.predict(plan, coloured_image(48, 64, 0))
     assert found is not None
-    assert len(found.prediction) > 0
+    assert len(found[0]) > 0
     assert runner.input_sizes_px == (128, 64)
     runner.close()
 

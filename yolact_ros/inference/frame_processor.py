@@ -19,7 +19,7 @@ from yolact_ros.errors import FrameFault
 from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.inference.detected_frame import DetectedFrame, StageTimes
 from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan
-from yolact_ros.inference.quality.runner import BudgetedPrediction, BudgetRunner
+from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.slots import FrameSlots
 from yolact_ros.inference.tracking import follow_in
@@ -271,20 +271,21 @@ def _complete(
     if result is None:
         runner.abandon(work.plan)
         return
+    prediction, stages = result
     begun_ns = time.monotonic_ns()
-    message = work.topic.encode(work.decoded, result.prediction)
+    message = work.topic.encode(work.decoded, prediction)
     encode_ms = (time.monotonic_ns() - begun_ns) / NS_PER_MS
     outcome = runner.finish()
     times = StageTimes(
-        work.decode_ms + result.times.preprocess_ms,
-        result.times.inference_ms,
-        result.times.postprocess_ms + encode_ms,
+        work.decode_ms + stages.preprocess_ms,
+        stages.inference_ms,
+        stages.postprocess_ms + encode_ms,
     )
     work.topic.publish(
         FrameResult(
             received=work.received,
             decoded=work.decoded,
-            prediction=result.prediction,
+            prediction=prediction,
             message=message,
             plan=work.plan,
             outcome=outcome,
@@ -300,7 +301,7 @@ def _predict(
     detected: DetectedFrame | None,
     runner: BudgetRunner,
     tracker: Tracker | None,
-) -> BudgetedPrediction | None:
+) -> tuple[Prediction, StageTimes] | None:
     """The instances, or None if the frame was dropped and counted."""
     topic, received, plan = work.topic, work.received, work.plan
     image_bgr = work.decoded.image_bgr

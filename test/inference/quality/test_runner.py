@@ -103,8 +103,8 @@ def test_with_time_enough_the_result_is_the_predictors(
     clock.now_ms += 12.0
     outcome = runner.finish()
     assert result is not None
-    assert len(result.prediction) == TOP_K
-    assert_same(result.prediction, predictors[SIZES_PX[0]].predict(IMAGE_BGR))
+    assert len(result[0]) == TOP_K
+    assert_same(result[0], predictors[SIZES_PX[0]].predict(IMAGE_BGR))
     assert outcome.publish
     assert outcome.deadline_met
     assert outcome.degradation is Degradation.NONE
@@ -122,7 +122,7 @@ def test_a_budget_that_fits_the_smaller_input_only_takes_it(
         clock.now_ms += 1.0
     result = runner.predict(plan, IMAGE_BGR)
     assert result is not None
-    assert_same(result.prediction, predictors[64].predict(IMAGE_BGR))
+    assert_same(result[0], predictors[64].predict(IMAGE_BGR))
     assert runner.finish().degradation & Degradation.INPUT
 
 
@@ -139,9 +139,8 @@ def test_a_network_that_took_the_time_of_the_masks_leaves_boxes(
     monkeypatch.setattr(Predictor, "detect", slow)
     result = runner.predict(runner.begin(clock.now_ms), IMAGE_BGR)
     assert result is not None
-    assert result.masks.mask_detail is MaskDetail.NONE
-    assert result.prediction.mask_crops == ()
-    assert len(result.prediction) > 0
+    assert result[0].mask_crops == ()
+    assert len(result[0]) > 0
     assert runner.finish().degradation & Degradation.BOXES
 
 
@@ -176,8 +175,8 @@ def test_less_detail_is_what_the_predictor_is_asked_for(
         monkeypatch.setattr(runner.budget, "after_inference", lambda *_, plan=plan: plan)
         result = runner.predict(runner.begin(clock.now_ms), IMAGE_BGR)
         assert result is not None
-        assert len(result.prediction) == 4
-        assert len(result.prediction.mask_crops) == (0 if detail is MaskDetail.NONE else 4)
+        assert len(result[0]) == 4
+        assert len(result[0].mask_crops) == (0 if detail is MaskDetail.NONE else 4)
     assert [(arguments["masks"], arguments["mask_stride"]) for arguments in asked] == [
         (False, 1),
         (True, 4),
@@ -273,10 +272,8 @@ def test_the_frames_of_several_cameras_are_predicted_in_one_run(
         clock.now_ms += 1.0
         outcome = runner.finish()
         assert result is not None
-        np.testing.assert_allclose(
-            result.prediction.scores, expected[index].scores, rtol=0, atol=1e-5
-        )
-        assert result.times.inference_ms == frames[0].times.inference_ms
+        np.testing.assert_allclose(result[0].scores, expected[index].scores, rtol=0, atol=1e-5)
+        assert result[1].inference_ms == frames[0].times.inference_ms
         assert plan.wait_ms == pytest.approx(5.0 - index)
         # Waiting, the run of the batch, and the masks of the frames before.
         assert outcome.total_ms == pytest.approx(5.0 - index + 14.0 + index + 1.0)
@@ -293,8 +290,8 @@ def test_settings_without_masks_leave_no_level_that_has_some(
     assert [level.mask_detail for level in runner.budget.levels] == [MaskDetail.NONE] * 2
     result = runner.predict(runner.begin(clock.now_ms), IMAGE_BGR)
     assert result is not None
-    assert len(result.prediction) == 3
-    assert result.prediction.mask_crops == ()
+    assert len(result[0]) == 3
+    assert result[0].mask_crops == ()
 
 
 def test_input_sizes_that_do_not_fall_are_refused(predictors: dict[int, Predictor]) -> None:

@@ -232,9 +232,7 @@ class CostModel:
 
     def usual_level_ms(self, level: QualityLevel, instances: int) -> float:
         """Running median of a whole frame on ``level`` with ``instances`` instances."""
-        shown = min(instances, level.max_instances)
-        network_ms = self.network_warm_up_ms(level.input_size_px)
-        network_ms *= self.network.ratio_p50(level.input_size_px)
-        masks_ms = self._masks[level.mask_detail].expected_ms(shown)
-        masks_ms *= self.masks.ratio_p50(int(level.mask_detail))
-        return network_ms + masks_ms
+        size_px, detail = level.input_size_px, level.mask_detail
+        masks_ms = self._masks[detail].expected_ms(min(instances, level.max_instances))
+        network_ms = self.network_warm_up_ms(size_px) * self.network.ratio_p50(size_px)
+        return network_ms + masks_ms * self.masks.ratio_p50(int(detail))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -25,7 +24,7 @@ from yolact_ros.inference.tracking import (
 from yolact_ros.prediction import Prediction
 from yolact_ros.tracking import TrackerSettings
 
-__all__ = ["BudgetRunner", "BudgetedPrediction", "monotonic_ms"]
+__all__ = ["BudgetRunner", "monotonic_ms"]
 
 # A coarse mask changes every fourth pixel and costs a sixteenth of the evaluations.
 MASK_STRIDES: Mapping[MaskDetail, int] = {MaskDetail.FULL: 1, MaskDetail.COARSE: 4}
@@ -39,19 +38,6 @@ SLOWEST_SHARE = 0.95
 def monotonic_ms() -> float:
     """Milliseconds of a clock that never runs backwards."""
     return time.monotonic_ns() / 1e6
-
-
-@dataclass(frozen=True)
-class BudgetedPrediction:
-    """What was found within the budget.
-
-    Attributes:
-        prediction: with as many instances and as fine masks as there was time for.
-    """
-
-    prediction: Prediction
-    times: StageTimes
-    masks: MaskPlan
 
 
 class BudgetRunner:
@@ -217,7 +203,7 @@ class BudgetRunner:
         image_bgr: NDArray[np.uint8],
         detected: DetectedFrame | None = None,
         follow: Follow | None = None,
-    ) -> BudgetedPrediction | None:
+    ) -> tuple[Prediction, StageTimes] | None:
         """Find the instances as planned; None if the frame was dropped for being late already.
 
         Args:
@@ -238,7 +224,7 @@ class BudgetRunner:
         prediction, times = _finish(predictor, frame, masks)
         if tracks is not None:
             prediction = with_tracks(prediction, tracks)
-        return BudgetedPrediction(prediction, times, masks)
+        return prediction, times
 
     def finish(self) -> FrameOutcome:
         """Close the frame, just before its publication; see :meth:`FrameBudget.finish`."""
