@@ -204,7 +204,7 @@ class Predictor:
         return "eager fp32" if self._runtime is None else str(self._runtime)
 
     def predict(self, image_bgr: NDArray[np.uint8]) -> Prediction:
-        """Find the instances in an image.
+        """Find the instances in an image, uint8[H, W, 3]: blue, green, red.
 
         Raises:
             ImageError: not such an array, or an empty one.

@@ -38,7 +38,7 @@ MOST_STEADY_RATE_HZ = 120.0
 
 @dataclass(frozen=True)
 class Frame:
-    """One image of a source.
+    """One image of a source, uint8[H, W, 3].
 
     Attributes:
         name: file stem of an image, six-digit index of a video's frame; unique in the source.
@@ -102,13 +102,14 @@ class ImageSource(FrameSource):
     one, reading it raises ImageError.
     """
 
-    def __init__(self, paths: list[Path], name: str, rate_hz: float = FOLDER_RATE_HZ) -> None:
+    rate_hz = FOLDER_RATE_HZ
+    is_video = False
+
+    def __init__(self, paths: list[Path], name: str) -> None:
         super().__init__()
         self._paths = paths
         self.name = name
-        self.rate_hz = rate_hz
         self.num_frames = len(paths)
-        self.is_video = False
 
     def __iter__(self) -> Iterator[Frame]:
         names = _unique_names(self._paths)

@@ -18,7 +18,7 @@ from torch import Tensor
 from yolact_ros.config import NetworkConfig
 from yolact_ros.errors import CheckpointError
 from yolact_ros.models.families import make_weightless_network
-from yolact_ros.models.identify import COUNTER, require_prototypes
+from yolact_ros.models.identify import COUNTER, adapt_config
 from yolact_ros.models.network import Network
 from yolact_ros.models.onnx_file import is_onnx
 from yolact_ros.models.recognition import identify
@@ -62,10 +62,7 @@ class Checkpoint:
 
     def build(self, *, num_prototypes: int = 0, input_size_px: int = 0) -> Network:
         """The network with these weights, in eval mode; as :func:`load_network`, which see."""
-        config = self.config
-        require_prototypes(self.path, config, num_prototypes)
-        if input_size_px:
-            config = config.with_input_size(input_size_px)
+        config = adapt_config(self.path, self.config, num_prototypes, input_size_px)
         model = make_weightless_network(config)
         model.load_state_dict(self.state_dict, assign=True)
         return model.eval()

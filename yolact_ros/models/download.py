@@ -85,7 +85,8 @@ def download_file(
     scheme = urllib.parse.urlsplit(url).scheme
     if scheme not in ("http", "https", "file"):
         raise DownloadError(f"{url}: expected an http, https or file address")
-    transfer = _Transfer(url, destination, sha256, progress, options)
+    part_path = destination.with_name(f"{destination.name}.part")
+    transfer = _Transfer(url, progress or (lambda _done, _total: None), options, part_path)
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with transfer.part_path.open("ab") as part:
@@ -127,23 +128,19 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True)
 class _Transfer:
     """One download: what is asked for, and what of it is on disk."""
 
-    def __init__(
-        self,
-        url: str,
-        destination: Path,
-        sha256: str | None,
-        progress: ProgressCallback | None,
-        options: DownloadOptions,
-    ) -> None:
-        self.url = url
-        self.sha256 = sha256
-        self.progress = progress or (lambda _done, _total: None)
-        self.options = options
-        self.part_path = destination.with_name(destination.name + ".part")
-        self.state_path = destination.with_name(destination.name + ".part.json")
+    url: str
+    progress: ProgressCallback
+    options: DownloadOptions
+    part_path: Path
+
+    @property
+    def state_path(self) -> Path:
+        """What the bytes on disk belong to."""
+        return self.part_path.with_name(f"{self.part_path.name}.json")
 
     def validator(self) -> str:
         """ETag or date that the bytes on disk belong to; empty if they cannot be continued."""

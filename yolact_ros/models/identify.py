@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from yolact_ros.config import VARIANTS, NetworkConfig, YolactConfig
 from yolact_ros.errors import CheckpointError, ConfigError
@@ -14,16 +15,17 @@ from yolact_ros.models.families import FAMILIES
 __all__ = [
     "COUNTER",
     "Shapes",
+    "adapt_config",
     "config_from_file_name",
     "config_from_shapes",
     "describe_difference",
     "is_obsolete",
     "is_part_of_network",
     "network_prefixes",
-    "require_prototypes",
     "unnamed",
 ]
 
+Config = TypeVar("Config", bound=NetworkConfig)
 Shapes = Mapping[str, tuple[int, ...]]
 COUNTER = "num_batches_tracked"
 """Last word of the keys that count batches; no result depends on them, and old files have none."""
@@ -121,13 +123,20 @@ def config_from_shapes(shapes: Shapes, named: YolactConfig | None = None) -> Yol
         return None
 
 
-def require_prototypes(path: Path, config: NetworkConfig, wanted: int) -> None:
-    """Raise CheckpointError where a network has not so many prototypes; 0 takes any number."""
-    if wanted not in (0, config.num_prototypes):
+def adapt_config(path: Path, config: Config, num_prototypes: int, input_size_px: int) -> Config:
+    """The config of a file with another input size; 0 takes the file's own.
+
+    Raises:
+        CheckpointError: it has another number of prototypes, where that is not 0.
+        ConfigError: the input size is out of range.
+    """
+    if num_prototypes not in (0, config.num_prototypes):
         raise CheckpointError(
-            f"{path} has {config.num_prototypes} prototypes, but num_prototypes is {wanted}: set "
-            f"num_prototypes to {config.num_prototypes}, or to 0 to take what the model has"
+            f"{path} has {config.num_prototypes} prototypes, but num_prototypes is "
+            f"{num_prototypes}: set num_prototypes to {config.num_prototypes}, or to 0 to take "
+            "what the model has"
         )
+    return config.with_input_size(input_size_px) if input_size_px else config
 
 
 def describe_difference(expected: Shapes, found: Shapes) -> str:

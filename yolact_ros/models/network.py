@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -45,7 +46,6 @@ class Network(nn.Module, ABC):
     def decoder(self) -> OutputDecoder:
         """Reads the output; holds no weights, so it can outlive the network."""
 
-    @abstractmethod
     def with_input_size(self, input_size_px: int) -> Self:
         """A view of this network for another input size: same weights, own config.
 
@@ -55,6 +55,9 @@ class Network(nn.Module, ABC):
         Raises:
             ConfigError: the size is outside 64..2048.
         """
+        view = copy.copy(self)
+        view.config = self.config.with_input_size(input_size_px)
+        return view
 
     def name_outputs(self, outputs: Sequence[Tensor], images: Tensor) -> NetworkOutput:
         """What a runtime that runs a converted network or its file gives, by name.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -238,8 +237,7 @@ class Yolact(Network):
 
     def with_input_size(self, input_size_px: int) -> Yolact:
         """See the base class; costs one set of priors."""
-        view = copy.copy(self)
-        view.config = self.config.with_input_size(input_size_px)
+        view = super().with_input_size(input_size_px)
         view._buffers = dict(self._buffers)
         view.priors = make_priors(view.config).to(self.priors.device)
         return view

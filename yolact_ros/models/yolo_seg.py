@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,11 +134,6 @@ class YoloSeg(Network):
     @property
     def decoder(self) -> OutputDecoder:
         return YoloRowDecoder(self.config.num_classes) if self.config.num_rows else YoloDecoder()
-
-    def with_input_size(self, input_size_px: int) -> YoloSeg:
-        view = copy.copy(self)
-        view.config = self.config.with_input_size(input_size_px)
-        return view
 
     def name_outputs(self, outputs: Sequence[Tensor], images: Tensor) -> NetworkOutput:
         """See the base class; boxes become relative to the input, the rest stays in its memory."""

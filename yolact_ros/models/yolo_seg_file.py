@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yolact_ros.class_names import class_names_beside, find_class_names
 from yolact_ros.errors import CheckpointError, ConfigError
-from yolact_ros.models.identify import require_prototypes, unnamed
+from yolact_ros.models.identify import adapt_config, unnamed
 from yolact_ros.models.onnx_file import OnnxFile, OnnxValue, read_onnx_file
 from yolact_ros.models.yolo_seg import (
     BOX_VALUES,
@@ -53,10 +53,7 @@ class YoloSegFile:
 
     def build(self, *, num_prototypes: int = 0, input_size_px: int = 0) -> YoloSeg:
         """The network; arguments and errors as those of :meth:`Checkpoint.build`."""
-        config = self.config
-        require_prototypes(self.path, config, num_prototypes)
-        if input_size_px:
-            config = config.with_input_size(input_size_px)
+        config = adapt_config(self.path, self.config, num_prototypes, input_size_px)
         network = YoloSeg(self.file, config)
         network.eval()
         return network

@@ -52,7 +52,6 @@ class ModelEntry:
     url: str | None
     sha256: str | None
     mask_ap: float | None
-    license: str
     description: str
 
 

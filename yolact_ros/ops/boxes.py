@@ -46,10 +46,9 @@ def decode_boxes(box_offsets: Tensor, priors_cxcywh: Tensor) -> Tensor:
 
 
 def encode_boxes(boxes_xyxy: Tensor, priors_cxcywh: Tensor) -> Tensor:
-    """The inverse of :func:`decode_boxes`, for training targets.
+    """The inverse of :func:`decode_boxes`, for training targets; ``[..., N, 4] -> [..., N, 4]``.
 
-    One box per prior, ``[..., N, 4]``, relative, width and height above 0, to offsets ``[..., N,
-    4]``.
+    One box per prior, relative, width and height above 0.
     """
     boxes = xyxy_to_cxcywh(boxes_xyxy)
     center_offsets = (boxes[..., :2] - priors_cxcywh[..., :2]) / (

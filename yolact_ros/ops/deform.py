@@ -25,13 +25,13 @@ def deform_conv2d(
 ) -> Tensor:
     """Convolve at displaced sampling positions; bilinear, zeros outside the features.
 
-    Tap t (row-major in the K x K kernel) of output (i, j) samples at row
-    ``i * stride - 1 + t // K + offsets[:, 2 t, i, j]`` and column
-    ``j * stride - 1 + t % K + offsets[:, 2 t + 1, i, j]`` and is multiplied by
-    ``modulation[:, t, i, j]``. Sampling positions need the precision of float32, so narrower
-    inputs are computed in float32 and returned in their dtype.
+    Tap t (row-major in the K x K kernel) of output (i, j) samples at row ``i * stride - 1 + t // K
+    + offsets[:, 2 t, i, j]`` and column ``j * stride - 1 + t % K + offsets[:, 2 t + 1, i, j]`` and
+    is multiplied by ``modulation[:, t, i, j]``. Sampling positions need the precision of float32,
+    so narrower inputs are computed in float32 and returned in their dtype.
 
     Args:
+        features (Tensor[B, C, H, W]), weight (Tensor[C', C, K, K]): as of any convolution.
         offsets (Tensor[B, 2 K K, H', W']): displacements in pixels, row before column.
         modulation (Tensor[B, K K, H', W']): factor of each tap, 0..1.
         use_torchvision: torchvision's operator instead of plain torch ones; the results agree to

@@ -54,11 +54,12 @@ def fixed_shape_fast_nms(
     :func:`~yolact_ros.ops.fast_nms.fast_nms`; equal scores rank by class, then by row.
 
     Only the ``max_boxes`` boxes with the best scores compete, so shapes depend on the arguments
-    alone and the whole function can be captured in a CUDA graph. The result is exact where no
-    more than ``max_boxes`` boxes pass the thresholds, and otherwise down to the best score of the
-    boxes left out.
+    alone and the whole function can be captured in a CUDA graph. The result is exact where no more
+    than ``max_boxes`` boxes pass the thresholds, and otherwise down to the best score of the boxes
+    left out.
 
     Args:
+        boxes_xyxy (Tensor[B, N, 4]), coefficients (Tensor[B, N, k]): relative to the image.
         class_scores (Tensor[B, N, C]): softmax without the background column.
         score_threshold: a box's best score must be above it.
         iou_threshold: overlap above which the lower score goes. As ``Tensor[]`` on the same

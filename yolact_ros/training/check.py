@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -38,15 +39,8 @@ class CheckedData:
         for title, records in (("training", self.training), ("validation", self.validation)):
             for source in sorted({record.source for record in records}):
                 own = [record for record in records if record.source == source]
-                counts = [0] * len(class_names)
-                for record in own:
-                    for item in record.objects:
-                        counts[item.class_id] += 1
-                listed = ", ".join(
-                    f"{name} {count}"
-                    for name, count in zip(class_names, counts, strict=True)
-                    if count
-                )
+                counts = Counter(item.class_id for record in own for item in record.objects)
+                listed = ", ".join(f"{class_names[i]} {counts[i]}" for i in sorted(counts))
                 lines.append(f"{title:10s} {source}: {len(own)} images; {listed or 'no objects'}")
         return "\n".join(lines)
 

@@ -71,7 +71,9 @@ class _Convolution:
             shift = norm.bias - norm.running_mean * scale
             bias = shift if bias is None else shift + bias * scale
         if not torch.is_autocast_enabled("cpu") or not _is_slow_in_bfloat16(conv):
-            return _convolve(conv, features, weight, bias)
+            return F.conv2d(
+                features, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups
+            )
         dtype = torch.get_autocast_dtype("cpu")
         with torch.autocast("cpu", enabled=False):
             result: Tensor = _DepthwiseConvolution.apply(  # type: ignore[no-untyped-call]
@@ -126,7 +128,3 @@ class _DepthwiseConvolution(torch.autograd.Function):
                 torch.float32, [False, of_weight, of_bias]
             )
         return input_gradient, weight_gradient, bias_gradient, None, None
-
-
-def _convolve(conv: nn.Conv2d, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return F.conv2d(features, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)

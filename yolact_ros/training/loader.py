@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from yolact_ros.errors import WorkerError
 from yolact_ros.training.dataset import Batch, TrainingImages
@@ -22,60 +22,43 @@ from yolact_ros.workers import Workers, end_with_parent
 __all__ = ["step_parts"]
 
 
-class _Parts(Dataset[Batch]):
-    """Parts of steps, by the numbers of their examples."""
-
-    def __init__(self, images: TrainingImages) -> None:
-        self._images = images
-
-    def __getitem__(self, numbers: list[int]) -> Batch:
-        examples = [self._images.example(number) for number in numbers]
-        return Batch(
-            torch.stack([image for image, _ in examples]), tuple(target for _, target in examples)
-        )
-
-
 class _PartsInWorker(Dataset[Batch | str]):
-    """The same in a worker process; what goes wrong there comes back as text.
+    """Parts of steps, by the numbers of their examples; what goes wrong comes back as text.
 
-    A file holds the parts: ``multiprocessing`` waits for ever to hand over more than fits into a
+    A file holds the images: ``multiprocessing`` waits for ever to hand over more than fits into a
     pipe (64 kB) to a process that dies while it starts.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._parts: _Parts | None = None
+        self._images: TrainingImages | None = None
 
-    def __getitem__(self, numbers: list[int]) -> Batch | str:
+    def __getitem__(self, numbers: range) -> Batch | str:
         try:
-            if self._parts is None:
-                self._parts = pickle.loads(self._file.read_bytes())
-            return self._parts[numbers]
+            if self._images is None:
+                self._images = pickle.loads(self._file.read_bytes())
+            return _part(self._images, numbers)
         except Exception as error:
             return f"{type(error).__name__}: {error}"
 
 
-class _PartNumbers(Sampler[list[int]]):
+def _part(images: TrainingImages, numbers: range) -> Batch:
+    examples = [images.example(number) for number in numbers]
+    return Batch(
+        torch.stack([image for image, _ in examples]), tuple(target for _, target in examples)
+    )
+
+
+def _part_numbers(
+    first_step: int, steps: int, batch_size: int, accumulate: int, processes: Processes
+) -> Iterator[range]:
     """Numbers of the examples of each part of each step for one process."""
-
-    def __init__(
-        self, first_step: int, steps: int, batch_size: int, accumulate: int, processes: Processes
-    ) -> None:
-        self._steps = range(first_step, steps)
-        self._batch_size = batch_size
-        self._accumulate = accumulate
-        self._processes = processes
-
-    def __len__(self) -> int:
-        return len(self._steps) * self._accumulate
-
-    def __iter__(self) -> Iterator[list[int]]:
-        size = self._batch_size // (self._accumulate * self._processes.count)
-        for step in self._steps:
-            for part in range(self._accumulate):
-                place = part * self._processes.count + self._processes.rank
-                first = step * self._batch_size + place * size
-                yield list(range(first, first + size))
+    size = batch_size // (accumulate * processes.count)
+    for step in range(first_step, steps):
+        for part in range(accumulate):
+            place = part * processes.count + processes.rank
+            first = step * batch_size + place * size
+            yield range(first, first + size)
 
 
 @contextmanager
@@ -94,18 +77,17 @@ def step_parts(
     Raises:
         WorkerError: within the ``with`` block, at any of its lines: a worker process died.
     """
-    numbers = _PartNumbers(first_step, steps, batch_size, accumulate, processes)
+    numbers = _part_numbers(first_step, steps, batch_size, accumulate, processes)
     if not workers:
-        parts = _Parts(images)
-        yield _steps((parts[part] for part in numbers), accumulate)
+        yield _steps((_part(images, part) for part in numbers), accumulate)
         return
     cure = "fewer --workers need less memory, --workers 0 starts none"
     with (
         Workers("prepares images", cure) as started,
         tempfile.TemporaryDirectory() as folder,
     ):
-        file = Path(folder) / "parts.pickle"
-        file.write_bytes(pickle.dumps(_Parts(images)))
+        file = Path(folder) / "images.pickle"
+        file.write_bytes(pickle.dumps(images))
         loader: DataLoader[Batch | str] = DataLoader(
             _PartsInWorker(file),
             sampler=numbers,

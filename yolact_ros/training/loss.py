@@ -234,7 +234,8 @@ def class_loss(
     """
     positive = classes > 0
     total = torch.logsumexp(logits, dim=-1)
-    unknown = torch.zeros_like(logits).masked_fill_(_known_columns(labelled)[:, None], -torch.inf)
+    known = F.pad(labelled, (1, 0), value=False)  # columns that background must not include
+    unknown = torch.zeros_like(logits).masked_fill_(known[:, None], -torch.inf)
     background_loss = total - torch.logsumexp(logits + unknown, dim=-1)
     with torch.no_grad():
         difficulty = background_loss.masked_fill(classes != 0, -torch.inf)
@@ -248,11 +249,6 @@ def class_loss(
     target_logits = logits.gather(-1, classes.clamp(min=0)[..., None])[..., 0]
     positive_loss = (total - target_logits)[positive].sum()
     return positive_loss + background_loss[hard_negative].sum()
-
-
-def _known_columns(labelled: Tensor) -> Tensor:
-    """Bool[B, C + 1]: columns that background must not include."""
-    return F.pad(labelled, (1, 0), value=False)
 
 
 def semantic_loss(logits: Tensor, targets: Sequence[ImageTarget]) -> Tensor:

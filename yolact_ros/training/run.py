@@ -51,7 +51,7 @@ def train(
         )
     processes = join_processes(settings.device)
     try:
-        speak = say if processes.is_main else _say_nothing
+        speak = say if processes.is_main else lambda _line: None
         data = check_data(settings, speak)
         validate: Validate | None = None
         draw = None
@@ -77,7 +77,3 @@ def train(
         return path
     finally:
         leave_processes(processes)
-
-
-def _say_nothing(line: str) -> None:
-    del line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from yolact_ros.config import MIN_INPUT_SIZE_PX, NetworkConfig, YolactConfig, variant
+from yolact_ros.config import MIN_INPUT_SIZE_PX, NetworkConfig, YolactConfig
 from yolact_ros.errors import ConfigError
+from yolact_ros.models.families import network_variant
 from yolact_ros.models.nano import NanoConfig
 from yolact_ros.training.annotations import DataSource, category_names
 from yolact_ros.training.augment import AugmentSettings
@@ -25,7 +27,6 @@ OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine")
 PRECISIONS = ("fp32", "bf16", "fp16")
 DEFAULT_VARIANT = "yolact_light"
-NANO_VARIANT = "yolact_nano"
 START_WITHOUT_CHECKPOINT = ("imagenet", "nothing")
 TEXT_KEYS = (
     *("class_names", "labels_only", "name", "variant", "start_from", "output"),
@@ -167,9 +168,9 @@ class TrainingSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, for the record beside the checkpoints."""
-        values = asdict(self)
-        values["network"] = self.network.to_dict()
-        return {key: _plain(value) for key, value in values.items()}
+        values = {**asdict(self), "network": self.network.to_dict()}
+        plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
+        return plain
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -244,15 +245,10 @@ def _network(value: Any, sources: tuple[DataSource, ...], start_from: str) -> Ne
     replaced = {k: _tuples(v) for k, v in value.items() if k != "variant"}
     if "class_names" not in replaced:
         replaced["class_names"] = category_names(sources)
-    if value.get("variant") == NANO_VARIANT:
-        try:
-            return NanoConfig(**replaced)
-        except TypeError as error:
-            raise ConfigError(f"network variant {NANO_VARIANT}: {error}") from error
     if "variant" in value:
-        return variant(str(value["variant"]), **replaced)
+        return network_variant(str(value["variant"]), **replaced)
     if start_from in START_WITHOUT_CHECKPOINT:
-        return variant(DEFAULT_VARIANT, **replaced)
+        return network_variant(DEFAULT_VARIANT, **replaced)
     # Imported here: reading checkpoints is needed for fine-tuning alone.
     from yolact_ros.models.checkpoint import read_config
     from yolact_ros.models.zoo import find_model
@@ -316,13 +312,3 @@ def _nested(kind: type[Settings], values: Any, key: str) -> Settings:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

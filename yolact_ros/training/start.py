@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from yolact_ros.config import NetworkConfig, YolactConfig
+from yolact_ros.config import YolactConfig
 from yolact_ros.errors import CheckpointError, ConfigError
 from yolact_ros.models import build_network, initialize_from_imagenet
 from yolact_ros.models.families import make_network
@@ -36,7 +36,8 @@ def start_network(settings: TrainingSettings) -> tuple[Network, list[str]]:
         CheckpointError: the weights are of another network in more than classes and prototypes.
     """
     torch.manual_seed(settings.seed)
-    model = _random_network(settings.network)
+    config = settings.network
+    model = build_network(config) if isinstance(config, YolactConfig) else make_network(config)
     if settings.start_from == "nothing":
         return model, ["starts from random weights"]
     if settings.start_from == "imagenet":
@@ -114,10 +115,6 @@ def copy_known_classes(
             for name in known:
                 value[model.config.class_names.index(name)] = weights[key][old_names.index(name)]
     return known
-
-
-def _random_network(config: NetworkConfig) -> Network:
-    return build_network(config) if isinstance(config, YolactConfig) else make_network(config)
 
 
 def freeze(model: Network, *, batch_norm: bool, blocks: int) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -143,7 +143,7 @@ class Stepper:
         self._optimizer.zero_grad(set_to_none=True)
         for number, part in enumerate(parts):
             moved = part.to(self._device)
-            with self._synchronized_only_if(number == len(parts) - 1):
+            with nullcontext() if number == len(parts) - 1 else self._unsynchronized():
                 losses = self._module(moved.images, moved.targets, counts)
                 total = torch.stack(list(losses.values())).sum()
                 # The wrapper averages gradients over processes; the counts already cover all.
@@ -161,13 +161,11 @@ class Stepper:
         self.scaler.update()
         return StepResult(result, self.scaler.is_enabled() and self.scaler.get_scale() < before)
 
-    @contextlib.contextmanager
-    def _synchronized_only_if(self, wanted: bool) -> Iterator[None]:
-        if wanted or not isinstance(self._module, DistributedDataParallel):
-            yield
-        else:
-            with self._module.no_sync():
-                yield
+    def _unsynchronized(self) -> AbstractContextManager[None]:
+        """No gradients are exchanged yet."""
+        if isinstance(self._module, DistributedDataParallel):
+            return self._module.no_sync()
+        return nullcontext()
 
 
 def make_optimizer(

@@ -51,11 +51,13 @@ def match_priors(
 ) -> Matches:
     """Assign every prior to an object, to the background, or to neither.
 
-    Every prior takes the object it overlaps most; every object also gets one prior of its own,
-    the best pair first, so none goes untrained.
+    Every prior takes the object it overlaps most; every object also gets one prior of its own, the
+    best pair first, so none goes untrained.
 
     Args:
+        priors_cxcywh (Tensor[N, 4]): relative.
         boxes_xyxy (Tensor[n, 4]): objects without crowds, relative; n may be 0.
+        class_ids (Tensor[n]): 0-based.
         crowd_boxes_xyxy (Tensor[m, 4]): priors mostly inside one of these do not learn background.
     """
     num_priors = priors_cxcywh.shape[0]

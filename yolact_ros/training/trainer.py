@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from yolact_ros.errors import ConfigError
 from yolact_ros.evaluation.output_folder import write_json
@@ -182,7 +183,15 @@ class Trainer:
         journal = Journal(settings.output, "training", self.step, tensorboard) if main else None
         scores = Journal(settings.output, "validation", self.step, tensorboard) if main else None
         recent = _Recent()
-        for parts in _with_progress(stream, self.step, settings.steps, enabled=main):
+        # None: only on a terminal.
+        bar = tqdm(
+            stream,
+            initial=self.step,
+            total=settings.steps,
+            unit="step",
+            disable=None if main else True,
+        )
+        for parts in bar:
             rate = learning_rate(self.step, settings)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate * group["rate"]
@@ -294,13 +303,6 @@ class _Recent:
         }
         self.count, self._sums, self._since = 0, {}, now
         return row
-
-
-def _with_progress(stream: Any, first: int, total: int, *, enabled: bool) -> Any:
-    """Progress bar with the time left; only on a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(stream, initial=first, total=total, unit="step", disable=None if enabled else True)
 
 
 def _line(step: int, steps: int, row: dict[str, float]) -> str:
