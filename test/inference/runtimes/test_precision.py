@@ -21,19 +21,23 @@ def choose(requested: str, device: torch.device = CPU) -> str:
         requested,
         runtime="openvino",
         device=device,
-        offered=("fp32", "bf16", "int8"),
+        offered=(*native_floats(device), "int8"),
     )
 
 
-def test_auto_is_the_first_that_the_runtime_offers() -> None:
-    assert choose("auto") == "fp32"
+@pytest.mark.parametrize(("has_bf16", "fastest"), [(False, "fp32"), (True, "bf16")])
+def test_auto_is_the_first_that_the_runtime_offers(
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool, fastest: str
+) -> None:
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: has_bf16)
+    assert choose("auto") == fastest
 
 
 def test_bf16_on_a_cpu_without_it_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: False)
-    with pytest.raises(RuntimeUnavailableError, match=r"lacks AVX512-BF16 and AMX.*use fp32"):
+    with pytest.raises(RuntimeUnavailableError, match=r"only fp32, int8; .*AVX512-BF16 or AMX"):
         choose("bf16")
 
 
@@ -47,7 +51,8 @@ def test_int8_needs_no_units_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose("int8") == "int8"
 
 
-def test_what_the_runtime_does_not_offer_is_refused() -> None:
+def test_what_the_runtime_does_not_offer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: False)
     with pytest.raises(RuntimeUnavailableError, match="no precision fp16 on cpu, only fp32"):
         choose("fp16")
 

@@ -25,6 +25,10 @@ _FLOAT_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.flo
 # Half precision pays from NVIDIA's Volta on, bfloat16 from Ampere on.
 _FP16_CUDA_CAPABILITY = (7, 0)
 _BF16_CUDA_CAPABILITY = (8, 0)
+_CURES = {
+    "int8": "runtime openvino has int8",
+    "bf16": "bf16 needs a CPU with AVX512-BF16 or AMX, or a GPU with bfloat16 units",
+}
 _BF16_UNITS = ("avx512_bf16", "amx_bf16")
 _VNNI_UNITS = ("avx512_vnni", "avx_vnni", "amx_int8")
 # Values of oneDNN's ONEDNN_MAX_CPU_ISA that rule those units out.
@@ -99,7 +103,7 @@ def choose_precision(
         offered: precisions that the runtime has; ``auto`` is the first.
 
     Raises:
-        RuntimeUnavailableError: unknown, not offered by the runtime, or not native to the device.
+        RuntimeUnavailableError: unknown, or not offered by the runtime on the device.
     """
     if requested == "auto":
         return offered[0]
@@ -108,19 +112,8 @@ def choose_precision(
             f"precision is {requested!r}, expected one of {', '.join(PRECISIONS)}"
         )
     if requested not in offered:
-        cure = "runtime openvino has int8" if requested == "int8" else "choose one of these"
         raise RuntimeUnavailableError(
             f"the runtime {runtime} has no precision {requested} on {device.type}, only "
-            f"{', '.join(offered)}; {cure}"
-        )
-    native = native_floats(device)
-    if requested != "int8" and requested not in native:
-        lacks = {
-            "bf16": "AVX512-BF16 and AMX" if device.type == "cpu" else "bfloat16 units",
-            "fp16": "half-precision units",
-        }[requested]
-        raise RuntimeUnavailableError(
-            f"precision {requested} is not native to {device} (it lacks {lacks}) and would be "
-            f"slower than fp32; use {native[0]} or auto"
+            f"{', '.join(offered)}; {_CURES.get(requested, 'choose one of these')}"
         )
     return requested
