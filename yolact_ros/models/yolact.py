@@ -24,105 +24,9 @@ __all__ = [
     "build_network",
 ]
 
-
-HIDDEN_CHANNELS = (8, 16, 32, 64, 128)
+RESCORING_CHANNELS = (8, 16, 32, 64, 128)
 # Five unpadded 3x3 convolutions of stride 2 leave one pixel of 63.
 MIN_MASK_SIDE_PX = 63
-
-
-class MaskRescoring(nn.Module):
-    """Predicts the IoU of a mask with its object, for every class at once."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = 1
-        for hidden in HIDDEN_CHANNELS:
-            layers += [nn.Conv2d(channels, hidden, 3, stride=2), nn.ReLU(inplace=True)]
-            channels = hidden
-        layers += [nn.Conv2d(channels, num_classes, 1), nn.ReLU(inplace=True)]
-        self.maskiou_net = nn.Sequential(*layers)
-
-    def forward(self, masks: Tensor) -> Tensor:
-        """Cropped soft masks ``[n, 1, h, w]`` at prototype size to IoU estimates ``[n, classes]``.
-
-        Masks below 63 pixels a side (network inputs below 249 px) are filled up with background.
-        """
-        missing_rows = max(0, MIN_MASK_SIDE_PX - masks.shape[-2])
-        missing_columns = max(0, MIN_MASK_SIDE_PX - masks.shape[-1])
-        if missing_rows or missing_columns:
-            masks = F.pad(masks, (0, missing_columns, 0, missing_rows))
-        return F.adaptive_max_pool2d(self.maskiou_net(masks), 1).flatten(1)
-
-
-class PredictionHead(nn.Module):
-    """Boxes, classes and mask coefficients of the priors of one pyramid level.
-
-    Three parallel convolutions on one shared feature layer; no RetinaNet-like towers.
-    """
-
-    def __init__(
-        self, channels: int, priors_per_cell: int, num_classes: int, num_prototypes: int
-    ) -> None:
-        super().__init__()
-        self.upfeature = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True)
-        )
-        self.bbox_layer = nn.Conv2d(channels, priors_per_cell * 4, 3, padding=1)
-        self.conf_layer = nn.Conv2d(channels, priors_per_cell * (num_classes + 1), 3, padding=1)
-        self.mask_layer = nn.Conv2d(channels, priors_per_cell * num_prototypes, 3, padding=1)
-        # A module, so that an export can leave it out.
-        self.activation = nn.Tanh()
-        self._values_per_prior = (4, num_classes + 1, num_prototypes)
-
-    def forward(self, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One level ``[B, C, h, w]`` to the rows of its ``n = h * w * priors_per_cell`` priors.
-
-        Box offsets ``[B, n, 4]``, class logits ``[B, n, classes + 1]`` and coefficients ``[B, n,
-        k]`` (tanh applied), ordered by row, column, prior.
-        """
-        shared = self.upfeature(level)
-        offsets, logits, coefficients = (
-            layer(shared).permute(0, 2, 3, 1).reshape(level.shape[0], -1, values)
-            for layer, values in zip(
-                (self.bbox_layer, self.conf_layer, self.mask_layer),
-                self._values_per_prior,
-                strict=True,
-            )
-        )
-        return offsets, logits, self.activation(coefficients)
-
-
-class Protonet(nn.Sequential):
-    """P3 to k prototype masks of twice its size.
-
-    A plain sequence, since the published keys count its layers: weights are at 0, 2, 4, 8, 10.
-    """
-
-    def __init__(self, in_channels: int, channels: int, num_prototypes: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
-            # The published sequence has a second ReLU here; it changes nothing.
-            nn.Identity(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, num_prototypes, 1),
-        )
-
-    def forward(self, p3: Tensor) -> Tensor:
-        """``[B, C, h3, w3] -> [B, 2 h3, 2 w3, k]``, non-negative."""
-        prototypes = p3
-        for layer in self:
-            prototypes = layer(prototypes)
-        return F.relu(prototypes).permute(0, 2, 3, 1).contiguous()
-
-
 NUM_DOWNSAMPLED_LEVELS = 2
 
 
@@ -164,6 +68,99 @@ class FeaturePyramid(nn.Module):
         for downsample in self.downsample_layers:
             levels.append(downsample(levels[-1]))
         return tuple(levels)
+
+
+class Protonet(nn.Sequential):
+    """P3 to k prototype masks of twice its size.
+
+    A plain sequence, since the published keys count its layers: weights are at 0, 2, 4, 8, 10.
+    """
+
+    def __init__(self, in_channels: int, channels: int, num_prototypes: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+            # The published sequence has a second ReLU here; it changes nothing.
+            nn.Identity(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, num_prototypes, 1),
+        )
+
+    def forward(self, p3: Tensor) -> Tensor:
+        """``[B, C, h3, w3] -> [B, 2 h3, 2 w3, k]``, non-negative."""
+        prototypes = p3
+        for layer in self:
+            prototypes = layer(prototypes)
+        return F.relu(prototypes).permute(0, 2, 3, 1).contiguous()
+
+
+class PredictionHead(nn.Module):
+    """Boxes, classes and mask coefficients of the priors of one pyramid level.
+
+    Three parallel convolutions on one shared feature layer; no RetinaNet-like towers.
+    """
+
+    def __init__(
+        self, channels: int, priors_per_cell: int, num_classes: int, num_prototypes: int
+    ) -> None:
+        super().__init__()
+        self.upfeature = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True)
+        )
+        self.bbox_layer = nn.Conv2d(channels, priors_per_cell * 4, 3, padding=1)
+        self.conf_layer = nn.Conv2d(channels, priors_per_cell * (num_classes + 1), 3, padding=1)
+        self.mask_layer = nn.Conv2d(channels, priors_per_cell * num_prototypes, 3, padding=1)
+        # A module, so that an export can leave it out.
+        self.activation = nn.Tanh()
+        self._values_per_prior = (4, num_classes + 1, num_prototypes)
+
+    def forward(self, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One level ``[B, C, h, w]`` to the rows of its ``n = h * w * priors_per_cell`` priors.
+
+        Box offsets ``[B, n, 4]``, class logits ``[B, n, classes + 1]`` and coefficients ``[B, n,
+        k]`` (tanh applied), ordered by row, column, prior.
+        """
+        shared = self.upfeature(level)
+        offsets, logits, coefficients = (
+            layer(shared).permute(0, 2, 3, 1).reshape(level.shape[0], -1, values)
+            for layer, values in zip(
+                (self.bbox_layer, self.conf_layer, self.mask_layer),
+                self._values_per_prior,
+                strict=True,
+            )
+        )
+        return offsets, logits, self.activation(coefficients)
+
+
+class MaskRescoring(nn.Module):
+    """Predicts the IoU of a mask with its object, for every class at once."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 1
+        for hidden in RESCORING_CHANNELS:
+            layers += [nn.Conv2d(channels, hidden, 3, stride=2), nn.ReLU(inplace=True)]
+            channels = hidden
+        layers += [nn.Conv2d(channels, num_classes, 1), nn.ReLU(inplace=True)]
+        self.maskiou_net = nn.Sequential(*layers)
+
+    def forward(self, masks: Tensor) -> Tensor:
+        """Cropped soft masks ``[n, 1, h, w]`` at prototype size to IoU estimates ``[n, classes]``.
+
+        Masks below 63 pixels a side (network inputs below 249 px) are filled up with background.
+        """
+        missing_rows = max(0, MIN_MASK_SIDE_PX - masks.shape[-2])
+        missing_columns = max(0, MIN_MASK_SIDE_PX - masks.shape[-1])
+        if missing_rows or missing_columns:
+            masks = F.pad(masks, (0, missing_columns, 0, missing_rows))
+        return F.adaptive_max_pool2d(self.maskiou_net(masks), 1).flatten(1)
 
 
 class Yolact(Network):

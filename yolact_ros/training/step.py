@@ -19,46 +19,8 @@ from yolact_ros.training.targets import ImageTarget
 
 __all__ = ["AveragedWeights", "NetworkWithLosses", "StepResult", "Stepper", "make_optimizer"]
 
-
 # Early averages forget faster, or they would hold random initial weights for thousands of steps.
 WARMUP_OFFSET = 10
-
-
-class AveragedWeights:
-    """Average of a model's state dict; integer entries are copied.
-
-    Args:
-        decay: share of the old average kept at each update, once it is well under way.
-    """
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self.values = {key: value.detach().clone() for key, value in model.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Move the average towards the current weights."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (WARMUP_OFFSET + self.updates))
-        averaged, current = [], []
-        for key, value in model.state_dict().items():
-            if value.is_floating_point():
-                averaged.append(self.values[key])
-                current.append(value)
-            else:
-                self.values[key].copy_(value)
-        torch._foreach_lerp_(averaged, current, 1 - decay)
-
-    def state(self) -> dict[str, Tensor | int]:
-        return {"updates": self.updates, **{f"value.{k}": v for k, v in self.values.items()}}
-
-    def load(self, state: dict[str, Tensor | int]) -> None:
-        self.updates = int(state["updates"])
-        for key, value in self.values.items():
-            stored = state[f"value.{key}"]
-            assert isinstance(stored, Tensor)
-            value.copy_(stored)
 
 
 class NetworkWithLosses(nn.Module):
@@ -186,3 +148,40 @@ def make_optimizer(
     if kind == "adamw":
         return torch.optim.AdamW(groups, lr=0.0, weight_decay=weight_decay)
     return torch.optim.SGD(groups, lr=0.0, momentum=momentum, weight_decay=weight_decay)
+
+
+class AveragedWeights:
+    """Average of a model's state dict; integer entries are copied.
+
+    Args:
+        decay: share of the old average kept at each update, once it is well under way.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.values = {key: value.detach().clone() for key, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the current weights."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (WARMUP_OFFSET + self.updates))
+        averaged, current = [], []
+        for key, value in model.state_dict().items():
+            if value.is_floating_point():
+                averaged.append(self.values[key])
+                current.append(value)
+            else:
+                self.values[key].copy_(value)
+        torch._foreach_lerp_(averaged, current, 1 - decay)
+
+    def state(self) -> dict[str, Tensor | int]:
+        return {"updates": self.updates, **{f"value.{k}": v for k, v in self.values.items()}}
+
+    def load(self, state: dict[str, Tensor | int]) -> None:
+        self.updates = int(state["updates"])
+        for key, value in self.values.items():
+            stored = state[f"value.{key}"]
+            assert isinstance(stored, Tensor)
+            value.copy_(stored)

@@ -19,7 +19,6 @@ from yolact_ros.ops.boxes import (
 
 __all__ = ["BACKGROUND", "NEUTRAL", "ImageTarget", "Matches", "make_target", "match_priors"]
 
-
 # The paper's: between the first two a prior is neutral, as is one mostly inside of a crowd.
 POSITIVE_IOU = 0.5
 NEGATIVE_IOU = 0.4

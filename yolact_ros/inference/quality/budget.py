@@ -28,9 +28,7 @@ __all__ = ["Arrivals", "FrameBudget"]
 RECENT_FRAMES = 64
 SHORT_WAIT_SHARE = 0.05
 PREPARE_SMOOTHING = 0.2
-
-
-SMOOTHING = 0.2
+PERIOD_SMOOTHING = 0.2
 
 
 class Arrivals:
@@ -45,7 +43,7 @@ class Arrivals:
         if last_ms is not None and received_ms > last_ms:
             period_ms = (received_ms - last_ms) / (1 + replaced)
             smooth_ms = self._period_ms.get(source, period_ms)
-            self._period_ms[source] = smooth_ms + SMOOTHING * (period_ms - smooth_ms)
+            self._period_ms[source] = smooth_ms + PERIOD_SMOOTHING * (period_ms - smooth_ms)
         self._received_ms[source] = received_ms
 
     def until_next_ms(self, source: Hashable, now_ms: float) -> float:

@@ -13,8 +13,6 @@ __all__ = ["RESNET_BLOCKS", "DeformableConv2d", "ResNet"]
 RESNET_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 STEM_CHANNELS = 64
 EXPANSION = 4
-
-
 KERNEL = 3
 TAPS = KERNEL * KERNEL
 
