@@ -195,13 +195,10 @@ def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
         dynamic_typing=True,
         type=_type_of(spec).value,
     )
-    if spec.low is not None and spec.high is not None and not isinstance(spec.default, tuple):
-        if isinstance(spec.default, int):
-            descriptor.integer_range = [
-                IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)
-            ]
-        else:
-            descriptor.floating_point_range = [
-                FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high))
-            ]
+    if spec.limits is not None and isinstance(spec.default, int):
+        least, most = map(int, spec.limits)
+        descriptor.integer_range = [IntegerRange(from_value=least, to_value=most, step=1)]
+    elif spec.limits is not None and isinstance(spec.default, float):
+        low, high = map(float, spec.limits)
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
     return descriptor

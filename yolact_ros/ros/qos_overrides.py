@@ -1,9 +1,8 @@
 """Quality of service that the user gave: the parameters ``qos_overrides.<topic>.subscription.*``.
 
-They are those of rclpy's QoSOverridingOptions. rclpy declares them itself when a
-subscription is made, and raises over a value that cannot be used; so they are declared here first,
-where such a value is refused and the default stays, as with the node's other parameters. They can
-only be given at start.
+They are those of rclpy's QoSOverridingOptions, which raises over a value that cannot be used; so
+they are declared here, where such a value is refused and the default stays, as with the node's
+other parameters. They can only be given at start.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from yolact_ros.ros.parameter_server import declare_parameter
 from yolact_ros.ros.parameter_spec import ParameterSpec
@@ -94,13 +92,6 @@ class QosOverrides:
             words.append(f"durability {self.durability.name.lower()}")
         return ", ".join(words)
 
-    def options(self) -> QoSOverridingOptions:
-        """For ``create_subscription``; leaves out the reliability that the node chooses."""
-        kinds = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY]
-        if self.reliability is not None:
-            kinds.append(QoSPolicyKind.RELIABILITY)
-        return QoSOverridingOptions(kinds)
-
 
 def _specs(topic: str) -> tuple[ParameterSpec, ...]:
     prefix = f"qos_overrides.{topic}.subscription"
@@ -118,8 +109,7 @@ def _specs(topic: str) -> tuple[ParameterSpec, ...]:
             f"Number of images of {topic} that wait for the node; it works on the newest only.",
             change="start",
             unit="images",
-            low=1,
-            high=MAX_DEPTH,
+            limits=(1, MAX_DEPTH),
         ),
         ParameterSpec(
             f"{prefix}.reliability",

@@ -201,7 +201,6 @@ class ImageSubscription:
             self._overrides.profile(reliable=choice.reliable),
             callback_group=self._callback_group,
             raw=True,
-            qos_overriding_options=self._overrides.options(),
             event_callbacks=SubscriptionEventCallbacks(
                 matched=lambda _: self._recheck.reset(),
                 incompatible_qos=lambda _: self._recheck.reset(),
