@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -13,12 +14,15 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from yolact_ros.inference.cdr import ImageMessage, MessageHeader
-from yolact_ros.inference.detected_frame import StageTimes
 from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan
 from yolact_ros.msg import FrameReport, Instance, InstanceArray, InstanceMask
 from yolact_ros.ops.packing import rle_encode, unpack_bits
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
+
+if TYPE_CHECKING:
+    # The demo's camera makes messages without torch.
+    from yolact_ros.inference.detected_frame import StageTimes
 
 __all__ = [
     "from_image_message",

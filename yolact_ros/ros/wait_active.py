@@ -7,36 +7,20 @@ runtime that will be replaced.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 
+from yolact_ros.ros.observer import listen_to, observer, runtime_is_chosen
 from yolact_ros.signals import StopSignal
 
-__all__ = ["POLL_S", "runtime_is_chosen", "wait_until_active"]
+__all__ = ["wait_until_active"]
 
 # Choosing a runtime by measurement takes minutes at the first start.
 DEFAULT_TIMEOUT_S = 600.0
 POLL_S = 0.2
-
-
-def runtime_is_chosen(message: DiagnosticArray, node_name: str) -> bool:
-    """Whether a message of /diagnostics says that a node has the runtime that it will keep.
-
-    Args:
-        message: about any node.
-        node_name: fully qualified.
-    """
-    return any(
-        status.name == f"{node_name.lstrip('/')}: node"
-        and (item.key, item.value) == ("runtime provisional", "False")
-        for status in message.status
-        for item in status.values
-    )
 
 
 def wait_until_active(
@@ -53,25 +37,16 @@ def wait_until_active(
         "" when it is active, else why it is not.
     """
     problems: list[str] = []
-    status_name = f"{node_name.lstrip('/')}: node"
     chosen = False
 
-    def read(message: DiagnosticArray) -> None:
+    def read(own: Mapping[str, DiagnosticStatus]) -> None:
         nonlocal chosen
-        chosen = chosen or runtime_is_chosen(message, node_name)
-        problems.extend(
-            status.message
-            for status in message.status
-            if status.name == status_name and status.level == DiagnosticStatus.ERROR
-        )
+        chosen = chosen or runtime_is_chosen(own)
+        if "node" in own and own["node"].level == DiagnosticStatus.ERROR:
+            problems.append(own["node"].message)
 
-    context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("yolact_wait_active", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    try:
-        node.create_subscription(DiagnosticArray, "/diagnostics", read, 10)
+    with observer("yolact_wait_active") as (node, executor):
+        listen_to(node, node_name, read)
         client = node.create_client(GetState, f"{node_name}/get_state")
         deadline_s = time.monotonic() + timeout_s
         state = "not there"
@@ -88,8 +63,4 @@ def wait_until_active(
                         return ""
                     state = "active with a provisional runtime" if active else current.label
             executor.spin_once(timeout_sec=POLL_S)
-        return f"{node_name} is {state} after {timeout_s:g} s"
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown(context=context)
+    return f"{node_name} is {state} after {timeout_s:g} s"

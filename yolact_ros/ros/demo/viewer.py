@@ -16,21 +16,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from numpy.typing import NDArray
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
-from yolact_ros.errors import YolactError
+from yolact_ros.errors import FrameFault, YolactError
 from yolact_ros.evaluation.live import LiveStatistics, Result
 from yolact_ros.evaluation.recording import ContactSheet, OverlayVideo
+from yolact_ros.inference.bit_depth import BitDepth
+from yolact_ros.inference.cdr import read_image
+from yolact_ros.inference.encodings import image_to_bgr
 from yolact_ros.msg import InstanceArray
 from yolact_ros.ros.demo.graph import look_at_graph, why_no_results
+from yolact_ros.ros.observer import observer
+from yolact_ros.ros.qos import result_qos
 from yolact_ros.signals import StopSignal
 
 __all__ = ["NO_RESULTS_EXIT_CODE", "Viewer", "main"]
@@ -62,11 +62,9 @@ class Viewer:
         self._args = args
         self._captions: dict[int, str] = {}
         self._first_stamp_ns = 0
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=30, reliability=ReliabilityPolicy.RELIABLE
-        )
+        qos = result_qos(depth=30)
         node.create_subscription(InstanceArray, args.instances, self._on_instances, qos)
-        node.create_subscription(Image, args.overlay, self._on_overlay, qos)
+        node.create_subscription(Image, args.overlay, self._on_overlay, qos, raw=True)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def why_no_results(self) -> str:
@@ -84,7 +82,8 @@ class Viewer:
 
     def _on_instances(self, message: InstanceArray) -> None:
         received_ns = self._node.get_clock().now().nanoseconds
-        stamp_ns = _nanoseconds(message)
+        stamp = message.header.stamp
+        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         names = tuple(instance.class_name for instance in message.instances)
         report = message.report
         self.statistics.add(
@@ -108,11 +107,13 @@ class Viewer:
         if len(self._captions) > REMEMBERED_CAPTIONS:
             del self._captions[next(iter(self._captions))]
 
-    def _on_overlay(self, message: Image) -> None:
-        image_bgr = _to_bgr(message)
-        if image_bgr is None:
-            return
-        stamp_ns = _nanoseconds(message)
+    def _on_overlay(self, data: bytes) -> None:
+        try:
+            message = read_image(data)
+            image_bgr = image_to_bgr(message, BitDepth())
+        except FrameFault:
+            return  # the node sends no such image
+        stamp_ns = message.header.stamp_ns
         self.last_overlay_s = time.monotonic()
         self.video.add(image_bgr, stamp_ns / 1e9)
         self.sheet.add(image_bgr, self._captions.pop(stamp_ns, ""))
@@ -122,24 +123,20 @@ def main(argv: Sequence[str], stop: StopSignal) -> int:
     """Watch and record; returns 0, 1 or NO_RESULTS_EXIT_CODE on failure."""
     args = _parser().parse_args(argv)
     stop.ends_itself(within_s=None)  # no picture is cut off in the middle
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("demo_viewer")
     try:
-        viewer = Viewer(node, args)
-        code = _watch(node, viewer, args, stop)
-        _save(viewer, args.output)
-        return code
+        with observer("demo_viewer") as (node, executor):
+            viewer = Viewer(node, args)
+            code = _watch(node, executor, viewer, args, stop)
+            _save(viewer, args.output)
+            return code
     except YolactError as error:
         print(f"demo_viewer: {error}", file=sys.stderr)
         return 1
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
-def _watch(node: Node, viewer: Viewer, args: argparse.Namespace, stop: StopSignal) -> int:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+def _watch(
+    node: Node, executor: Executor, viewer: Viewer, args: argparse.Namespace, stop: StopSignal
+) -> int:
     line = _LiveLine()
     statistics = viewer.statistics
     started_s = time.monotonic()
@@ -173,7 +170,6 @@ def _watch(node: Node, viewer: Viewer, args: argparse.Namespace, stop: StopSigna
         return 0
     finally:
         line.end()
-        executor.shutdown()
 
 
 def _complain(viewer: Viewer, time_span: str) -> None:
@@ -217,23 +213,6 @@ def _save(viewer: Viewer, output: Path) -> None:
     if len(viewer.sheet):
         viewer.sheet.save(output / "contact_sheet.png")
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-
-
-def _nanoseconds(message: Any) -> int:
-    stamp = message.header.stamp
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def _to_bgr(message: Image) -> NDArray[np.uint8] | None:
-    """Pixels of a bgr8 image; None for anything else, which the node does not send."""
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    row_bytes = message.width * 3
-    consistent = message.step >= row_bytes > 0 and data.size == message.step * message.height
-    if message.encoding != "bgr8" or not consistent:
-        return None
-    return data.reshape(message.height, message.step)[:, :row_bytes].reshape(
-        message.height, message.width, 3
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,8 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -22,6 +21,7 @@ from yolact_ros.inference.cdr import read_compressed_image, read_image
 from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
 from yolact_ros.ros.doctor.depth_checks import DepthTopics, check_depth
 from yolact_ros.ros.doctor.node_checks import UNKNOWN_NODE, examine_node, running_nodes
+from yolact_ros.ros.observer import observer, spin_until
 from yolact_ros.ros.qos import LARGE_SEGMENT_BYTES, image_qos, shared_memory_segment_bytes
 
 __all__ = ["check_graph", "check_ros"]
@@ -75,12 +75,7 @@ def check_graph(
         listen_s: how long to listen to each, in seconds.
         depth: topic of the depth images that belong to the first of ``topics``.
     """
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("yolact_doctor", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    try:
+    with observer("yolact_doctor") as (node, executor):
         unusable = [
             finding
             for name in (*topics, *nodes, *([depth] if depth else []))
@@ -104,10 +99,6 @@ def check_graph(
             yield from _check_topic(node, executor, topic, listen_s)
         for pair in pairs:
             yield from check_depth(node, executor, pair, listen_s)
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown(context=context)
 
 
 def _judge_name(node: Node, name: str) -> Iterator[Finding]:
@@ -138,9 +129,7 @@ class _Heard:
         self.arrivals_ns.append(time.time_ns())
 
 
-def _check_topic(
-    node: Node, executor: SingleThreadedExecutor, topic: str, listen_s: float
-) -> Iterator[Finding]:
+def _check_topic(node: Node, executor: Executor, topic: str, listen_s: float) -> Iterator[Finding]:
     publishers = _wait_for_publishers(node, executor, topic, listen_s)
     if not publishers:
         yield _nobody(node, topic)
@@ -160,7 +149,7 @@ def _check_topic(
     subscription = node.create_subscription(
         IMAGE_TYPES[type_name], topic, heard.add, image_qos(reliable=reliable), raw=True
     )
-    _spin(executor, listen_s)
+    spin_until(executor, lambda: False, listen_s)
     node.destroy_subscription(subscription)
     # Asked again, since discovery tells the names of nodes last.
     publishers = node.get_publishers_info_by_topic(topic) or publishers
@@ -206,22 +195,17 @@ def _image_topics(node: Node) -> list[str]:
 
 
 def _wait_for_publishers(
-    node: Node, executor: SingleThreadedExecutor, topic: str, timeout_s: float
+    node: Node, executor: Executor, topic: str, timeout_s: float
 ) -> list[TopicEndpointInfo]:
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        publishers: list[TopicEndpointInfo] = node.get_publishers_info_by_topic(topic)
+    publishers: list[TopicEndpointInfo] = []
+
+    def all_named() -> bool:
         # Discovery tells of a publisher before it tells of its node.
-        named = [p.node_name != UNKNOWN_NODE for p in publishers]
-        if (named and all(named)) or time.monotonic() > deadline_s:
-            return publishers
-        executor.spin_once(timeout_sec=0.1)
+        publishers[:] = node.get_publishers_info_by_topic(topic)
+        return bool(publishers) and all(p.node_name != UNKNOWN_NODE for p in publishers)
 
-
-def _spin(executor: SingleThreadedExecutor, duration_s: float) -> None:
-    deadline_s = time.monotonic() + duration_s
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        executor.spin_once(timeout_sec=left_s)
+    spin_until(executor, all_named, timeout_s)
+    return publishers
 
 
 def _judge_rate(topic: str, heard: _Heard, listen_s: float, *, reliable: bool) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -19,6 +19,7 @@ from yolact_ros.inference.cdr import read_compressed_image, read_image
 from yolact_ros.inference.encodings import compressed_to_bgr
 from yolact_ros.ros.camera_info import COMPRESSED_DEPTH, camera_info_topic, to_camera_model
 from yolact_ros.ros.depth_images import NS_PER_MS, TOLERANCE_NS, DepthImage
+from yolact_ros.ros.observer import spin_until
 from yolact_ros.ros.qos import image_qos
 from yolact_ros.ros.transforms import Transforms
 
@@ -44,7 +45,7 @@ class DepthTopics:
 
 
 def check_depth(
-    node: Node, executor: SingleThreadedExecutor, topics: DepthTopics, listen_s: float
+    node: Node, executor: Executor, topics: DepthTopics, listen_s: float
 ) -> Iterator[Finding]:
     """Encoding, readings, registration, stamps, calibration and tf.
 
@@ -74,9 +75,7 @@ def check_depth(
     transforms = Transforms(node)
     transforms.set_open(bool(topics.target_frame))
     try:
-        deadline_s = time.monotonic() + listen_s
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            executor.spin_once(timeout_sec=left_s)
+        spin_until(executor, lambda: False, listen_s)
         yield from _judge(topics, colours, depths, compressed_image, compressed_depth)
         yield _judge_calibration(info_topic, infos)
         if topics.target_frame and colours:
