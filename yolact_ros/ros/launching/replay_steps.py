@@ -46,13 +46,8 @@ def begin(
     """Have the player play when node and recorder are ready.
 
     Args:
-        node_name: fully qualified.
         images: topics that the player publishes and the node subscribes to.
         recorded: topics that the recorder must subscribe to, as far as somebody publishes them.
-        stop: ends the wait.
-
-    Raises:
-        YolactError: something is not there in time.
     """
     problem = wait_until_active(node_name, stop)
     if stop.is_set():
@@ -87,15 +82,7 @@ def begin(
 
 
 def end(node_name: str, stop: StopSignal) -> None:
-    """Return when a received image is either published or counted as dropped, twice in a row.
-
-    Args:
-        node_name: fully qualified.
-        stop: ends the wait.
-
-    Raises:
-        YolactError: it does not come to that in time.
-    """
+    """Return when a received image is either published or counted as dropped, twice in a row."""
     reports: list[bool] = []
 
     def read(own: Mapping[str, DiagnosticStatus]) -> None:
