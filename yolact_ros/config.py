@@ -115,7 +115,6 @@ class NetworkConfig:
         input_size_px: longer side of the network input.
         class_names: foreground classes; the index is the class id in every result.
         num_prototypes: k, the number of prototype masks and of coefficients per instance.
-        normalization: of the input image.
         family: of the network, in stored configs.
         keeps_aspect_ratio: whether images are scaled without distortion and get a border
             (letterbox); else they fill the input.
@@ -226,9 +225,6 @@ class YolactConfig(NetworkConfig):
         deformable_interval: YOLACT++ replaces the 3x3 convolution of every n-th block of the
             last three ResNet stages by a deformable one; 0 = none.
         mask_rescoring: YOLACT++ multiplies the score by a predicted mask IoU.
-
-    Raises:
-        ConfigError: a field is out of range; the message names field, value and range.
     """
 
     family: ClassVar[str] = "yolact"

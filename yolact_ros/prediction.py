@@ -58,7 +58,6 @@ class Prediction:
     It is a sequence of :class:`Instance`; masks are unpacked when they are asked for.
 
     Attributes:
-        image_height_px, image_width_px: size of the source image.
         class_ids (int64[n]): index in the model's class list.
         scores (float32[n]): 0..1.
         boxes_xyxy (float32[n, 4]): source-image pixels, clipped to the image, max exclusive.
@@ -123,7 +122,6 @@ class Prediction:
         """The instances as entries of a COCO results file.
 
         Args:
-            image_id: of the data set.
             category_ids: the data set's id of each class id, None for a class to leave out;
                 without them the class id plus 1.
 

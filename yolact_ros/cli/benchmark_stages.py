@@ -36,11 +36,7 @@ NUM_IMAGES = 16
 
 
 def load_benchmark_network(args: argparse.Namespace, input_size_px: int) -> Network:
-    """The trained model or the variant that the options name; input size 0 is its own.
-
-    Raises:
-        YolactError: it cannot be had.
-    """
+    """The trained model or the variant that the options name; input size 0 is its own."""
     if not args.variant:
         return trained_network(args.model, input_size_px=input_size_px)
     config = network_variant(args.variant)
@@ -48,11 +44,7 @@ def load_benchmark_network(args: argparse.Namespace, input_size_px: int) -> Netw
 
 
 def run_stages(args: argparse.Namespace, settings: PredictionSettings) -> int:
-    """Measure, print, save; 0.
-
-    Raises:
-        YolactError: as :func:`yolact_ros.cli.benchmark.run`.
-    """
+    """Measure, print, save; 0."""
     device = choose_device(args.device)
     names = [ContenderName.parse(text, args.precision) for text in args.runtimes]
     names = names or list(default_contenders(device, args.precision))

@@ -73,12 +73,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; 0 when it went through, 1 when a process failed, 130 after Ctrl-C.
-
-    Raises:
-        DependencyError: ROS 2, the messages or the default clip are missing.
-        YolactError: the source or the model cannot be used.
-    """
+    """Run the demo; 0 when it went through, 1 when a process failed, 130 after Ctrl-C."""
     require_ros()
     return run_plan(make_plan(args, os.environ))
 

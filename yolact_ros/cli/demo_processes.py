@@ -33,10 +33,7 @@ class Child:
     """A process with its own session, so that Ctrl-C reaches it through us and in order.
 
     Args:
-        name: for messages.
-        command: program and arguments.
         log: file that receives its output; None shares this process's.
-        environment: of the process.
     """
 
     def __init__(

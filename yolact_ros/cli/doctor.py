@@ -69,11 +69,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line a finding; 1 if anything is wrong, else 0.
-
-    Raises:
-        ConfigError: an option cannot be used.
-    """
+    """Print a line a finding; 1 if anything is wrong, else 0."""
     require_positive(args, "listen")
     if args.depth and not args.topics:
         raise ConfigError("--depth needs the colour topic that it belongs to: TOPIC --depth TOPIC")

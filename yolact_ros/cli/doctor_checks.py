@@ -57,9 +57,6 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        verdict: of the check.
-        subject: what was looked at.
-        detail: what was found.
         cure: what to do; empty where nothing is wrong.
     """
 

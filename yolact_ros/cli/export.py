@@ -47,11 +47,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, compare and print the differences; 1 if they are too large.
-
-    Raises:
-        YolactError: the model, the images or the output cannot be used.
-    """
+    """Export, compare and print the differences; 1 if they are too large."""
     from yolact_ros.inference.runtimes.onnx_export import (
         ExportedNms,
         export_detector,

@@ -33,7 +33,10 @@ SUBCOMMANDS = {
     "quantize": "make the int8 network of a model and measure what int8 costs",
     "train": "train or fine-tune a network on COCO-format data",
 }
-"""Name and summary of each; ``yolact_ros/cli/<name>.py`` has ``add_parser`` and ``run``."""
+"""Name and summary of each; ``yolact_ros/cli/<name>.py`` has ``add_parser`` and ``run``.
+
+``run`` returns the exit code, and raises a YolactError for what the user can cure.
+"""
 
 _EPILOG = """\
 examples:

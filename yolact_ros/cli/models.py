@@ -115,11 +115,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the chosen action.
-
-    Raises:
-        CheckpointError, DownloadError: see :mod:`yolact_ros.models.zoo`.
-    """
+    """Run the chosen action."""
     return int(args.action(args))
 
 

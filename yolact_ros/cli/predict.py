@@ -94,11 +94,7 @@ def _add_tracking(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every source; 0 done, 1 with unreadable images, 130 after Ctrl-C.
-
-    Raises:
-        YolactError: no source can be used, or an option or the model cannot.
-    """
+    """Predict every source; 0 done, 1 with unreadable images, 130 after Ctrl-C."""
     from yolact_ros.inference.predictor import Predictor
 
     require_positive(args, "max_frames")

@@ -60,10 +60,8 @@ def locate_objects(
             or larger or smaller with the same field of view. Each depth pixel belongs to the mask
             that covers its middle.
         camera: of the colour image.
-        settings: which readings count.
         gravity (float64[3] | None): direction of gravity in the optical frame, of any length; the
             boxes then stand upright.
-        with_points: keep the readings of each object.
 
     Raises:
         DepthError: the depth image has another field of view.
@@ -194,7 +192,6 @@ class _Axis:
         scale: depth pixels per colour pixel.
 
     Attributes:
-        offset: as given.
         first, last: the depth pixels whose middles are in the rectangle, last exclusive.
     """
 

@@ -41,11 +41,6 @@ DEPTH = 200
 class Probe:
     """Subscribes to the results and diagnostics of one node with one camera.
 
-    Args:
-        node: to subscribe with.
-        watched: name of the watched node.
-        records: receives a line for each result.
-
     Attributes:
         counters: the newest values of the camera's diagnostics.
         last_result_s, last_diagnostics_s: monotonic; None before the first.

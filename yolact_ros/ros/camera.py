@@ -58,7 +58,6 @@ class ReceivedFrame:
     """A serialised image and when it arrived.
 
     Attributes:
-        data: the bytes of the message.
         received_ns: monotonic clock, nanoseconds.
         received_clock_ns: the node's ROS clock, nanoseconds; what stamps are compared with.
     """
@@ -79,13 +78,8 @@ class Camera:
     Created at configure, destroyed at cleanup, subscribed while the node is active.
 
     Args:
-        node: that it belongs to.
         name: part of its topics' names; empty for the only camera of a node.
-        fixed: the transport and reliability of its images.
-        live: the live parameters of this moment.
-        class_names: of the model.
         views: where the thread that draws takes frames from.
-        transforms: of the node.
         pause: waits for a pause of the network.
         failed: takes what a thread of the camera raised.
 
@@ -338,11 +332,7 @@ class Camera:
         return reading.age_ms
 
     def tick(self, snapshot: StatisticsSnapshot) -> None:
-        """Look after the subscription once a second; executor thread only.
-
-        Args:
-            snapshot: the counters of this moment.
-        """
+        """Look after the subscription once a second; executor thread only."""
         self.subscription.tick()
         self.views.tick()
         if self.objects is not None:

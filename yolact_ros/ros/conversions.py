@@ -110,7 +110,6 @@ def to_frame_report(
     """How a frame kept its budget.
 
     Args:
-        plan, times, outcome: of the frame.
         age_ms: of the image on arrival.
         frames_dropped: frames of the camera without a message since the one before.
     """

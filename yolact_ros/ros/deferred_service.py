@@ -21,9 +21,6 @@ class DeferredService:
     sending off.
 
     Args:
-        node: that offers the service.
-        service_type: with ``Request`` and ``Response``.
-        name: of the service.
         receive: called in the executor's thread with the request and the function that sends its
             response, which any thread may call, once.
     """

@@ -31,11 +31,7 @@ KEPT_IMAGES = 30
 
 @dataclass(frozen=True)
 class DepthImage:
-    """A depth image as it arrived.
-
-    Attributes:
-        message: with its pixels as they came.
-    """
+    """A depth image as it arrived."""
 
     message: ImageMessage | CompressedImageMessage
 
@@ -100,7 +96,6 @@ class DepthImages:
         Waits while a nearer one may come: until one of this stamp or a later one is there.
 
         Args:
-            stamp_ns: of the colour image.
             until_s: end of the wait, by the monotonic clock.
 
         Returns:

@@ -22,11 +22,7 @@ class CameraReport:
     """One camera at the end of an interval.
 
     Attributes:
-        label: of the camera.
-        topic: that it subscribes to.
         delivery: reliability in use and why; empty while not subscribed.
-        publishers: of the topic.
-        snapshot: of its counters.
         previous: the snapshot before, None at the first.
         errors: faults by cause, since configure.
         warnings: warnings by cause, since configure.
@@ -49,7 +45,6 @@ class NodeReport:
     """The node at the end of an interval.
 
     Attributes:
-        state: lifecycle state.
         enabled: false after ``~/set_enabled``.
         problem: why it could not be configured; empty where it could.
         values: model, device and memory, in the order in which they are shown.

@@ -41,10 +41,6 @@ class FrameThreads:
     All methods are for the executor's thread.
 
     Args:
-        node: that it belongs to.
-        fixed: what to load and subscribe to.
-        live: the live parameters of this moment.
-        segment: the service whose requests it serves.
         faults: receives errors that no camera is to blame for.
         track_ids: new ids of objects come from it.
 

@@ -37,10 +37,7 @@ class ModelDescription:
     """What runs, for diagnostics and logs.
 
     Attributes:
-        name: as the user named it.
-        path: its file.
         config: of the network, with the model's own input size.
-        device: where it runs.
         remarks: what the user should know about the file, one sentence each.
     """
 
@@ -61,16 +58,11 @@ class ModelRunner:
     With the runtime ``auto`` it starts with eager where the fastest is not known yet, and
     :meth:`build` finds and opens that.
 
-    Args:
-        fixed: the model, its device and k.
-        live: input sizes and what is reported.
-
     Raises:
         YolactError: no such model, a wrong file, a device that is not there or has no memory,
             ``classes`` or ``input_size`` that the model cannot have.
 
     Attributes:
-        description: of the model.
         class_names: the index is the class id.
         provisional: whether eager runs until :meth:`build` has chosen the fastest runtime.
         left_out: why, by the input size in pixels for which the device had no memory.
@@ -247,9 +239,6 @@ class ModelRunner:
         Args:
             spare: leave out those for which the device has no memory, as long as one fits.
             beside: there is time to choose the fastest runtime, since another runs.
-
-        Raises:
-            DeviceMemoryError: no memory.
         """
         predictors: dict[int, Predictor] = {}
         left_out: dict[int, str] = {}

@@ -297,9 +297,6 @@ def main(args: Sequence[str] | None = None, stop: StopSignal | None = None) -> i
     Args:
         args: of the command line, without the program's name; None takes the process's.
         stop: hears the signals, where the program did so before its imports.
-
-    Returns:
-        the process's exit code: 0.
     """
     stop = stop or StopSignal()
     sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -64,7 +64,6 @@ def spin_until_settled(
     """Run callbacks until nothing was missing for ``settle_s``.
 
     Args:
-        executor: of the callbacks.
         missing: what is missing now, for people; empty for nothing.
         settle_s: what this process sees of the graph, others see a little earlier or later.
         timeout_s: longest time in which something may be missing.
@@ -95,7 +94,6 @@ def listen_to(
     """Subscribe to the diagnostics of one node.
 
     Args:
-        node: that listens.
         watched: fully qualified name of the other.
         heard: called with each message's statuses of that node: "node", and its cameras by name.
     """

@@ -41,7 +41,6 @@ class ParameterServer:
     name that no parameter has, which rclpy would pass over, is refused too.
 
     Args:
-        node: to declare them on.
         is_configured: True while parameters fixed at configure cannot change.
         check: further validation of all values together; raises ConfigError.
         changed: called after values have changed.
@@ -138,8 +137,6 @@ def declare_parameter(node: Node, spec: ParameterSpec, refused: Callable[[str], 
     """Declare a parameter with the value given at start, or with its default.
 
     Args:
-        node: to declare it on.
-        spec: of the parameter.
         refused: called with the reason if the value given cannot be used.
     """
     # Declared without its range first: rclpy would end the process over a bad value from a

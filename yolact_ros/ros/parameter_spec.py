@@ -19,10 +19,8 @@ class ParameterSpec:
     """One parameter of the node.
 
     Attributes:
-        name: as in ``ros2 param set``.
         default: its value, of the parameter's type; a tuple stands for a list, of whole numbers
             if it holds one, else of strings.
-        description: what it does, one sentence.
         change: "live" acts at the next frame, "configure" can change while the node is
             unconfigured, "start" only when the process starts.
         unit: of a number; empty where it has none.

@@ -241,7 +241,6 @@ def class_ids_of(classes: Iterable[str], class_names: Sequence[str]) -> tuple[in
 
     Args:
         classes: names to keep; empty keeps all.
-        class_names: the model's classes.
 
     Raises:
         ConfigError: the model has no such class; the message proposes the nearest name.

@@ -31,7 +31,6 @@ class QosOverrides:
     """What the user asks of one subscription.
 
     Attributes:
-        history, depth, durability: to subscribe with.
         reliability: None leaves the choice to the node.
     """
 
@@ -47,8 +46,6 @@ class QosOverrides:
         """Declare the parameters of a topic, if they are not, and read them.
 
         Args:
-            node: that subscribes.
-            topic: resolved name.
             refused: called with the policy and the reason of every value that cannot be used.
         """
         values: dict[str, Any] = {}

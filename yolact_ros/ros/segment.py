@@ -57,8 +57,6 @@ class SegmentRequest:
     """A request that waits for the network.
 
     Attributes:
-        image: to segment.
-        respond: sends the answer.
         received_ns: monotonic clock, nanoseconds.
         age_ms: reception minus stamp.
     """
@@ -76,7 +74,6 @@ class SegmentService:
     camera, however many requests wait.
 
     Args:
-        node: that offers the service.
         refusal: why there is no network now, and the cure; asked while closed.
         faults: receives every request that failed.
     """
@@ -175,12 +172,7 @@ class SegmentService:
 
 
 def _segment(request: SegmentRequest, model: ModelRunner, live: LiveParameters) -> InstanceArray:
-    """The instances of the request's image.
-
-    Raises:
-        ImageError: an image that cannot be used.
-        DeviceMemoryError: the device has no memory left.
-    """
+    """The instances of the request's image."""
     begun_ns = time.monotonic_ns()
     message = from_image_message(request.image)
     image_bgr = image_to_bgr(message, BitDepth())

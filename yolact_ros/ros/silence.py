@@ -50,10 +50,8 @@ def image_topics_hint(node: Node, camera: str, topic: str, *, compressed: bool) 
     """The topics that the user may have meant, as the argument that names them.
 
     Args:
-        node: that subscribes.
         camera: its name, empty for the only camera of a node.
         topic: the resolved name of its topic, on which nobody publishes.
-        compressed: it is of CompressedImage.
     """
     kind, suffix = ("CompressedImage", "/compressed") if compressed else ("Image", "")
     views = tuple(f"/{view.topic}" for view in VIEWS)

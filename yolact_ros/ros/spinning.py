@@ -31,7 +31,6 @@ def spin(node: Node, keep_on: Callable[[], bool], failed: Callable[[Exception], 
     """Run callbacks until ROS shuts down or ``keep_on`` says no.
 
     Args:
-        node: whose callbacks to run.
         keep_on: asked at least five times a second.
         failed: called with what a callback raised, such as rclpy's own for a lifecycle transition
             that the state does not have; spinning goes on.

@@ -36,13 +36,9 @@ class ImageSubscription:
     Use from the executor's thread only.
 
     Args:
-        node: to subscribe with.
-        topic: resolved name of the topic.
-        callback_group: of the subscription.
         compressed: its type is sensor_msgs/CompressedImage instead of sensor_msgs/Image.
         reliability: the parameter: "auto", "reliable" or "best_effort".
         receive: called with the serialised bytes of every image.
-        lost: called with the number of images that the transport lost.
         faults: receives quality of service that cannot be used.
         warnings: receives what keeps images from arriving.
     """

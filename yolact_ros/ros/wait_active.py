@@ -30,8 +30,6 @@ def wait_until_active(
 
     Args:
         node_name: fully qualified.
-        stop: ends the wait.
-        timeout_s: longest wait in seconds.
 
     Returns:
         "" when it is active, else why it is not.

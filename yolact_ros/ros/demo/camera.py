@@ -57,7 +57,6 @@ class TimedFrame:
 
     Attributes:
         image_bgr (uint8[H, W, 3]): the picture.
-        time_s: since the first one.
         period_s: lateness from which on it is skipped.
     """
 
@@ -107,12 +106,7 @@ def play(
     """Publish frames at their times; one that is late by a whole period is skipped.
 
     Args:
-        frames: what to publish and when.
-        publish: sends one image.
         duration_s: when to stop, if the images last longer; 0 plays them all.
-        stopped: whether to stop before.
-        clock: seconds, steady.
-        sleep: waits the given seconds.
     """
     published = skipped = 0
     start_s = clock()
@@ -135,11 +129,7 @@ def play(
 def _wait_for_subscribers(
     node: Node, executor: Executor, topics: Sequence[str], timeout_s: float, stop: StopSignal
 ) -> None:
-    """Return once the topics have subscribers and keep them.
-
-    Raises:
-        ImageError: a topic had none for ``timeout_s``; the message names it.
-    """
+    """Return once the topics have subscribers and keep them."""
     missing = spin_until_settled(
         executor,
         lambda: " and ".join(topic for topic in topics if node.count_subscribers(topic) == 0),

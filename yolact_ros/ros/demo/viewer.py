@@ -44,12 +44,7 @@ REMEMBERED_CAPTIONS = 200
 
 
 class Viewer:
-    """Subscribes to results and overlays, counts and records them.
-
-    Args:
-        node: to subscribe with.
-        args: parsed arguments of :func:`main`.
-    """
+    """Subscribes to results and overlays, counts and records them."""
 
     def __init__(self, node: Node, args: argparse.Namespace) -> None:
         self.statistics = LiveStatistics()

@@ -33,7 +33,6 @@ class DepthTopics:
     """What belongs together for objects in 3D.
 
     Attributes:
-        image, depth: topics of colour and depth images.
         camera_info: of the depth; empty is that beside it.
         target_frame: that tf must lead to; empty is none.
     """
@@ -47,14 +46,7 @@ class DepthTopics:
 def check_depth(
     node: Node, executor: Executor, topics: DepthTopics, listen_s: float
 ) -> Iterator[Finding]:
-    """Encoding, readings, registration, stamps, calibration and tf.
-
-    Args:
-        node: that listens.
-        executor: of ``node``.
-        topics: to listen to.
-        listen_s: how long, in seconds.
-    """
+    """Encoding, readings, registration, stamps, calibration and tf."""
     info_topic = topics.camera_info or camera_info_topic(topics.depth)
     colours: list[bytes] = []
     depths: list[bytes] = []

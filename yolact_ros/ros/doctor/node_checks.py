@@ -47,8 +47,6 @@ class NodeHealth:
 
     Attributes:
         findings: one for the node, one for each camera.
-        topics: image topics of its cameras.
-        depths: of the cameras that have depth.
     """
 
     findings: tuple[Finding, ...]
@@ -60,8 +58,6 @@ def running_nodes(node: Node, executor: Executor, wait_s: float) -> list[str]:
     """Fully qualified names of the nodes that publish instances.
 
     Args:
-        node: that looks.
-        executor: of ``node``.
         wait_s: longest wait for the first, in seconds.
     """
     begun_s = time.monotonic()
@@ -89,8 +85,6 @@ def examine_node(node: Node, executor: Executor, name: str, listen_s: float) -> 
     """Listen to the diagnostics of a node.
 
     Args:
-        node: that listens.
-        executor: of ``node``.
         name: fully qualified name of the other.
         listen_s: longest time to wait for diagnostics, in seconds.
     """

@@ -41,7 +41,6 @@ def to_detection_array(prediction: Prediction, header: Header) -> Detection2DArr
     """The boxes, classes and scores as a message; needs the package vision_msgs.
 
     Args:
-        prediction: of an image.
         header: of that image's message.
     """
     detections = []
@@ -77,13 +76,7 @@ DETECTION_VIEWS: tuple[View, ...] = (
 
 
 class LabelPublisher:
-    """Tells late subscribers too which class ids have which names.
-
-    Args:
-        node: to publish with.
-        prefix: of the topic, for example "~".
-        callback_group: of the publisher's events.
-    """
+    """Tells late subscribers too which class ids have which names."""
 
     def __init__(self, node: LifecycleNode, prefix: str, callback_group: CallbackGroup) -> None:
         self._node = node

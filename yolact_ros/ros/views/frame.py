@@ -22,13 +22,8 @@ class ViewFrame:
     """A processed frame for the views.
 
     Attributes:
-        header: of the image.
         image_bgr (uint8[H, W, 3]): the image.
-        prediction: what was found, with masks.
-        class_names: of the model.
-        palette: of the colours.
         color_by: whether classes or objects have the colours.
-        trails: the way that the objects came.
     """
 
     header: MessageHeader

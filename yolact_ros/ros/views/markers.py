@@ -69,11 +69,7 @@ class MarkerHistory:
 
 
 class MarkerRenderer:
-    """Makes the markers of one camera, and deletes those that the last frame had and this has not.
-
-    Args:
-        camera_info: of the camera.
-    """
+    """Makes the markers of one camera; those that only the last frame had are deleted."""
 
     def __init__(self, camera_info: CameraInfoListener) -> None:
         self._camera_info = camera_info

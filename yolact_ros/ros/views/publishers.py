@@ -27,11 +27,8 @@ class ViewPublishers:
     ask what is wanted.
 
     Args:
-        node: to publish with.
         prefix: of the topics, for example "~".
         camera_info: of the camera; listened to while a view uses it.
-        callback_group: of the publishers' events.
-        views: to publish.
     """
 
     def __init__(
@@ -70,7 +67,6 @@ class ViewPublishers:
         """Render and publish the views that have subscribers.
 
         Args:
-            frame: what the views show.
             wait: called before each view; returns when it may be made.
         """
         for _, render, publisher in self._publishers:

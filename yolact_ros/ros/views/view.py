@@ -20,7 +20,6 @@ class View:
 
     Attributes:
         topic: below the camera's prefix.
-        message_type: of the topic.
         make_render: what renders the frames of one camera, given its calibration.
         uses_masks: it is empty without masks.
         uses_camera_info: it looks at the calibration.
