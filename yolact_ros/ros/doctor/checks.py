@@ -14,7 +14,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage, Image
 
-from yolact_ros.cli.doctor_checks import Finding, Verdict
+from yolact_ros.cli.doctor_checks import Finding, Verdict, good, notice, wrong
 from yolact_ros.errors import ImageError
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import read_compressed_image, read_image
@@ -37,26 +37,22 @@ COMPRESSED = "/compressed"
 def check_ros() -> Iterator[Finding]:
     """The package's messages, the middleware and its shared memory."""
     if importlib.util.find_spec("yolact_ros.msg") is None:
-        yield Finding(
-            Verdict.WRONG,
+        yield wrong(
             "messages",
             "yolact_ros.msg is not built",
             "colcon build --packages-select yolact_ros, then source install/setup.bash",
         )
     else:
-        yield Finding(Verdict.GOOD, "messages", "yolact_ros.msg is importable")
+        yield good("messages", "yolact_ros.msg is importable")
     middleware = get_rmw_implementation_identifier()
     if "fastrtps" not in middleware:
-        yield Finding(Verdict.GOOD, "middleware", middleware)
+        yield good("middleware", middleware)
         return
     segment_bytes = shared_memory_segment_bytes()
     if segment_bytes is not None and segment_bytes >= LARGE_SEGMENT_BYTES:
-        yield Finding(
-            Verdict.GOOD, "middleware", f"{middleware}, segments of {segment_bytes / 1e6:.0f} MB"
-        )
+        yield good("middleware", f"{middleware}, segments of {segment_bytes / 1e6:.0f} MB")
         return
-    yield Finding(
-        Verdict.NOTICE,
+    yield notice(
         "middleware",
         f"{middleware} with its default shared memory, which loses camera images on best effort",
         "set FASTRTPS_DEFAULT_PROFILES_FILE to share/yolact_ros/config/fastdds.xml for the camera "
@@ -94,7 +90,7 @@ def check_graph(
             pairs += health.depths
         if not listened:
             there = ", ".join(_image_topics(node)) or "none is published"
-            yield Finding(Verdict.GOOD, "image topics", there)
+            yield good("image topics", there)
         for topic in dict.fromkeys(listened):
             yield from _check_topic(node, executor, topic, listen_s)
         for pair in pairs:
@@ -107,8 +103,7 @@ def _judge_name(node: Node, name: str) -> Iterator[Finding]:
         node.resolve_topic_name(name)
     except RuntimeError as error:  # rcl's
         reason = str(error).removeprefix("failed to resolve name: ").partition(", at /")[0]
-        yield Finding(
-            Verdict.WRONG,
+        yield wrong(
             repr(name),
             f"no topic or node can have this name: {reason}",
             "letters, digits, _ and /, such as /camera/image_raw",
@@ -136,8 +131,7 @@ def _check_topic(node: Node, executor: Executor, topic: str, listen_s: float) ->
         return
     types = {publisher.topic_type for publisher in publishers}
     if len(types) > 1 or not types <= set(IMAGE_TYPES):
-        yield Finding(
-            Verdict.WRONG,
+        yield wrong(
             topic,
             f"its type is {', '.join(sorted(types))}",
             f"expected {' or '.join(IMAGE_TYPES)}: name an image topic",
@@ -155,11 +149,7 @@ def _check_topic(node: Node, executor: Executor, topic: str, listen_s: float) ->
     publishers = node.get_publishers_info_by_topic(topic) or publishers
     names = sorted({publisher.node_name for publisher in publishers} - {UNKNOWN_NODE})
     delivery = "reliable" if reliable else "best effort"
-    yield Finding(
-        Verdict.GOOD,
-        topic,
-        f"{type_name} of {', '.join(names) or 'an unnamed node'}, {delivery}",
-    )
+    yield good(topic, f"{type_name} of {', '.join(names) or 'an unnamed node'}, {delivery}")
     yield _judge_rate(topic, heard, listen_s, reliable=reliable)
     if heard.images:
         compressed = IMAGE_TYPES[type_name] is CompressedImage
@@ -169,15 +159,13 @@ def _check_topic(node: Node, executor: Executor, topic: str, listen_s: float) ->
 def _nobody(node: Node, topic: str) -> Finding:
     base = topic.removesuffix(COMPRESSED)
     if base != topic and node.count_publishers(base):
-        return Finding(
-            Verdict.WRONG,
+        return wrong(
             topic,
             f"nobody publishes here, only on {base}",
             "install ros-$ROS_DISTRO-image-transport-plugins where the camera driver runs, or "
             "set the parameter image_transport to raw",
         )
-    return Finding(
-        Verdict.WRONG,
+    return wrong(
         topic,
         "nobody publishes here",
         f"image topics that exist: {', '.join(_image_topics(node)) or 'none'}; also check that "
@@ -211,8 +199,7 @@ def _wait_for_publishers(
 def _judge_rate(topic: str, heard: _Heard, listen_s: float, *, reliable: bool) -> Finding:
     count = len(heard.arrivals_ns)
     if count < 2:
-        return Finding(
-            Verdict.WRONG,
+        return wrong(
             f"{topic} rate",
             f"{count} images in {listen_s:g} s",
             "is the camera running? "
@@ -244,25 +231,21 @@ def _judge_image(topic: str, heard: _Heard, *, compressed: bool) -> Finding:
                 message.encoding,
             )
     except ImageError as error:
-        return Finding(
-            Verdict.WRONG, subject, f"{error}", "choose another encoding in the camera driver"
-        )
+        return wrong(subject, f"{error}", "choose another encoding in the camera driver")
     detail = f"{image.shape[1]} x {image.shape[0]} {encoding}"
     if 0 < depth.bits < FULL_BITS:
         detail += f", {depth.bits} of its 16 bits in use"
     if header.stamp_ns == 0:
-        return Finding(
-            Verdict.NOTICE,
+        return notice(
             subject,
             f"{detail}, its stamp is zero",
             "without stamps neither its age nor its place in tf is known: let the driver set them",
         )
     age_s = (heard.arrivals_ns[0] - header.stamp_ns) / NS_PER_S
     if abs(age_s) > OLDEST_STAMP_S:
-        return Finding(
-            Verdict.NOTICE,
+        return notice(
             subject,
             f"{detail}, its stamp is {age_s:.1f} s old",
             "a bag or simulator: set use_sim_time; two computers: synchronise their clocks",
         )
-    return Finding(Verdict.GOOD, subject, f"{detail}, {age_s * 1e3:.0f} ms old on arrival")
+    return good(subject, f"{detail}, {age_s * 1e3:.0f} ms old on arrival")

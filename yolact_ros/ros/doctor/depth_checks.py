@@ -11,7 +11,7 @@ from rclpy.executors import Executor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from yolact_ros.cli.doctor_checks import Finding, Verdict
+from yolact_ros.cli.doctor_checks import Finding, Verdict, good, notice, wrong
 from yolact_ros.depth import check_same_view
 from yolact_ros.errors import DepthError, FrameFault
 from yolact_ros.inference.bit_depth import BitDepth
@@ -88,8 +88,7 @@ def _judge(
 ) -> Iterator[Finding]:
     subject = topics.depth
     if not depths:
-        yield Finding(
-            Verdict.WRONG,
+        yield wrong(
             subject,
             "no depth image came",
             "is the topic right, and depth switched on in the driver (RealSense: "
@@ -103,7 +102,7 @@ def _judge(
         depth_m = first.in_metres()
         colour = read_colour(colours[0]) if colours else None
     except (DepthError, FrameFault) as error:
-        yield Finding(Verdict.WRONG, subject, str(error), "name a topic of depth images")
+        yield wrong(subject, str(error), "name a topic of depth images")
         return
     height_px, width_px = depth_m.shape
     share = float(np.isfinite(depth_m).mean())
@@ -114,14 +113,11 @@ def _judge(
         "" if share >= LEAST_READINGS else "is the sensor covered, or are things too near or far?",
     )
     if colour is None:
-        yield Finding(
-            Verdict.WRONG, topics.image, "no colour image came", "is the camera running?"
-        )
+        yield wrong(topics.image, "no colour image came", "is the camera running?")
         return
     frames = (first.message.header.frame_id, colour.header.frame_id)
     if frames[0] != frames[1]:
-        yield Finding(
-            Verdict.NOTICE,
+        yield notice(
             f"{subject} registration",
             f"its frame is {frames[0]!r}, that of the colour images {frames[1]!r}",
             "use depth registered to the colour image, such as aligned_depth_to_color or "
@@ -135,9 +131,7 @@ def _judge(
     try:
         check_same_view((width_px, height_px), size_px)
     except DepthError as error:
-        yield Finding(
-            Verdict.WRONG, f"{subject} size", str(error), "the topic that the driver aligns"
-        )
+        yield wrong(f"{subject} size", str(error), "the topic that the driver aligns")
     stamps = [
         [read(data).header.stamp_ns for data in heard]
         for read, heard in (
@@ -153,11 +147,8 @@ def _judge_stamps(subject: str, colours_ns: list[int], depths_ns: list[int]) -> 
     gaps = [min(abs(depth - colour) for depth in depths_ns) for colour in colours_ns]
     gap_ns = float(np.median(gaps))
     if gap_ns <= TOLERANCE_NS:
-        return Finding(
-            Verdict.GOOD, f"{subject} stamps", f"{gap_ns / NS_PER_MS:.0f} ms from colour's"
-        )
-    return Finding(
-        Verdict.WRONG,
+        return good(f"{subject} stamps", f"{gap_ns / NS_PER_MS:.0f} ms from colour's")
+    return wrong(
         f"{subject} stamps",
         f"{gap_ns / NS_PER_MS:.0f} ms from the nearest colour image's, expected at most "
         f"{TOLERANCE_NS / NS_PER_MS:.0f} ms",
@@ -167,8 +158,7 @@ def _judge_stamps(subject: str, colours_ns: list[int], depths_ns: list[int]) -> 
 
 def _judge_calibration(topic: str, infos: list[CameraInfo]) -> Finding:
     if not infos:
-        return Finding(
-            Verdict.WRONG,
+        return wrong(
             topic,
             "no camera_info came",
             "let the driver publish it, or set depth_camera_info to the topic that has it",
@@ -176,21 +166,16 @@ def _judge_calibration(topic: str, infos: list[CameraInfo]) -> Finding:
     try:
         model = to_camera_model(infos[0], rectified=False)
     except DepthError as error:
-        return Finding(Verdict.WRONG, topic, str(error), "calibrate the camera")
-    return Finding(
-        Verdict.GOOD,
-        topic,
-        f"{model.width_px} x {model.height_px}, focal length {model.fx:.0f} px",
-    )
+        return wrong(topic, str(error), "calibrate the camera")
+    return good(topic, f"{model.width_px} x {model.height_px}, focal length {model.fx:.0f} px")
 
 
 def _judge_tf(transforms: Transforms, target: str, source: str) -> Finding:
     # The newest: the stamps of a bag may be older than what tf keeps.
     transform, problem = transforms.find(target, source, 0, time.monotonic())
     if transform is not None:
-        return Finding(Verdict.GOOD, "tf", f"leads from {source} to {target}")
-    return Finding(
-        Verdict.NOTICE,
+        return good("tf", f"leads from {source} to {target}")
+    return notice(
         "tf",
         f"does not lead from {source!r} to the target_frame {target!r}: {problem}",
         "without it velocities are unknown and boxes not upright; publish it, or set target_frame",

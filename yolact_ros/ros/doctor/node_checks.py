@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.executors import Executor
 from rclpy.node import Node
 
-from yolact_ros.cli.doctor_checks import Finding, Verdict
+from yolact_ros.cli.doctor_checks import Finding, Verdict, wrong
 from yolact_ros.ros.doctor.depth_checks import DepthTopics
 from yolact_ros.ros.observer import listen_to, spin_until, values_of
 
@@ -96,8 +96,7 @@ def examine_node(node: Node, executor: Executor, name: str, listen_s: float) -> 
         others = ", ".join(sorted(_names(node))) or "none"
         return NodeHealth(
             (
-                Finding(
-                    Verdict.WRONG,
+                wrong(
                     f"node {name}",
                     "it publishes no diagnostics",
                     f"is it running, in this ROS_DOMAIN_ID? Nodes that are: {others}",
