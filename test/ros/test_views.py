@@ -60,9 +60,10 @@ def frame(*rows: tuple[int, int, int, int, int], masks: bool = True, sec: int = 
         scores=np.linspace(0.9, 0.5, len(rows), dtype=np.float32),
         boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
         mask_crops=crops if masks else (),
+        class_names=NAMES,
     )
     image_bgr = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
-    return ViewFrame(MessageHeader(sec, 6, "eye_optical"), image_bgr, prediction, NAMES)
+    return ViewFrame(MessageHeader(sec, 6, "eye_optical"), image_bgr, prediction)
 
 
 PERSON = (0, 100, 100, 200, 150)

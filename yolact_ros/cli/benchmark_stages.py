@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -69,9 +68,7 @@ def run_stages(args: argparse.Namespace, settings: PredictionSettings) -> int:
     )
     meter = LoadMeter()
     try:
-        results = measure_stages(
-            contenders, images, rounds=args.rounds, encode=_encoder(model.config.class_names)
-        )
+        results = measure_stages(contenders, images, rounds=args.rounds, encode=_encoder())
     finally:
         for contender in contenders:
             contender.predictor.close()
@@ -109,7 +106,7 @@ def run_stages(args: argparse.Namespace, settings: PredictionSettings) -> int:
     return 0
 
 
-def _encoder(class_names: Sequence[str]) -> Encode | None:
+def _encoder() -> Encode | None:
     """Makes the node's message of a prediction; None where its messages are not built."""
     if any(importlib.util.find_spec(name) is None for name in ("rclpy", "yolact_ros.msg")):
         return None
@@ -119,6 +116,6 @@ def _encoder(class_names: Sequence[str]) -> Encode | None:
     header = MessageHeader(0, 0, "camera")
 
     def encode(prediction: Prediction) -> object:
-        return to_instance_array(header, prediction, class_names, "bits")
+        return to_instance_array(header, prediction, "bits")
 
     return encode

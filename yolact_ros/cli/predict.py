@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yolact_ros.cli.model_file import load_model
+from yolact_ros.cli.model_file import open_model
 from yolact_ros.cli.options import add_options, listed, require_positive
 from yolact_ros.errors import ConfigError, ImageError
 from yolact_ros.evaluation.prediction_files import PredictionFiles
@@ -107,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
         nms_threshold=args.nms_threshold,
         nms=args.nms,
     )
-    network = load_model(args.model, args.class_names, input_size_px=args.input_size)
+    checkpoint = open_model(args.model, args.class_names, input_size_px=args.input_size)
+    network = checkpoint.build(input_size_px=args.input_size)
     class_names = network.config.class_names
     settings = replace(settings, class_ids=_class_ids(args.classes, class_names))
     predictor = Predictor(network, device=args.device, settings=settings)

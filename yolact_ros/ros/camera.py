@@ -94,7 +94,6 @@ class Camera:
         *,
         fixed: FixedParameters,
         live: Callable[[], LiveParameters],
-        class_names: Sequence[str],
         views: FrameSlots[Camera, ViewFrame],
         transforms: Transforms,
         pause: Callable[[], object],
@@ -115,7 +114,6 @@ class Camera:
         self._node = node
         self._clock = node.get_clock()
         self._live = live
-        self._class_names = class_names
         self._view_slots = views
         self._trails = Trails()
         self._without_clock = 0
@@ -200,10 +198,10 @@ class Camera:
         if self.objects is not None:
             self.objects.destroy()
 
-    def announce(self, score_threshold: float) -> None:
+    def announce(self, class_names: Sequence[str], score_threshold: float) -> None:
         """Publish what the class ids mean, for subscribers of now and later."""
         if self._labels is not None:
-            self._labels.publish(self._class_names, score_threshold)
+            self._labels.publish(class_names, score_threshold)
 
     def wants_objects(self) -> bool:
         """Whether somebody asks where the objects are, and there is depth."""
@@ -240,7 +238,7 @@ class Camera:
     def encode(self, decoded: DecodedFrame, prediction: Prediction) -> InstanceArray:
         """The instances as a message, without its report."""
         encoding = self._live().mask_encoding
-        return to_instance_array(decoded.header, prediction, self._class_names, encoding)
+        return to_instance_array(decoded.header, prediction, encoding)
 
     def publish(self, result: FrameResult[ReceivedFrame, InstanceArray]) -> None:
         """Publish the instances of a frame, if it is not too late, and let its views be drawn."""
@@ -272,7 +270,6 @@ class Camera:
             result.decoded.header,
             result.decoded.image_bgr,
             result.prediction,
-            self._class_names,
             live.overlay_palette,
             live.overlay_colors,
             self._trails.add(result.prediction, result.time_s),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,13 +57,11 @@ def to_header_message(header: MessageHeader) -> Header:
 def to_instance_array(
     header: MessageHeader,
     prediction: Prediction,
-    class_names: Sequence[str],
     mask_encoding: str,
 ) -> InstanceArray:
     """The prediction as a message with an empty report.
 
     Args:
-        class_names: of the model; ``prediction.class_ids`` are indices in it.
         mask_encoding: "bits", "rle" or "none".
     """
     instances = []
@@ -83,7 +80,7 @@ def to_instance_array(
         instances.append(
             Instance(
                 class_id=class_id,
-                class_name=class_names[class_id],
+                class_name=prediction.class_names[class_id],
                 score=score,
                 x_min=box[0],
                 y_min=box[1],

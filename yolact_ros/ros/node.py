@@ -123,14 +123,14 @@ class YolactNode(LifecycleNode):
         self._problem = ""
         self.state = "inactive"
         model = self._frames.model
-        config, sizes = model.description.config, ", ".join(map(str, model.input_sizes_px))
+        config, sizes = model.config, ", ".join(map(str, model.input_sizes_px))
         self.get_logger().info(
             f"model {fixed.model}: {config.name}, {sizes} px, "
             f"k={config.num_prototypes}, {config.num_classes} classes, on "
-            f"{model.description.device}, {model.runtime}, "
+            f"{model.device}, {model.runtime}, "
             f"ready in {time.monotonic() - begun_s:.1f} s"
         )
-        for remark in model.description.remarks:
+        for remark in model.remarks:
             self.get_logger().warning(remark)
         if not VISION_MSGS_INSTALLED:
             self.get_logger().info(
@@ -254,16 +254,15 @@ class YolactNode(LifecycleNode):
         values: list[tuple[str, object]] = []
         if self._frames is not None:
             model = self._frames.model
-            description = model.description
             values += [
-                ("model", description.name),
-                ("model file", description.path),
-                ("network", description.config.name),
+                ("model", model.name),
+                ("model file", model.path),
+                ("network", model.config.name),
                 ("input size (px)", model.input_size_px),
                 ("input sizes ready (px)", ", ".join(map(str, model.input_sizes_px))),
-                ("prototypes", description.config.num_prototypes),
-                ("classes", description.config.num_classes),
-                ("device", description.device),
+                ("prototypes", model.config.num_prototypes),
+                ("classes", model.config.num_classes),
+                ("device", model.device),
                 ("runtime", model.runtime),
                 ("runtime provisional", model.provisional),
                 ("tracker", self._live.tracker),
@@ -272,7 +271,7 @@ class YolactNode(LifecycleNode):
                     if model.left_out
                     else []
                 ),
-                ("device memory (MiB)", device_memory_bytes(description.device) // MEBIBYTE),
+                ("device memory (MiB)", device_memory_bytes(model.device) // MEBIBYTE),
             ]
         segment_bytes = shared_memory_segment_bytes()
         values += [

@@ -180,7 +180,7 @@ def _segment(request: SegmentRequest, model: ModelRunner, live: LiveParameters) 
     prediction, times, size_px = model.predict_at_best(image_bgr, live)
     predicted_ns = time.monotonic_ns()
     encoding = "rle" if live.mask_encoding == "rle" else "bits"
-    result = to_instance_array(message.header, prediction, model.class_names, encoding)
+    result = to_instance_array(message.header, prediction, encoding)
     finished_ns = time.monotonic_ns()
     result.report = FrameReport(
         image_age_ms=request.age_ms,

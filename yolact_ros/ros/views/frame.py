@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.palette import ColorBy, PaletteName
 from yolact_ros.prediction import Prediction
-from yolact_ros.visualization import Trails, caption, draw_overlay
+from yolact_ros.visualization import Trails, draw_overlay
 
 __all__ = ["ViewFrame"]
 
@@ -29,7 +28,6 @@ class ViewFrame:
     header: MessageHeader
     image_bgr: NDArray[np.uint8]
     prediction: Prediction
-    class_names: Sequence[str] = field(repr=False)
     palette: PaletteName = "vivid"
     color_by: ColorBy = "class"
     trails: Trails = field(default_factory=dict, repr=False)
@@ -40,12 +38,7 @@ class ViewFrame:
         return draw_overlay(
             self.image_bgr,
             self.prediction,
-            self.class_names,
             palette=self.palette,
             color_by=self.color_by,
             trails=self.trails,
         )
-
-    def caption(self, index: int) -> str:
-        """Class name, id if it is tracked, and score of an instance."""
-        return caption(self.prediction, index, self.class_names)
