@@ -25,8 +25,8 @@ from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.palette import instance_colors_bgr, track_colors_bgr
 from yolact_ros.prediction import Prediction
 from yolact_ros.ros.camera_info import CameraInfoListener
-from yolact_ros.ros.views import ViewFrame, ViewPublishers, markers, pictures
-from yolact_ros.ros.views import frame as frame_module
+from yolact_ros.ros.views import ViewFrame, ViewPublishers, markers, publishers
+from yolact_ros.ros.views import view as view_module
 from yolact_ros.structures import MaskCrop
 
 VIEWED = "viewed"
@@ -138,9 +138,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, function, counting)
 
-    count(frame_module, "draw_overlay")
-    count(pictures, "label_image")
-    count(pictures.cv2, "imencode")
+    count(view_module, "draw_overlay")
+    count(publishers, "label_image")
+    count(publishers.cv2, "imencode")
     count(markers, "mask_rings")
     return done
 

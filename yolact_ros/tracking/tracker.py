@@ -25,9 +25,8 @@ from yolact_ros.tracking.association import (
     shares_inside,
 )
 from yolact_ros.tracking.camera_motion import CameraMotion
-from yolact_ros.tracking.motion import MotionState, correct, initial_state, predict, warp
+from yolact_ros.tracking.motion import MotionState, Table, correct, initial_state, predict, warp
 from yolact_ros.tracking.settings import TrackerSettings
-from yolact_ros.tracking.table import Table
 
 __all__ = ["Tracker", "Tracks"]
 

@@ -12,8 +12,7 @@ from std_msgs.msg import Header
 from yolact_ros.prediction import Prediction
 from yolact_ros.ros.conversions import to_header_message
 from yolact_ros.ros.qos import result_qos
-from yolact_ros.ros.views.frame import ViewFrame
-from yolact_ros.ros.views.view import View, stateless
+from yolact_ros.ros.views.view import View, ViewFrame, stateless
 
 try:
     from vision_msgs.msg import (

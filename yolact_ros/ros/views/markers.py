@@ -20,8 +20,7 @@ from yolact_ros.depth import CameraModel
 from yolact_ros.ops.outlines import mask_rings, trapezoids
 from yolact_ros.ros.camera_info import CameraInfoListener
 from yolact_ros.ros.conversions import to_header_message
-from yolact_ros.ros.views.frame import ViewFrame
-from yolact_ros.ros.views.view import View
+from yolact_ros.ros.views.view import View, ViewFrame
 from yolact_ros.visualization import caption, colors_of
 
 __all__ = ["BOXES", "MARKERS", "MASKS", "NAMESPACES", "MarkerHistory", "MarkerRenderer"]

@@ -19,9 +19,8 @@ from yolact_ros.msg import Object3D, Object3DArray
 from yolact_ros.ros.camera_info import CameraInfoListener
 from yolact_ros.ros.conversions import to_header_message
 from yolact_ros.ros.views.detections import VISION_MSGS_INSTALLED
-from yolact_ros.ros.views.frame import ViewFrame
 from yolact_ros.ros.views.markers import MarkerHistory
-from yolact_ros.ros.views.view import View, stateless
+from yolact_ros.ros.views.view import View, ViewFrame, stateless
 from yolact_ros.visualization import caption, colors_of
 
 if VISION_MSGS_INSTALLED:
