@@ -10,14 +10,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
-from yolact_ros.inference.cdr import (
-    CompressedImageMessage,
-    ImageMessage,
-    MessageHeader,
-    read_compressed_image,
-    read_image,
-)
-from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.inference.frame_processor import DecodedFrame, FrameResult
 from yolact_ros.inference.quality.levels import Degradation
 from yolact_ros.inference.slots import FrameSlots
@@ -32,7 +25,7 @@ from yolact_ros.ros.qos import result_qos
 from yolact_ros.ros.silence import image_topics_hint, why_no_result
 from yolact_ros.ros.stamps import StampMonitor
 from yolact_ros.ros.statistics import CameraStatistics, StatisticsSnapshot
-from yolact_ros.ros.subscription import ImageSubscription
+from yolact_ros.ros.subscription import ImageSubscription, read_received, to_bgr
 from yolact_ros.ros.transforms import Transforms
 from yolact_ros.ros.views import (
     VISION_MSGS_INSTALLED,
@@ -156,6 +149,8 @@ class Camera:
             if depth_topic
             else None
         )
+        parts = (self.subscription, self.views, self.objects)
+        self._parts = [part for part in parts if part is not None]
 
     @property
     def label(self) -> str:
@@ -181,22 +176,18 @@ class Camera:
 
     def close(self) -> None:
         """Unsubscribe."""
-        self.subscription.close()
-        self.views.close()
-        if self.objects is not None:
-            self.objects.close()
+        for part in self._parts:
+            part.close()
         self._put = None
 
     def destroy(self) -> None:
         """Unsubscribe and destroy the publishers."""
         self.close()
-        self.subscription.destroy()
+        for part in self._parts:
+            part.destroy()
         self._node.destroy_lifecycle_publisher(self._instances)
-        self.views.destroy()
         if self._labels is not None:
             self._labels.destroy()
-        if self.objects is not None:
-            self.objects.destroy()
 
     def announce(self, class_names: Sequence[str], score_threshold: float) -> None:
         """Publish what the class ids mean, for subscribers of now and later."""
@@ -218,19 +209,13 @@ class Camera:
         Raises:
             FrameFault: they cannot be had.
         """
-        message: ImageMessage | CompressedImageMessage = (
-            read_compressed_image(received.data) if self.compressed else read_image(received.data)
-        )
+        message = read_received(received.data, compressed=self.compressed)
         age_ms = self._age_ms(message.header, received)
         if 0 < self._live().max_image_age_ms < age_ms:
             self.statistics.count_dropped("stale")
             return None
         bits = self.depth.bits
-        image_bgr = (
-            image_to_bgr(message, self.depth)
-            if isinstance(message, ImageMessage)
-            else compressed_to_bgr(message, self.depth)
-        )
+        image_bgr = to_bgr(message, self.depth)
         if self.depth.bits != bits:
             self._tell_depth()
         return DecodedFrame(message.header, image_bgr, age_ms)
@@ -330,10 +315,8 @@ class Camera:
 
     def tick(self, snapshot: StatisticsSnapshot) -> None:
         """Look after the subscription once a second; executor thread only."""
-        self.subscription.tick()
-        self.views.tick()
-        if self.objects is not None:
-            self.objects.tick()
+        for part in self._parts:
+            part.tick()
         if self._put is None:
             return
         self._warn_of_clock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import rclpy
@@ -13,10 +13,13 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
 
 __all__ = [
+    "IMAGE_TYPES",
     "listen_to",
     "observer",
+    "published_images",
     "runtime_is_chosen",
     "spin_until",
     "spin_until_settled",
@@ -24,6 +27,7 @@ __all__ = [
 ]
 
 POLL_S = 0.05
+IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 
 
 @contextmanager
@@ -105,6 +109,15 @@ def listen_to(
             heard({status.name.removeprefix(prefix): status for status in own})
 
     return node.create_subscription(DiagnosticArray, "/diagnostics", read, 10)
+
+
+def published_images(node: Node, types: Collection[str] = tuple(IMAGE_TYPES)) -> list[str]:
+    """Topics of image types that somebody publishes, as far as ``node`` has discovered them."""
+    return sorted(
+        name
+        for name, found in node.get_topic_names_and_types()
+        if not set(found).isdisjoint(types) and node.count_publishers(name)
+    )
 
 
 def values_of(status: DiagnosticStatus) -> dict[str, str]:

@@ -28,12 +28,11 @@ from yolact_ros.inference.bit_depth import BitDepth
 from yolact_ros.inference.cdr import read_image
 from yolact_ros.inference.encodings import image_to_bgr
 from yolact_ros.msg import InstanceArray
-from yolact_ros.ros.demo.graph import look_at_graph, why_no_results
-from yolact_ros.ros.observer import observer
+from yolact_ros.ros.observer import IMAGE_TYPES, observer, published_images
 from yolact_ros.ros.qos import result_qos
 from yolact_ros.signals import StopSignal
 
-__all__ = ["NO_RESULTS_EXIT_CODE", "Viewer", "main"]
+__all__ = ["NO_RESULTS_EXIT_CODE", "Viewer", "main", "why_no_results"]
 
 NO_RESULTS_EXIT_CODE = 3
 CAMERA_GONE_S = 1.0
@@ -65,8 +64,7 @@ class Viewer:
     def why_no_results(self) -> str:
         """The likeliest reason, from the node's own complaint or from the ROS graph."""
         args = self._args
-        situation = look_at_graph(self._node, args.image, args.instances, args.overlay)
-        reason = why_no_results(situation)
+        reason = why_no_results(self._node, args.image, args.instances, args.overlay)
         return f"{reason}; the node says: {self.complaint}" if self.complaint else reason
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
@@ -112,6 +110,34 @@ class Viewer:
         self.last_overlay_s = time.monotonic()
         self.video.add(image_bgr, stamp_ns / 1e9)
         self.sheet.add(image_bgr, self._captions.pop(stamp_ns, ""))
+
+
+def why_no_results(node: Node, image_topic: str, result_topic: str, own_topic: str) -> str:
+    """The likeliest reason in one sentence, with what to look at.
+
+    Args:
+        node: has discovered the others.
+        image_topic, result_topic: input and instances of the segmentation node.
+        own_topic: its overlay, which is no camera.
+    """
+    if node.count_publishers(result_topic) == 0:
+        return "the node has not come up"
+    if node.count_subscribers(image_topic) == 0:
+        return f"the node is up but not active: it has not subscribed to {image_topic}"
+    types = {info.topic_type for info in node.get_publishers_info_by_topic(image_topic)}
+    if others := types - set(IMAGE_TYPES):
+        return f"{image_topic} is of the type {min(others)}, expected sensor_msgs/msg/Image"
+    if not types:
+        there = [topic for topic in published_images(node) if topic != own_topic]
+        return (
+            f"nobody publishes images on {image_topic}; images are published on "
+            f"{', '.join(there) or 'no topic at all'} (a camera on another machine needs the same "
+            "ROS_DOMAIN_ID, and ROS_AUTOMATIC_DISCOVERY_RANGE other than LOCALHOST)"
+        )
+    return (
+        f"images are published on {image_topic} and the node has subscribed, but no result came: "
+        "the images may not arrive (reliability, shared memory) or may be refused"
+    )
 
 
 def main(argv: Sequence[str], stop: StopSignal) -> int:
@@ -188,17 +214,13 @@ class _LiveLine:
         if self._terminal:
             # A line that wraps could not be renewed.
             text = f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}"
-        print(text, end=self._ending, flush=True)
+        print(text, end="" if self._terminal else "\n", flush=True)
         self._open = True
 
     def end(self) -> None:
         if self._open and self._terminal:
             print(flush=True)
         self._open = False
-
-    @property
-    def _ending(self) -> str:
-        return "" if self._terminal else "\n"
 
 
 def _save(viewer: Viewer, output: Path) -> None:

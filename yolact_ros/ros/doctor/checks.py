@@ -12,21 +12,20 @@ from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage
 
 from yolact_ros.cli.doctor_checks import Finding, Verdict, good, notice, wrong
 from yolact_ros.errors import ImageError
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
-from yolact_ros.inference.cdr import read_compressed_image, read_image
-from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+from yolact_ros.inference.cdr import ImageMessage
 from yolact_ros.ros.doctor.depth_checks import DepthTopics, check_depth
 from yolact_ros.ros.doctor.node_checks import UNKNOWN_NODE, examine_node, running_nodes
-from yolact_ros.ros.observer import observer, spin_until
+from yolact_ros.ros.observer import IMAGE_TYPES, observer, published_images, spin_until
 from yolact_ros.ros.qos import LARGE_SEGMENT_BYTES, image_qos, shared_memory_segment_bytes
+from yolact_ros.ros.subscription import read_received, to_bgr
 
 __all__ = ["check_graph", "check_ros"]
 
-IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 # Slower than this and a robot's view of the world is history.
 LEAST_RATE_HZ = 1.0
 OLDEST_STAMP_S = 1.0
@@ -89,7 +88,7 @@ def check_graph(
             listened += health.topics
             pairs += health.depths
         if not listened:
-            there = ", ".join(_image_topics(node)) or "none is published"
+            there = ", ".join(published_images(node)) or "none is published"
             yield good("image topics", there)
         for topic in dict.fromkeys(listened):
             yield from _check_topic(node, executor, topic, listen_s)
@@ -168,17 +167,8 @@ def _nobody(node: Node, topic: str) -> Finding:
     return wrong(
         topic,
         "nobody publishes here",
-        f"image topics that exist: {', '.join(_image_topics(node)) or 'none'}; also check that "
+        f"image topics that exist: {', '.join(published_images(node)) or 'none'}; also check that "
         "ROS_DOMAIN_ID is the same in both terminals",
-    )
-
-
-def _image_topics(node: Node) -> list[str]:
-    # Without those that somebody only subscribes to.
-    return sorted(
-        name
-        for name, types in node.get_topic_names_and_types()
-        if set(types) & set(IMAGE_TYPES) and node.count_publishers(name)
     )
 
 
@@ -220,18 +210,11 @@ def _judge_image(topic: str, heard: _Heard, *, compressed: bool) -> Finding:
     subject = f"{topic} image"
     depth = BitDepth()
     try:
-        if compressed:
-            small = read_compressed_image(heard.images[0])
-            image, header, encoding = compressed_to_bgr(small, depth), small.header, small.format
-        else:
-            message = read_image(heard.images[0])
-            image, header, encoding = (
-                image_to_bgr(message, depth),
-                message.header,
-                message.encoding,
-            )
+        message = read_received(heard.images[0], compressed=compressed)
+        image, header = to_bgr(message, depth), message.header
     except ImageError as error:
         return wrong(subject, f"{error}", "choose another encoding in the camera driver")
+    encoding = message.encoding if isinstance(message, ImageMessage) else message.format
     detail = f"{image.shape[1]} x {image.shape[0]} {encoding}"
     if 0 < depth.bits < FULL_BITS:
         detail += f", {depth.bits} of its 16 bits in use"
