@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from yolact_ros.class_names import class_ids_of
 from yolact_ros.inference.fair_lock import FairLock
 from yolact_ros.inference.predictor import Predictor, StageTimes, choose_device
 from yolact_ros.inference.quality.levels import quality_levels
@@ -23,7 +24,7 @@ from yolact_ros.models.network import Network
 from yolact_ros.models.zoo import find_model
 from yolact_ros.openmp import release_threads
 from yolact_ros.prediction import Prediction
-from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
+from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.runtime_choice import ChoiceCancelledError, RuntimeChoice
 
 __all__ = ["ModelRunner"]

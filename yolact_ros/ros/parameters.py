@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from yolact_ros.config import MAX_INPUT_SIZE_PX, MIN_INPUT_SIZE_PX
-from yolact_ros.errors import ConfigError
 from yolact_ros.inference.runtimes.names import PRECISIONS, RUNTIMES
 from yolact_ros.palette import COLORS_BY, PALETTES, ColorBy, PaletteName
 from yolact_ros.ros.parameter_spec import ParameterSpec
@@ -19,7 +17,7 @@ from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER, TRACKER_
 if TYPE_CHECKING:
     from typing_extensions import Self  # of typing from Python 3.11 on
 
-__all__ = ["PARAMETERS", "FixedParameters", "LiveParameters", "class_ids_of", "spec_of"]
+__all__ = ["PARAMETERS", "FixedParameters", "LiveParameters", "spec_of"]
 
 T = TypeVar("T")
 
@@ -234,21 +232,3 @@ _SPECS = MappingProxyType({spec.name: spec for spec in PARAMETERS})
 def spec_of(name: str) -> ParameterSpec | None:
     """The specification of a parameter, or None for one that is not this package's."""
     return _SPECS.get(name)
-
-
-def class_ids_of(classes: Iterable[str], class_names: Sequence[str]) -> tuple[int, ...] | None:
-    """Indices of the classes to keep, None for all.
-
-    Args:
-        classes: names to keep; empty keeps all.
-
-    Raises:
-        ConfigError: the model has no such class; the message proposes the nearest name.
-    """
-    chosen = tuple(classes)
-    for name in chosen:
-        if name not in class_names:
-            close = difflib.get_close_matches(name, class_names, n=1)
-            guess = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(class_names)}"
-            raise ConfigError(f"classes: the model has no class {name!r}; {guess}")
-    return tuple(sorted({class_names.index(name) for name in chosen})) or None
