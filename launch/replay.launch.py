@@ -94,7 +94,8 @@ def start_player(context: LaunchContext) -> ExecuteProcess:
     offset = number(context, "start_offset")
     qos_overrides = existing_path(context, "qos_overrides", "a YAML file of rosbag2")
     # What the bag holds of an earlier run must not mix with this one's results.
-    renamed = [*result_topics(context), "/diagnostics"]
+    renamed = [topic for name in RESULT_TOPICS for topic in _of_cameras(context, name)]
+    renamed.append("/diagnostics")
     end = ExecuteProcess(
         cmd=step("end", context),
         output="screen",
@@ -180,11 +181,6 @@ def check_topics(bag: str, context: LaunchContext) -> None:
             found = f"image:={images[0]}" if images else "another bag: it has no image topic"
             more = f" (it has {', '.join(images)})" if images else ""
             raise ConfigError(f"bag {bag} has no topic {topic}; give {found}{more}")
-
-
-def result_topics(context: LaunchContext) -> list[str]:
-    """Every topic that the node may publish, of all its cameras."""
-    return [topic for name in RESULT_TOPICS for topic in _of_cameras(context, name)]
 
 
 def recorded_topics(context: LaunchContext) -> list[str]:

@@ -175,6 +175,4 @@ class Prediction:
 
     def _unpack(self, row: int, full: NDArray[np.bool_]) -> None:
         crop = self.mask_crops[row]
-        rows = slice(crop.y_offset, crop.y_offset + crop.height)
-        columns = slice(crop.x_offset, crop.x_offset + crop.width)
-        full[rows, columns] = unpack_bits(crop.bits, crop.height, crop.width)
+        crop.window(full)[...] = unpack_bits(crop.bits, crop.height, crop.width)

@@ -171,9 +171,7 @@ class YolactNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """A transition raised: free everything and be unconfigured."""
-        self._close_frames()
-        self.state = "unconfigured"
-        return TransitionCallbackReturn.SUCCESS
+        return self.on_cleanup(state)
 
     def destroy_node(self) -> None:
         """Stop the threads before what they publish with goes away."""

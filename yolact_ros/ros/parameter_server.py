@@ -21,12 +21,6 @@ from yolact_ros.ros.parameters import PARAMETERS, spec_of
 
 __all__ = ["ParameterServer", "declare_parameter"]
 
-_TYPES = {
-    bool: Parameter.Type.BOOL,
-    int: Parameter.Type.INTEGER,
-    float: Parameter.Type.DOUBLE,
-    str: Parameter.Type.STRING,
-}
 _CHANGE_NOTES = {
     "live": "",
     "configure": "Can change while the node is unconfigured.",
@@ -180,7 +174,7 @@ def _parameter(spec: ParameterSpec, value: object) -> Parameter:
 def _type_of(spec: ParameterSpec) -> Parameter.Type:
     if isinstance(spec.default, tuple):
         return Parameter.Type.INTEGER_ARRAY if spec.default else Parameter.Type.STRING_ARRAY
-    return _TYPES[type(spec.default)]
+    return Parameter.Type.from_parameter_value(spec.default)
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:

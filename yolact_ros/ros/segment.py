@@ -76,6 +76,9 @@ class SegmentService:
     Args:
         refusal: why there is no network now, and the cure; asked while closed.
         faults: receives every request that failed.
+
+    Attributes:
+        answered: number of requests answered so far, failed ones too.
     """
 
     def __init__(self, node: Node, refusal: Callable[[], str], faults: FaultLog) -> None:
@@ -85,13 +88,8 @@ class SegmentService:
         self._lock = threading.Lock()
         self._waiting: deque[SegmentRequest] = deque()
         self._put: Callable[[SegmentService, SegmentRequest, float], object] | None = None
-        self._answered = 0
+        self.answered = 0
         self._service = DeferredService(node, Segment, "~/segment", self._receive)
-
-    @property
-    def answered(self) -> int:
-        """Number of requests answered so far, failed ones too."""
-        return self._answered
 
     def open(self, put: Callable[[SegmentService, SegmentRequest, float], object]) -> None:
         """Hand requests to ``put``, those that wait already included; executor thread only.
@@ -164,7 +162,7 @@ class SegmentService:
 
     def _respond(self, respond: _Respond, response: Segment.Response) -> None:
         with self._lock:
-            self._answered += 1
+            self.answered += 1
         try:
             respond(response)
         except Exception as error:

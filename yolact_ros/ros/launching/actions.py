@@ -190,7 +190,10 @@ def start_node(
         namespace=_checked_namespace(context),
         parameters=[
             parameters_file(context, "params_file"),
-            _parameters(context) | _depth_parameter(depth) | dict(parameters),
+            # Of the only camera its topic, of several the name below each, which is remapped.
+            _parameters(context)
+            | ({"depth_image": depth.get("", DEPTH)} if depth else {})
+            | dict(parameters),
         ],
         remappings=[
             (f"{name}/image" if name else "image", topic)
@@ -279,11 +282,6 @@ def _parameters(context: LaunchContext) -> dict[str, object]:
         # launch cannot pass an empty list; the node takes [""] for one.
         parameters[spec.name] = list(checked) or [""] if isinstance(checked, tuple) else checked
     return parameters
-
-
-def _depth_parameter(topics: Mapping[str, str]) -> dict[str, object]:
-    """Of the only camera its topic, of several the name below each, which is remapped."""
-    return {"depth_image": topics.get("", DEPTH)} if topics else {}
 
 
 def _rviz(context: LaunchContext) -> list[Node]:
