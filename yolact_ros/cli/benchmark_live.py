@@ -184,8 +184,7 @@ def _wait(
 
 
 def _failed(child: Child, what: str) -> YolactError:
-    lines = "\n  ".join(child.last_lines() or ["(it wrote nothing)"])
-    return YolactError(f"{child.name}: {what}; its last lines ({child.log}):\n  {lines}")
+    return YolactError(f"{child.name}: {what}; {child.last_words()}")
 
 
 def _environment(settings: LiveSettings, environment: Mapping[str, str]) -> dict[str, str]:

@@ -94,6 +94,11 @@ class Child:
             return []
         return self.log.read_text(errors="replace").splitlines()[-count:]
 
+    def last_words(self) -> str:
+        """The end of its log, for people."""
+        lines = "\n  ".join(self.last_lines() or ["(it wrote nothing)"])
+        return f"last lines of {self.name} ({self.log}):\n  {lines}"
+
     def last_json(self) -> dict[str, int]:
         """The last line of its log, where that is a JSON object; else empty."""
         lines = self.last_lines(1)

@@ -156,13 +156,11 @@ def to_image_message(header: MessageHeader, pixels: NDArray[np.generic], encodin
     )
 
 
-def to_compressed_image_message(
-    header: MessageHeader, file: NDArray[np.uint8], image_format: str
-) -> CompressedImage:
-    """A compressed image message from the bytes of an image file."""
-    return CompressedImage(
-        header=to_header_message(header), format=image_format, data=_array("B", file)
-    )
+def to_compressed_image_message(header: MessageHeader, jpeg: NDArray[np.uint8]) -> CompressedImage:
+    """A compressed image message from the bytes of a JPEG file of colours."""
+    # The format string of image_transport, which rviz and rqt read.
+    text = "bgr8; jpeg compressed bgr8"
+    return CompressedImage(header=to_header_message(header), format=text, data=_array("B", jpeg))
 
 
 def _array(typecode: str, values: NDArray[np.generic]) -> array[int]:

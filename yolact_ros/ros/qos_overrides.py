@@ -91,35 +91,34 @@ class QosOverrides:
 
 
 def _specs(topic: str) -> tuple[ParameterSpec, ...]:
-    prefix = f"qos_overrides.{topic}.subscription"
+    def spec(policy: str, default: str | int, description: str, **more: Any) -> ParameterSpec:
+        name = f"qos_overrides.{topic}.subscription.{policy}"
+        return ParameterSpec(name, default, description, change="start", **more)
+
     return (
-        ParameterSpec(
-            f"{prefix}.history",
+        spec(
+            "history",
             "keep_last",
             f"Which images of {topic} wait for the node: the newest ones, depth many, or all.",
-            change="start",
             choices=("keep_last", "keep_all"),
         ),
-        ParameterSpec(
-            f"{prefix}.depth",
+        spec(
+            "depth",
             1,
             f"Number of images of {topic} that wait for the node; it works on the newest only.",
-            change="start",
             unit="images",
             limits=(1, MAX_DEPTH),
         ),
-        ParameterSpec(
-            f"{prefix}.reliability",
+        spec(
+            "reliability",
             UNSET,
             f"Reliability of {topic}; {UNSET} leaves it to the parameter reliability.",
-            change="start",
             choices=(UNSET, "reliable", "best_effort"),
         ),
-        ParameterSpec(
-            f"{prefix}.durability",
+        spec(
+            "durability",
             "volatile",
             f"Whether images of {topic} from before the subscription are asked for.",
-            change="start",
             choices=("volatile", "transient_local"),
         ),
     )

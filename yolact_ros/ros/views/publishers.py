@@ -29,8 +29,7 @@ def _overlay(frame: ViewFrame) -> Image:
 
 def _compressed_overlay(frame: ViewFrame) -> CompressedImage:
     _, file = cv2.imencode(".jpg", frame.overlay_bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
-    # The format string of image_transport, which rviz and rqt read.
-    return to_compressed_image_message(frame.header, file, "bgr8; jpeg compressed bgr8")
+    return to_compressed_image_message(frame.header, file)
 
 
 def _label_image(frame: ViewFrame) -> Image:
