@@ -36,13 +36,11 @@ class LiveSettings:
     """What runs.
 
     Attributes:
-        source: video, folder or image that the camera plays.
         size_px: width and height that its images are scaled to.
         parameters: of the node, as ``name:=value``.
         shipped_profile: use config/fastdds.xml; False takes what Fast DDS does by itself.
         output: existing folder for records and logs.
         node_prefix: what the node is started with, such as ``("chrt", "--rr", "1")``.
-        timeout_s: longest wait for the first result.
     """
 
     source: str
@@ -61,7 +59,6 @@ class LiveRun:
     """What came of it.
 
     Attributes:
-        published: images that the camera sent.
         counters: the node's last diagnostics of the camera.
         cpu_percent: CPU time of the node over wall time, 100 = one core.
     """

@@ -48,7 +48,6 @@ class ModelRunner:
         name, path: of the model as the user named it, and of its file.
         config: of the network, with the model's own input size.
         remarks: what the user should know about the file, one sentence each.
-        device: where it runs.
         class_names: the index is the class id.
         provisional: whether eager runs until :meth:`build` has chosen the fastest runtime.
         left_out: why, by the input size in pixels for which the device had no memory.

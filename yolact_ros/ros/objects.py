@@ -39,9 +39,6 @@ Places = Sequence[ObjectPlace | NoPlace]
 def depth_topics(node: LifecycleNode, camera: str, fixed: FixedParameters) -> tuple[str, str]:
     """The resolved names of a camera's depth topic and of its camera_info.
 
-    Args:
-        camera: its name, empty for the only camera of a node.
-
     Returns:
         both; empty where there is no depth, and where the camera_info is that beside it.
 
@@ -73,7 +70,6 @@ class ObjectLocator:
     executor's.
 
     Args:
-        prefix: of the topics, for example "~".
         topics: resolved names of the depth topic and of its camera_info (empty: beside it).
         warn: takes the cause and the text of what is wrong.
         logs: errors and warnings of the subscription.

@@ -68,7 +68,6 @@ class ImageSubscription:
     Use from the executor's thread only.
 
     Args:
-        compressed: its type is sensor_msgs/CompressedImage instead of sensor_msgs/Image.
         reliability: the parameter: "auto", "reliable" or "best_effort".
         receive: called with the serialised bytes of every image.
         faults: receives quality of service that cannot be used.

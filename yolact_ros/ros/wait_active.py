@@ -28,9 +28,6 @@ def wait_until_active(
 ) -> str:
     """Wait for a lifecycle node.
 
-    Args:
-        node_name: fully qualified.
-
     Returns:
         "" when it is active, else why it is not.
     """

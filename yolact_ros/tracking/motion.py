@@ -151,7 +151,6 @@ def correct(state: MotionState, boxes_xyxy: Floats) -> MotionState:
     """After the objects were seen.
 
     Args:
-        state: of m objects, at the time of the boxes.
         boxes_xyxy (float64[m, 4]): pixels.
     """
     centers, sizes = _centers_and_sizes(boxes_xyxy)
@@ -177,7 +176,6 @@ def warp(state: MotionState, camera_motion: Floats) -> MotionState:
     Variances follow its scale; that a turn of the image mixes the axes is left out.
 
     Args:
-        state: in the old image.
         camera_motion (float64[2, 3]): pixels of the old image to pixels of the new one.
     """
     turn, shift = camera_motion[:, :2], camera_motion[:, 2]

@@ -116,7 +116,6 @@ def why_no_results(node: Node, image_topic: str, result_topic: str, own_topic: s
     """The likeliest reason in one sentence, with what to look at.
 
     Args:
-        node: has discovered the others.
         image_topic, result_topic: input and instances of the segmentation node.
         own_topic: its overlay, which is no camera.
     """

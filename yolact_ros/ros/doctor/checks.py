@@ -67,7 +67,6 @@ def check_graph(
     Args:
         topics: image topics; those of the nodes' cameras are added.
         nodes: names of nodes; empty takes those that are found.
-        listen_s: how long to listen to each, in seconds.
         depth: topic of the depth images that belong to the first of ``topics``.
     """
     with observer("yolact_doctor") as (node, executor):

@@ -55,11 +55,7 @@ class NodeHealth:
 
 
 def running_nodes(node: Node, executor: Executor, wait_s: float) -> list[str]:
-    """Fully qualified names of the nodes that publish instances.
-
-    Args:
-        wait_s: longest wait for the first, in seconds.
-    """
+    """Fully qualified names of the nodes that publish instances."""
     begun_s = time.monotonic()
     found: set[str] = set()
     # One that was found may not be the only one.
@@ -86,7 +82,6 @@ def examine_node(node: Node, executor: Executor, name: str, listen_s: float) -> 
 
     Args:
         name: fully qualified name of the other.
-        listen_s: longest time to wait for diagnostics, in seconds.
     """
     heard: list[Mapping[str, DiagnosticStatus]] = []
     subscription = listen_to(node, name, heard.append)

@@ -64,7 +64,6 @@ class LocatedFrame:
     """A processed frame with the places of its objects.
 
     Attributes:
-        places: of its instances, in their order.
         velocities (float64[3] each): metres a second in ``velocity_frame``; None where not known.
         depth_stamp_ns: of the depth image, 0 where there was none.
         velocity_frame: the fixed frame; empty where tf does not lead to it.

@@ -53,7 +53,6 @@ class ViewPublishers:
     ask what is wanted.
 
     Args:
-        prefix: of the topics, for example "~".
         camera_info: of the camera; listened to while a view uses it.
     """
 

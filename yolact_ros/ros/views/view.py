@@ -27,7 +27,6 @@ class View:
     """One lazily computed output.
 
     Attributes:
-        topic: below the camera's prefix.
         make_render: what renders the frames of one camera, given its calibration.
         uses_masks: it is empty without masks.
         uses_camera_info: it looks at the calibration.
