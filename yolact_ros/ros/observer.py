@@ -9,11 +9,15 @@ from contextlib import contextmanager
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
+
+from yolact_ros.signals import StopSignal
 
 __all__ = [
     "IMAGE_TYPES",
@@ -24,9 +28,13 @@ __all__ = [
     "spin_until",
     "spin_until_settled",
     "values_of",
+    "wait_until_active",
 ]
 
 POLL_S = 0.05
+STATE_POLL_S = 0.2
+# Choosing a runtime by measurement takes minutes at the first start.
+ACTIVE_TIMEOUT_S = 600.0
 IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 
 
@@ -129,3 +137,44 @@ def runtime_is_chosen(statuses: Mapping[str, DiagnosticStatus]) -> bool:
     """Whether a node says that it has the runtime that it will keep."""
     status = statuses.get("node")
     return status is not None and values_of(status).get("runtime provisional") == "False"
+
+
+def wait_until_active(
+    node_name: str, stop: StopSignal | None = None, timeout_s: float = ACTIVE_TIMEOUT_S
+) -> str:
+    """Wait until a lifecycle node is active and has the runtime that it keeps.
+
+    No frame is then played to a node that is still loading its model, and none is worked on by a
+    runtime that will be replaced.
+
+    Returns:
+        "" when it is active, else why it is not.
+    """
+    problems: list[str] = []
+    chosen = False
+
+    def read(own: Mapping[str, DiagnosticStatus]) -> None:
+        nonlocal chosen
+        chosen = chosen or runtime_is_chosen(own)
+        if "node" in own and own["node"].level == DiagnosticStatus.ERROR:
+            problems.append(own["node"].message)
+
+    with observer("yolact_wait_active") as (node, executor):
+        listen_to(node, node_name, read)
+        client = node.create_client(GetState, f"{node_name}/get_state")
+        deadline_s = time.monotonic() + timeout_s
+        state = "not there"
+        while time.monotonic() < deadline_s and not (stop is not None and stop.is_set()):
+            if problems:
+                return problems[0]
+            if client.service_is_ready():
+                future = client.call_async(GetState.Request())
+                executor.spin_until_future_complete(future, timeout_sec=1.0)
+                if future.done():
+                    current = future.result().current_state
+                    active = current.id == State.PRIMARY_STATE_ACTIVE
+                    if active and chosen:
+                        return ""
+                    state = "active with a provisional runtime" if active else current.label
+            executor.spin_once(timeout_sec=STATE_POLL_S)
+    return f"{node_name} is {state} after {timeout_s:g} s"

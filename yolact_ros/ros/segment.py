@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import Image
@@ -32,7 +33,6 @@ from yolact_ros.inference.encodings import image_to_bgr
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.msg import FrameReport, InstanceArray
 from yolact_ros.ros.conversions import from_image_message, to_instance_array
-from yolact_ros.ros.deferred_service import DeferredService
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.model import ModelRunner
 from yolact_ros.ros.parameters import LiveParameters
@@ -67,6 +67,27 @@ class SegmentRequest:
     age_ms: float
 
 
+def _offer_service(node: Node, receive: Callable[[Segment.Request, _Respond], None]) -> Any:
+    """The service on ``node``, whose answers may come later and from another thread.
+
+    rclpy's way is a coroutine as callback. Jazzy's EventsExecutor does not await it (Kilted's and
+    the Python executors do): it tries to send the coroutine and raises TypeError. All of them send
+    by ``Service.send_response``, which gets what the callback returned and the header that the
+    answer needs; so the callback returns the request, and this method is replaced to put the
+    sending off.
+
+    Args:
+        receive: called in the executor's thread with the request and the function that sends its
+            response, which any thread may call, once.
+    """
+    service = node.create_service(Segment, "~/segment", lambda request, _: request)
+    send = service.send_response
+    service.send_response = lambda request, header: receive(
+        request, lambda response: send(response, header)
+    )
+    return service
+
+
 class SegmentService:
     """Takes requests while the node lives, and hands them on while it is configured.
 
@@ -89,7 +110,7 @@ class SegmentService:
         self._waiting: deque[SegmentRequest] = deque()
         self._put: Callable[[SegmentService, SegmentRequest, float], object] | None = None
         self.answered = 0
-        self._service = DeferredService(node, Segment, "~/segment", self._receive)
+        self._service = _offer_service(node, self._receive)
 
     def open(self, put: Callable[[SegmentService, SegmentRequest, float], object]) -> None:
         """Hand requests to ``put``, those that wait already included; executor thread only.

@@ -23,8 +23,8 @@ from yolact_ros.ros.observer import (
     spin_until,
     spin_until_settled,
     values_of,
+    wait_until_active,
 )
-from yolact_ros.ros.wait_active import wait_until_active
 from yolact_ros.signals import StopSignal
 
 __all__ = ["begin", "end", "main"]
