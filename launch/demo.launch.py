@@ -27,8 +27,8 @@ from typing import Any
 from launch.actions import ExecuteProcess, OpaqueFunction, Shutdown
 
 from launch import LaunchContext, LaunchDescription
-from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.ros.launching.actions import declared, start_node
+from yolact_ros.errors import ConfigError
+from yolact_ros.ros.launching.actions import after, declared, start_node
 from yolact_ros.ros.launching.arguments import Argument, argument, number
 from yolact_ros.ros.launching.topics import image_topics
 
@@ -47,11 +47,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list[Any]:
-    """The node and the camera on its topic.
-
-    Raises:
-        ConfigError: an argument that cannot be.
-    """
+    """The node and the camera on its topic."""
     topics = image_topics(context)
     if list(topics) != [""]:
         raise ConfigError(f"cameras is {', '.join(topics)!r}, and the demo has one camera")
@@ -64,7 +60,10 @@ def start(context: LaunchContext) -> list[Any]:
             *("--duration", f"{number(context, 'duration'):g}"),
         ],
         output="screen",
-        on_exit=after_camera,
+        on_exit=after(
+            "the camera ended with code {code}; it said why above",
+            [Shutdown(reason="the clip has ended")],
+        ),
     )
     return start_node(context, camera)
 
@@ -78,16 +77,3 @@ def existing_source(context: LaunchContext) -> str:
             "camera index or a stream's address"
         )
     return source
-
-
-def after_camera(event: Any, context: LaunchContext) -> list[Any]:
-    """End the launch with the camera.
-
-    Raises:
-        YolactError: it failed, for the launch's exit code.
-    """
-    if context.is_shutdown:
-        return []
-    if event.returncode:
-        raise YolactError(f"the camera ended with code {event.returncode}; it said why above")
-    return [Shutdown(reason="the clip has ended")]

@@ -51,11 +51,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list[Any]:
-    """The node, with the topics under either name.
-
-    Raises:
-        ConfigError: no cameras, or topics under both names.
-    """
+    """The node, with the topics under either name."""
     topics, image = argument(context, "topics"), argument(context, "image")
     if topics and image:
         raise ConfigError(f"topics is {topics!r} and image {image!r}; expected one of them")

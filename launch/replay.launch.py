@@ -21,7 +21,6 @@ Arguments of yolact.launch.py can be given too: model, frame_budget_ms, cameras,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,8 @@ import yaml
 from launch.actions import ExecuteProcess, OpaqueFunction, Shutdown
 
 from launch import LaunchContext, LaunchDescription
-from yolact_ros.errors import ConfigError, YolactError
-from yolact_ros.ros.launching.actions import declared, start_node
+from yolact_ros.errors import ConfigError
+from yolact_ros.ros.launching.actions import after, declared, start_node
 from yolact_ros.ros.launching.arguments import (
     Argument,
     argument,
@@ -40,7 +39,6 @@ from yolact_ros.ros.launching.arguments import (
     read_list,
     topic_name,
 )
-from yolact_ros.ros.launching.bag_commands import play_command, record_command
 from yolact_ros.ros.launching.packages import require_package
 from yolact_ros.ros.launching.topics import RESULT_TOPICS, camera_topics, image_topics, node_name
 
@@ -74,18 +72,14 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list[Any]:
-    """The node, the recorder and the paused player, and what has it play once they are ready.
-
-    Raises:
-        ConfigError: an argument that cannot be, no such bag, or an output that exists.
-    """
+    """The node, the recorder and the paused player, and what has it play once they are ready."""
     require_package("ros2bag", "replay.launch.py")
     player = start_player(context)
     recorder = start_recorder(context)
     begin = ExecuteProcess(
         cmd=step("begin", context, "--record", *(recorded_topics(context) if recorder else [])),
         output="screen",
-        on_exit=after_begin,
+        on_exit=after("the bag was not played; the reason stands above", []),
     )
     depths = {
         f"qos_overrides.{topic}.subscription.depth": DEPTH for topic in subscribed_topics(context)
@@ -94,39 +88,41 @@ def start(context: LaunchContext) -> list[Any]:
 
 
 def start_player(context: LaunchContext) -> ExecuteProcess:
-    """``ros2 bag play``, paused.
-
-    Raises:
-        ConfigError: no such bag, none of its topics is the camera's, or a number out of range.
-    """
+    """``ros2 bag play``, paused."""
     bag = existing_path(context, "bag", "a folder or file of rosbag2")
     check_topics(bag, context)
-    end = ExecuteProcess(cmd=step("end", context), output="screen", on_exit=after_end)
-    return ExecuteProcess(
-        cmd=play_command(
-            bag,
-            rate=number(context, "rate", least=0.001),
-            start_offset_s=number(context, "start_offset"),
-            loop=is_true(context, "loop"),
-            clock_hz=number(context, "clock_hz", least=0.001),
-            paused=True,
-            # What the bag holds of an earlier run must not mix with this one's results.
-            renamed={
-                topic: f"/recorded{topic}" for topic in [*result_topics(context), "/diagnostics"]
-            },
-            qos_overrides=existing_path(context, "qos_overrides", "a YAML file of rosbag2"),
-        ),
+    offset = number(context, "start_offset")
+    qos_overrides = existing_path(context, "qos_overrides", "a YAML file of rosbag2")
+    # What the bag holds of an earlier run must not mix with this one's results.
+    renamed = [topic for name in RESULT_TOPICS for topic in _of_cameras(context, name)]
+    renamed.append("/diagnostics")
+    end = ExecuteProcess(
+        cmd=step("end", context),
         output="screen",
-        on_exit=ending("ros2 bag play", then=[end]),
+        on_exit=after(
+            "the last images were not finished; the reason stands above",
+            [Shutdown(reason="the bag has ended")],
+        ),
+    )
+    return ExecuteProcess(
+        cmd=[
+            # The bag comes first: options of several values would take it for one of theirs.
+            *("ros2", "bag", "play", bag, "--disable-keyboard-controls", "--start-paused"),
+            *("--rate", f"{number(context, 'rate', least=0.001):g}"),
+            *("--clock", f"{number(context, 'clock_hz', least=0.001):g}"),
+            # Only where there is one: before 0.26.4 rosbag2 refused an offset of 0.
+            *(("--start-offset", f"{offset:g}") if offset else ()),
+            *(("--loop",) if is_true(context, "loop") else ()),
+            *(("--qos-profile-overrides-path", qos_overrides) if qos_overrides else ()),
+            *("--remap", *(f"{topic}:=/recorded{topic}" for topic in renamed)),
+        ],
+        output="screen",
+        on_exit=after("ros2 bag play ended with code {code}", [end]),
     )
 
 
 def start_recorder(context: LaunchContext) -> list[ExecuteProcess]:
-    """``ros2 bag record``, or nothing where no output is named.
-
-    Raises:
-        ConfigError: the output exists or cannot be made there, or nothing to record.
-    """
+    """``ros2 bag record``, or nothing where no output is named."""
     output = argument(context, "output")
     if not output:
         return []
@@ -140,10 +136,15 @@ def start_recorder(context: LaunchContext) -> list[ExecuteProcess]:
         raise ConfigError("record is empty; expected topics for output, or no output")
     return [
         ExecuteProcess(
-            cmd=record_command(output, topics, sim_time=is_true(context, "use_sim_time")),
+            cmd=[
+                *("ros2", "bag", "record", "--output", output),
+                # Messages then lie where they belong in the bag's time.
+                *(("--use-sim-time",) if is_true(context, "use_sim_time") else ()),
+                *("--topics", *topics),
+            ],
             output="screen",
             sigterm_timeout=FLUSH_S,
-            on_exit=ending("ros2 bag record"),
+            on_exit=after("ros2 bag record ended with code {code}"),
         )
     ]
 
@@ -154,48 +155,6 @@ def step(name: str, context: LaunchContext, *options: str) -> list[str]:
     return [*command, "--images", *subscribed_topics(context), *options]
 
 
-def ending(program: str, then: list[Any] | None = None) -> Callable[..., list[Any]]:
-    """What to do when a program has ended that should not before the replay does.
-
-    Args:
-        program: for people.
-        then: actions to go on with, where it may end with exit code 0.
-    """
-
-    def after(event: Any, context: LaunchContext) -> list[Any]:
-        if context.is_shutdown:
-            return []
-        if event.returncode or then is None:
-            raise YolactError(f"{program} ended with code {event.returncode}")
-        return then
-
-    return after
-
-
-def after_begin(event: Any, context: LaunchContext) -> list[Any]:
-    """The bag plays.
-
-    Raises:
-        YolactError: it does not, for the launch's exit code.
-    """
-    if event.returncode and not context.is_shutdown:
-        raise YolactError("the bag was not played; the reason stands above")
-    return []
-
-
-def after_end(event: Any, context: LaunchContext) -> list[Any]:
-    """End the launch.
-
-    Raises:
-        YolactError: frames are not accounted for; for the launch's exit code.
-    """
-    if context.is_shutdown:
-        return []
-    if event.returncode:
-        raise YolactError("the last images were not finished; the reason stands above")
-    return [Shutdown(reason="the bag has ended")]
-
-
 def subscribed_topics(context: LaunchContext) -> list[str]:
     """The topics that the node subscribes to."""
     compressed = argument(context, "image_transport") == "compressed"
@@ -204,11 +163,7 @@ def subscribed_topics(context: LaunchContext) -> list[str]:
 
 
 def check_topics(bag: str, context: LaunchContext) -> None:
-    """Make sure that the bag has the cameras' topics, as far as its metadata says what it has.
-
-    Raises:
-        ConfigError: it has not; the message names the image topics that it has.
-    """
+    """Make sure that the bag has the cameras' topics, as far as its metadata says what it has."""
     metadata = Path(bag) / "metadata.yaml"
     if not metadata.is_file():
         return
@@ -226,11 +181,6 @@ def check_topics(bag: str, context: LaunchContext) -> None:
             found = f"image:={images[0]}" if images else "another bag: it has no image topic"
             more = f" (it has {', '.join(images)})" if images else ""
             raise ConfigError(f"bag {bag} has no topic {topic}; give {found}{more}")
-
-
-def result_topics(context: LaunchContext) -> list[str]:
-    """Every topic that the node may publish, of all its cameras."""
-    return [topic for name in RESULT_TOPICS for topic in _of_cameras(context, name)]
 
 
 def recorded_topics(context: LaunchContext) -> list[str]:

@@ -59,11 +59,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list[Any]:
-    """The node, and the driver that publishes what it subscribes to; each ends with the other.
-
-    Raises:
-        ConfigError: an argument that cannot be, or a driver that is not installed.
-    """
+    """The node, and the driver that publishes what it subscribes to; each ends with the other."""
     driver = start_driver(context)
     require_executable(*DRIVER, "usb_camera.launch.py")
     actions = start_node(context, driver)
@@ -72,11 +68,7 @@ def start(context: LaunchContext) -> list[Any]:
 
 
 def start_driver(context: LaunchContext) -> Node:
-    """The driver; its images and camera_info are on the node's topic and beside it.
-
-    Raises:
-        ConfigError: no such camera, a number out of range, or several cameras.
-    """
+    """The driver; its images and camera_info are on the node's topic and beside it."""
     topics = image_topics(context)
     if list(topics) != [""]:
         raise ConfigError(

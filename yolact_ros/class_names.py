@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import difflib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,13 @@ import yaml
 
 from yolact_ros.errors import ConfigError
 
-__all__ = ["ClassNames", "class_names_beside", "find_class_names", "read_class_names"]
+__all__ = [
+    "ClassNames",
+    "class_ids_of",
+    "class_names_beside",
+    "find_class_names",
+    "read_class_names",
+]
 
 TEXT_SUFFIXES = (".txt", ".names")
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -107,6 +114,24 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     if not names:
         raise ConfigError(f"{path} has no class names; {EXPECTED}")
     return _checked(names, str(path))
+
+
+def class_ids_of(classes: Iterable[str], class_names: Sequence[str]) -> tuple[int, ...] | None:
+    """Indices of the classes to keep, None for all.
+
+    Args:
+        classes: names to keep; empty keeps all.
+
+    Raises:
+        ConfigError: the model has no such class; the message proposes the nearest name.
+    """
+    chosen = tuple(classes)
+    for name in chosen:
+        if name not in class_names:
+            close = difflib.get_close_matches(name, class_names, n=1)
+            guess = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(class_names)}"
+            raise ConfigError(f"classes: the model has no class {name!r}; {guess}")
+    return tuple(sorted({class_names.index(name) for name in chosen})) or None
 
 
 def _names_in(path: Path) -> list[Any]:

@@ -30,8 +30,9 @@ MAX_INPUT_SIZE_PX = 2048
 MAX_CHANNELS = 1024
 
 
-def _require(condition: bool, field_name: str, value: object, expected: str) -> None:
+def _require(config: object, field_name: str, condition: bool, expected: str) -> None:
     if not condition:
+        value = getattr(config, field_name)
         raise ConfigError(f"network config: {field_name} is {value!r}, expected {expected}")
 
 
@@ -53,13 +54,9 @@ class ImageNormalization:
 
     def __post_init__(self) -> None:
         for name, values in (("mean_bgr", self.mean_bgr), ("std_bgr", self.std_bgr)):
-            _require(
-                len(values) == 3 and all(_is_number(v) for v in values),
-                name,
-                values,
-                "three numbers",
-            )
-        _require(min(self.std_bgr) > 0, "std_bgr", self.std_bgr, "three positive numbers")
+            numbers = len(values) == 3 and all(_is_number(value) for value in values)
+            _require(self, name, numbers, "three numbers")
+        _require(self, "std_bgr", min(self.std_bgr) > 0, "three positive numbers")
 
 
 EXPECTED_TYPES = {
@@ -115,7 +112,6 @@ class NetworkConfig:
         input_size_px: longer side of the network input.
         class_names: foreground classes; the index is the class id in every result.
         num_prototypes: k, the number of prototype masks and of coefficients per instance.
-        normalization: of the input image.
         family: of the network, in stored configs.
         keeps_aspect_ratio: whether images are scaled without distortion and get a border
             (letterbox); else they fill the input.
@@ -140,31 +136,23 @@ class NetworkConfig:
         self._check_types()
         self._check_range("input_size_px", MIN_INPUT_SIZE_PX, MAX_INPUT_SIZE_PX)
         self._check_range("num_prototypes", 1, MAX_CHANNELS)
-        _require(len(self.class_names) > 0, "class_names", self.class_names, "at least one name")
-        _require(
-            len(set(self.class_names)) == len(self.class_names),
-            "class_names",
-            self.class_names,
-            "names without repetition",
-        )
+        _require(self, "class_names", len(self.class_names) > 0, "at least one name")
+        once = len(set(self.class_names)) == len(self.class_names)
+        _require(self, "class_names", once, "names without repetition")
 
     def _check_types(self) -> None:
         """Configs come from files, in which anything can stand anywhere."""
         hints = get_type_hints(type(self))
         for field in fields(self):
-            value, hint = getattr(self, field.name), hints[field.name]
-            kind = get_origin(hint) or hint
-            _require(type(value) is kind, field.name, value, EXPECTED_TYPES[kind])
-        _require(
-            all(isinstance(name, str) and name for name in self.class_names),
-            "class_names",
-            self.class_names,
-            "text for every name",
-        )
+            kind = get_origin(hints[field.name]) or hints[field.name]
+            is_kind = type(getattr(self, field.name)) is kind
+            _require(self, field.name, is_kind, EXPECTED_TYPES[kind])
+        are_text = all(isinstance(name, str) and name for name in self.class_names)
+        _require(self, "class_names", are_text, "text for every name")
 
     def _check_range(self, field_name: str, low: int, high: int) -> None:
-        value = getattr(self, field_name)
-        _require(low <= value <= high, field_name, value, f"{low}..{high}")
+        within = low <= getattr(self, field_name) <= high
+        _require(self, field_name, within, f"{low}..{high}")
 
     @property
     def num_classes(self) -> int:
@@ -226,9 +214,6 @@ class YolactConfig(NetworkConfig):
         deformable_interval: YOLACT++ replaces the 3x3 convolution of every n-th block of the
             last three ResNet stages by a deformable one; 0 = none.
         mask_rescoring: YOLACT++ multiplies the score by a predicted mask IoU.
-
-    Raises:
-        ConfigError: a field is out of range; the message names field, value and range.
     """
 
     family: ClassVar[str] = "yolact"
@@ -246,37 +231,27 @@ class YolactConfig(NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {BACKBONES}")
+        _require(self, "backbone", self.backbone in BACKBONES, f"one of {BACKBONES}")
         self._check_range("prior_reference_size_px", MIN_INPUT_SIZE_PX, MAX_INPUT_SIZE_PX)
         for name in ("fpn_channels", "proto_channels"):
             self._check_range(name, 1, MAX_CHANNELS)
-        _require(
-            all(isinstance(scales, tuple) for scales in self.prior_scales_px),
-            "prior_scales_px",
-            self.prior_scales_px,
-            "a list for every level",
+        levels = self.prior_scales_px
+        lists = all(isinstance(scales, tuple) for scales in levels)
+        _require(self, "prior_scales_px", lists, "a list for every level")
+        sizes = (
+            len(levels) == NUM_PYRAMID_LEVELS
+            and len({len(scales) for scales in levels}) == 1
+            and all(_is_positive(scale) for scales in levels for scale in scales)
         )
-        _require(
-            len(self.prior_scales_px) == NUM_PYRAMID_LEVELS
-            and len({len(scales) for scales in self.prior_scales_px}) == 1
-            and all(_is_positive(scale) for scales in self.prior_scales_px for scale in scales),
-            "prior_scales_px",
-            self.prior_scales_px,
-            f"{NUM_PYRAMID_LEVELS} levels of equally many positive sizes",
+        expected = f"{NUM_PYRAMID_LEVELS} levels of equally many positive sizes"
+        _require(self, "prior_scales_px", sizes, expected)
+        ratios = len(self.prior_ratios) > 0 and all(map(_is_positive, self.prior_ratios))
+        _require(self, "prior_ratios", ratios, "positive numbers")
+        possible = self.deformable_interval == 0 or (
+            self.deformable_interval > 0 and self.backbone.startswith("resnet")
         )
-        _require(
-            len(self.prior_ratios) > 0 and all(map(_is_positive, self.prior_ratios)),
-            "prior_ratios",
-            self.prior_ratios,
-            "positive numbers",
-        )
-        _require(
-            self.deformable_interval == 0
-            or (self.deformable_interval > 0 and self.backbone.startswith("resnet")),
-            "deformable_interval",
-            self.deformable_interval,
-            f"0 for the backbone {self.backbone}",
-        )
+        expected = f"0 for the backbone {self.backbone}"
+        _require(self, "deformable_interval", possible, expected)
 
     @property
     def priors_per_cell(self) -> int:

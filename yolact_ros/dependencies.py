@@ -28,7 +28,6 @@ def require(module_name: str, *, extra: str) -> ModuleType:
     """Import an optional module, for example ``require("pycocotools.mask", extra="evaluate")``.
 
     Args:
-        module_name: dotted name to import.
         extra: the extra of this package that lists it, as in ``pip install '.[evaluate]'``.
 
     Raises:

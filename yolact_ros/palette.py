@@ -73,10 +73,6 @@ def class_color_bgr(class_id: int, palette: PaletteName = "vivid") -> Color:
 def instance_colors_bgr(class_ids: Sequence[int], palette: PaletteName = "vivid") -> list[Color]:
     """A colour for every instance: the class gives the hue, its n-th instance the shade.
 
-    Args:
-        class_ids: of the instances in an image, in their order.
-        palette: of the classes' colours.
-
     Raises:
         ConfigError: no such palette.
     """
@@ -91,10 +87,6 @@ def instance_colors_bgr(class_ids: Sequence[int], palette: PaletteName = "vivid"
 
 def track_colors_bgr(track_ids: Sequence[int], palette: PaletteName = "vivid") -> list[Color]:
     """A colour for every object, the same in every image; grey for id 0.
-
-    Args:
-        track_ids: of the instances in an image, in their order.
-        palette: as for classes.
 
     Raises:
         ConfigError: no such palette.

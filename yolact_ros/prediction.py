@@ -58,7 +58,6 @@ class Prediction:
     It is a sequence of :class:`Instance`; masks are unpacked when they are asked for.
 
     Attributes:
-        image_height_px, image_width_px: size of the source image.
         class_ids (int64[n]): index in the model's class list.
         scores (float32[n]): 0..1.
         boxes_xyxy (float32[n, 4]): source-image pixels, clipped to the image, max exclusive.
@@ -123,7 +122,6 @@ class Prediction:
         """The instances as entries of a COCO results file.
 
         Args:
-            image_id: of the data set.
             category_ids: the data set's id of each class id, None for a class to leave out;
                 without them the class id plus 1.
 
@@ -177,6 +175,4 @@ class Prediction:
 
     def _unpack(self, row: int, full: NDArray[np.bool_]) -> None:
         crop = self.mask_crops[row]
-        rows = slice(crop.y_offset, crop.y_offset + crop.height)
-        columns = slice(crop.x_offset, crop.x_offset + crop.width)
-        full[rows, columns] = unpack_bits(crop.bits, crop.height, crop.width)
+        crop.window(full)[...] = unpack_bits(crop.bits, crop.height, crop.width)

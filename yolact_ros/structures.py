@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Detections", "MaskCrop", "NetworkOutput"]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class NetworkOutput(NamedTuple):
@@ -81,3 +83,8 @@ class MaskCrop:
     width: int
     height: int
     bits: NDArray[np.uint8]
+
+    def window(self, image: NDArray[Scalar]) -> NDArray[Scalar]:
+        """The rectangle of a source image ([H, W, ...]), a view."""
+        rows = slice(self.y_offset, self.y_offset + self.height)
+        return image[rows, self.x_offset : self.x_offset + self.width]

@@ -140,14 +140,8 @@ def label_image(prediction: Prediction) -> NDArray[np.uint8] | NDArray[np.uint16
         if crop.width == 0:
             continue
         mask = unpack_bits(crop.bits, crop.height, crop.width)
-        np.copyto(_window(labels, crop), index + 1, where=mask, casting="unsafe")
+        np.copyto(crop.window(labels), index + 1, where=mask, casting="unsafe")
     return labels
-
-
-def _window(image: NDArray[np.generic], crop: MaskCrop) -> NDArray[np.generic]:
-    """The crop's rectangle of an image, a view."""
-    rows = slice(crop.y_offset, crop.y_offset + crop.height)
-    return image[rows, crop.x_offset : crop.x_offset + crop.width]
 
 
 def _tint(

@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image
 from yolact_ros.msg import InstanceArray
 from yolact_ros.srv import Segment
 
-from yolact_ros.ros.wait_active import wait_until_active
+from yolact_ros.ros.observer import wait_until_active
 
 NODE = "chooser"
 Values = dict[str, str]

@@ -59,8 +59,8 @@ def another_value(spec: ParameterSpec) -> object:
         return next(choice for choice in spec.choices if choice != spec.default)
     if isinstance(spec.default, bool):
         return not spec.default
-    assert spec.high is not None
-    return type(spec.default)((spec.default + spec.high) / 2)
+    assert spec.limits is not None
+    return type(spec.default)((spec.default + spec.limits[1]) / 2)
 
 
 @pytest.mark.parametrize(

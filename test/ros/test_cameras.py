@@ -120,7 +120,7 @@ def test_an_error_in_a_view_does_not_touch_the_results(
     def fail(*arguments: Any, **options: Any) -> Any:
         raise RuntimeError("cannot draw")
 
-    monkeypatch.setattr("yolact_ros.ros.views.frame.draw_overlay", fail)
+    monkeypatch.setattr("yolact_ros.ros.views.view.draw_overlay", fail)
     publisher = client.node.create_publisher(Image, "/reached_image", 1)
     messages, _ = client.collect(InstanceArray, "/reached/instances")
     _, overlay = client.collect(Image, "/reached/overlay")

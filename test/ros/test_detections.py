@@ -114,10 +114,10 @@ from yolact_ros.ros.views import OBJECT_VIEWS, LocatedFrame, ViewFrame
 
 found = Prediction(
     4, 4, np.array([2, 0]), np.array([0.75, 0.5], np.float32), np.zeros((2, 4), np.float32),
-    track_ids=np.array([7, 0]), track_ages=np.array([3, 0]),
+    class_names=("person", "cup", "dog"), track_ids=np.array([7, 0]), track_ages=np.array([3, 0]),
 )
 header = MessageHeader(31, 0, "camera_optical_frame")
-view = ViewFrame(header, np.zeros((4, 4, 3), np.uint8), found, ("person", "cup", "dog"))
+view = ViewFrame(header, np.zeros((4, 4, 3), np.uint8), found)
 turned = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 center, size = np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.25, 1.5])
 place = ObjectPlace(np.zeros(3), center, size, turned, 3.5, 9, 0.1)

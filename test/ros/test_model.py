@@ -221,8 +221,8 @@ def test_classes_are_called_what_the_parameter_says(tiny_model: Path, tmp_path: 
         )
         model = ModelRunner(fixed, LiveParameters(classes=("part 1",)))
         assert model.class_names == names
-        assert model.description.config.class_names == names
-        assert model.description.remarks == ()
+        assert model.config.class_names == names
+        assert model.remarks == ()
         model.close()
     file.write_text("bolt\n")
     with pytest.raises(ConfigError, match=r"parts\.txt has 1 name \(bolt\), but"):

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from yolact_ros.class_names import class_ids_of
 from yolact_ros.errors import ConfigError
 from yolact_ros.ros.parameter_spec import check_value
 from yolact_ros.ros.parameters import (
     PARAMETERS,
     FixedParameters,
     LiveParameters,
-    class_ids_of,
     spec_of,
 )
 

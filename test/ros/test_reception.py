@@ -53,7 +53,6 @@ def test_a_pause_between_its_two_clocks_is_not_taken_for_the_images_age(
         "",
         fixed=FixedParameters(),
         live=LiveParameters,
-        class_names=(),
         views=FrameSlots(),
         transforms=Transforms(node),
         pause=lambda: None,

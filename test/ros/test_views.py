@@ -25,8 +25,8 @@ from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.palette import instance_colors_bgr, track_colors_bgr
 from yolact_ros.prediction import Prediction
 from yolact_ros.ros.camera_info import CameraInfoListener
-from yolact_ros.ros.views import ViewFrame, ViewPublishers, markers, pictures
-from yolact_ros.ros.views import frame as frame_module
+from yolact_ros.ros.views import ViewFrame, ViewPublishers, markers, publishers
+from yolact_ros.ros.views import view as view_module
 from yolact_ros.structures import MaskCrop
 
 VIEWED = "viewed"
@@ -60,9 +60,10 @@ def frame(*rows: tuple[int, int, int, int, int], masks: bool = True, sec: int = 
         scores=np.linspace(0.9, 0.5, len(rows), dtype=np.float32),
         boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
         mask_crops=crops if masks else (),
+        class_names=NAMES,
     )
     image_bgr = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
-    return ViewFrame(MessageHeader(sec, 6, "eye_optical"), image_bgr, prediction, NAMES)
+    return ViewFrame(MessageHeader(sec, 6, "eye_optical"), image_bgr, prediction)
 
 
 PERSON = (0, 100, 100, 200, 150)
@@ -137,9 +138,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, function, counting)
 
-    count(frame_module, "draw_overlay")
-    count(pictures, "label_image")
-    count(pictures.cv2, "imencode")
+    count(view_module, "draw_overlay")
+    count(publishers, "label_image")
+    count(publishers.cv2, "imencode")
     count(markers, "mask_rings")
     return done
 

@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 from ros_fixtures import NODE
 from ros_processes import Process, start_node
 
-from yolact_ros.ros.wait_active import wait_until_active
+from yolact_ros.ros.observer import wait_until_active
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devtool.environment import base_environment, ready_environment
-from devtool.instruction_sets import INSTRUCTION_SETS
+from devtool.instruction_sets import INSTRUCTION_SETS, limited
 from devtool.layout import Layout
 from devtool.problem import SetupProblem
 from devtool.ros import RosSource
@@ -20,7 +20,6 @@ from devtool.setup import locked
 
 __all__ = ["clean", "demo", "lint", "run", "shell", "test"]
 
-_LOCAL_ONLY = ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 # Each worker of pytest-xdist has a ROS domain of its own. The tests of a file stay in one worker,
 # for the sake of the nodes that they share; test/conftest.py has those first that mostly wait.
 _SIDE_BY_SIDE = ("--dist=loadfile", "--no-loadscope-reorder")
@@ -41,13 +40,6 @@ _NUMERIC_TESTS = (
     "test/test_masks.py",
 )
 _CACHES = (".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache")
-
-
-def _local(env: dict[str, str]) -> dict[str, str]:
-    """Keep the demo off the local network unless the user asked for it."""
-    if "ROS_LOCALHOST_ONLY" not in env:
-        env.setdefault(*_LOCAL_ONLY)
-    return env
 
 
 def _become(command: Sequence[str], env: Mapping[str, str]) -> int:
@@ -71,8 +63,10 @@ def run(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
 
 
 def demo(layout: Layout, ros: RosSource, arguments: Sequence[str]) -> int:
-    """`./dev demo ...`: the demo, on this machine only."""
-    env = _local(ready_environment(layout, ros, os.environ))
+    """`./dev demo ...`: the demo, on this machine only unless the user asked for more."""
+    env = ready_environment(layout, ros, os.environ)
+    if "ROS_LOCALHOST_ONLY" not in env:
+        env.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     return _become(["yolact", "demo", *arguments], env)
 
 
@@ -132,14 +126,14 @@ def _test_instruction_sets(
     """The numeric tests under each instruction set, and a table of what came out."""
     failed: list[tuple[str, int]] = []
     rows: list[str] = []
-    for kind in INSTRUCTION_SETS:
-        print(f"{kind.name}: {shlex.join(f'{k}={v}' for k, v in kind.variables.items())}")
+    for name, variables in INSTRUCTION_SETS.items():
+        print(f"{name}: {shlex.join(f'{k}={v}' for k, v in variables.items())}")
         report = layout.state / "junit.xml"
         report.unlink(missing_ok=True)
         command = ["pytest", f"--junitxml={report}", *(arguments or _NUMERIC_TESTS)]
-        missed = _run_all(layout, [command], kind.environment(env))
-        failed += [(f"{kind.name}: {name}", status) for name, status in missed]
-        rows.append(f"{kind.name:32}{_counts(report)}")
+        missed = _run_all(layout, [command], limited(env, name))
+        failed += [(f"{name}: {text}", status) for text, status in missed]
+        rows.append(f"{name:32}{_counts(report)}")
     print("\n".join(["", f"{'instruction set':32}tests", *rows]), flush=True)
     return failed
 

@@ -61,11 +61,6 @@ class Layout:
         """Install prefix of our package."""
         return self.colcon / "install" / PACKAGE
 
-    @property
-    def requirements(self) -> Path:
-        """The locked versions."""
-        return self.root / "requirements"
-
     def installed_python(self) -> list[Path]:
         """The folders of the colcon install that hold Python packages (none before a build)."""
         found: list[Path] = []

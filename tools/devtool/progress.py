@@ -48,13 +48,15 @@ class StepLine:
 
     def done(self, note: str = "") -> None:
         """End the line with the time taken."""
-        start = f"\r\x1b[K{self._head} ..." if self._live else ""
-        self._write(f"{start} {self.elapsed_s():.0f} s{f'  ({note})' if note else ''}\n")
+        self._end(f"{self.elapsed_s():.0f} s{f'  ({note})' if note else ''}")
 
     def failed(self) -> None:
         """End the line; the error follows on the next."""
+        self._end("failed")
+
+    def _end(self, text: str) -> None:
         start = f"\r\x1b[K{self._head} ..." if self._live else ""
-        self._write(f"{start} failed\n")
+        self._write(f"{start} {text}\n")
 
 
 def run_logged(

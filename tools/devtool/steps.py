@@ -101,7 +101,7 @@ class Steps:
         return Stamp(self.layout.stamps, step.name)
 
     def _locked(self, name: str) -> Path:
-        return self.layout.requirements / f"{name}.txt"
+        return self.layout.root / "requirements" / f"{name}.txt"
 
     def _pip(self, name: str) -> packages.Pip:
         env = base_environment(self.layout, self.ros, self.environ)

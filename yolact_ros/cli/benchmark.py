@@ -102,11 +102,7 @@ def _add_ros_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print, save; 0.
-
-    Raises:
-        YolactError: an option, the model, all runtimes or the output cannot be used.
-    """
+    """Measure, print, save; 0."""
     require_positive(args, "rounds", "rate", "duration")
     require_not_negative(args, "threads", "budget")
     if args.ros:

@@ -36,14 +36,11 @@ class LiveSettings:
     """What runs.
 
     Attributes:
-        source: video, folder or image that the camera plays.
         size_px: width and height that its images are scaled to.
-        rate_hz, duration_s: of the camera.
         parameters: of the node, as ``name:=value``.
         shipped_profile: use config/fastdds.xml; False takes what Fast DDS does by itself.
         output: existing folder for records and logs.
         node_prefix: what the node is started with, such as ``("chrt", "--rr", "1")``.
-        timeout_s: longest wait for the first result.
     """
 
     source: str
@@ -62,8 +59,6 @@ class LiveRun:
     """What came of it.
 
     Attributes:
-        records: the results, in the order of arrival.
-        published: images that the camera sent.
         counters: the node's last diagnostics of the camera.
         cpu_percent: CPU time of the node over wall time, 100 = one core.
     """
@@ -100,8 +95,6 @@ def run_live(
     """Start node, subscriber and camera, wait for the camera's end, and end them all.
 
     Args:
-        settings: what runs.
-        environment: of this process.
         meanwhile: called all the time with the seconds since the first result.
 
     Raises:
@@ -188,8 +181,7 @@ def _wait(
 
 
 def _failed(child: Child, what: str) -> YolactError:
-    lines = "\n  ".join(child.last_lines() or ["(it wrote nothing)"])
-    return YolactError(f"{child.name}: {what}; its last lines ({child.log}):\n  {lines}")
+    return YolactError(f"{child.name}: {what}; {child.last_words()}")
 
 
 def _environment(settings: LiveSettings, environment: Mapping[str, str]) -> dict[str, str]:

@@ -30,11 +30,7 @@ MOST_UNTRUTHS = 5
 
 
 def run_ros(args: argparse.Namespace) -> int:
-    """Measure every size with every profile, print, save; 0.
-
-    Raises:
-        YolactError: ROS is missing, or an option, the model or the output cannot be used.
-    """
+    """Measure every size with every profile, print, save; 0."""
     require_ros()
     if args.variant:
         raise ConfigError("--ros runs the node, which needs a --model, not a --variant")

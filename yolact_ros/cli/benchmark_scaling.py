@@ -34,11 +34,7 @@ __all__ = ["run_scaling"]
 
 
 def run_scaling(args: argparse.Namespace, settings: PredictionSettings) -> int:
-    """Measure, print, save; 0.
-
-    Raises:
-        YolactError: as :func:`yolact_ros.cli.benchmark.run`.
-    """
+    """Measure, print, save; 0."""
     device = choose_device(args.device)
     named = ContenderName.parse(args.runtimes[0] if args.runtimes else "eager", args.precision)
     output = make_output_folder(args.output)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -36,11 +35,7 @@ NUM_IMAGES = 16
 
 
 def load_benchmark_network(args: argparse.Namespace, input_size_px: int) -> Network:
-    """The trained model or the variant that the options name; input size 0 is its own.
-
-    Raises:
-        YolactError: it cannot be had.
-    """
+    """The trained model or the variant that the options name; input size 0 is its own."""
     if not args.variant:
         return trained_network(args.model, input_size_px=input_size_px)
     config = network_variant(args.variant)
@@ -48,11 +43,7 @@ def load_benchmark_network(args: argparse.Namespace, input_size_px: int) -> Netw
 
 
 def run_stages(args: argparse.Namespace, settings: PredictionSettings) -> int:
-    """Measure, print, save; 0.
-
-    Raises:
-        YolactError: as :func:`yolact_ros.cli.benchmark.run`.
-    """
+    """Measure, print, save; 0."""
     device = choose_device(args.device)
     names = [ContenderName.parse(text, args.precision) for text in args.runtimes]
     names = names or list(default_contenders(device, args.precision))
@@ -77,9 +68,7 @@ def run_stages(args: argparse.Namespace, settings: PredictionSettings) -> int:
     )
     meter = LoadMeter()
     try:
-        results = measure_stages(
-            contenders, images, rounds=args.rounds, encode=_encoder(model.config.class_names)
-        )
+        results = measure_stages(contenders, images, rounds=args.rounds, encode=_encoder())
     finally:
         for contender in contenders:
             contender.predictor.close()
@@ -117,7 +106,7 @@ def run_stages(args: argparse.Namespace, settings: PredictionSettings) -> int:
     return 0
 
 
-def _encoder(class_names: Sequence[str]) -> Encode | None:
+def _encoder() -> Encode | None:
     """Makes the node's message of a prediction; None where its messages are not built."""
     if any(importlib.util.find_spec(name) is None for name in ("rclpy", "yolact_ros.msg")):
         return None
@@ -127,6 +116,6 @@ def _encoder(class_names: Sequence[str]) -> Encode | None:
     header = MessageHeader(0, 0, "camera")
 
     def encode(prediction: Prediction) -> object:
-        return to_instance_array(header, prediction, class_names, "bits")
+        return to_instance_array(header, prediction, "bits")
 
     return encode

@@ -53,13 +53,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert and say what was written; 0.
-
-    Raises:
-        DataError: the folder is not the data set, or the output cannot be written.
-        CheckpointError, ConfigError: the weights or class names cannot be used.
-        DependencyError: scipy is not installed.
-    """
+    """Convert and say what was written; 0."""
     return int(args.convert(args))
 
 

@@ -73,12 +73,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; 0 when it went through, 1 when a process failed, 130 after Ctrl-C.
-
-    Raises:
-        DependencyError: ROS 2, the messages or the default clip are missing.
-        YolactError: the source or the model cannot be used.
-    """
+    """Run the demo; 0 when it went through, 1 when a process failed, 130 after Ctrl-C."""
     require_ros()
     return run_plan(make_plan(args, os.environ))
 
@@ -124,7 +119,7 @@ def _watch(node: Child, viewer: Child, camera: Child | None) -> int:
             if viewer_code == NO_RESULTS_EXIT_CODE:
                 _report(node, "no result came")
                 if camera is not None:
-                    _print_last_lines(camera)
+                    print(camera.last_words(), file=sys.stderr)
             elif viewer_code < 0:
                 print(f"\nyolact: error: viewer: {how_it_ended(viewer_code)}", file=sys.stderr)
             return 1
@@ -137,14 +132,7 @@ def _watch(node: Child, viewer: Child, camera: Child | None) -> int:
 
 
 def _report(child: Child, what: str) -> None:
-    print(f"\nyolact: error: {child.name}: {what}", file=sys.stderr)
-    _print_last_lines(child)
-
-
-def _print_last_lines(child: Child) -> None:
-    print(f"last lines of {child.name} ({child.log}):", file=sys.stderr)
-    for line in child.last_lines() or ["(it wrote nothing)"]:
-        print(f"  {line}", file=sys.stderr)
+    print(f"\nyolact: error: {child.name}: {what}\n{child.last_words()}", file=sys.stderr)
 
 
 def _print_summary(output: Path, camera: Child | None) -> None:

@@ -50,11 +50,8 @@ class DemoPlan:
     """What is started; each command is a program with its arguments.
 
     Attributes:
-        node, viewer: always started.
         camera: None where an existing topic is watched.
-        environment: of all of them.
         output: existing folder for logs, pictures and the summary.
-        title: what is played, for the first line.
     """
 
     node: tuple[str, ...]
@@ -66,11 +63,7 @@ class DemoPlan:
 
 
 def make_plan(args: argparse.Namespace, environment: Mapping[str, str]) -> DemoPlan:
-    """Check the arguments and turn them into commands; makes the output folder.
-
-    Raises:
-        YolactError: the source, the model or an option cannot be used.
-    """
+    """Check the arguments and turn them into commands; makes the output folder."""
     find_model(args.model)
     require_positive(args, "rate", "timeout")
     require_not_negative(args, "duration")

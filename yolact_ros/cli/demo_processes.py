@@ -33,10 +33,7 @@ class Child:
     """A process with its own session, so that Ctrl-C reaches it through us and in order.
 
     Args:
-        name: for messages.
-        command: program and arguments.
         log: file that receives its output; None shares this process's.
-        environment: of the process.
     """
 
     def __init__(
@@ -96,6 +93,11 @@ class Child:
         if self.log is None or not self.log.is_file():
             return []
         return self.log.read_text(errors="replace").splitlines()[-count:]
+
+    def last_words(self) -> str:
+        """The end of its log, for people."""
+        lines = "\n  ".join(self.last_lines() or ["(it wrote nothing)"])
+        return f"last lines of {self.name} ({self.log}):\n  {lines}"
 
     def last_json(self) -> dict[str, int]:
         """The last line of its log, where that is a JSON object; else empty."""

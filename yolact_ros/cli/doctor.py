@@ -9,18 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from yolact_ros.cli.doctor_checks import (
-    Finding,
-    Verdict,
-    check_cpu,
-    check_device,
-    check_discovery,
-    check_model,
-    check_packages,
-    check_runtimes,
-    check_shm,
-    check_trackers,
-)
+from yolact_ros.cli import doctor_checks as computer
+from yolact_ros.cli.doctor_checks import Finding, Verdict
 from yolact_ros.cli.options import add_options, require_positive
 from yolact_ros.errors import ConfigError
 
@@ -69,11 +59,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line a finding; 1 if anything is wrong, else 0.
-
-    Raises:
-        ConfigError: an option cannot be used.
-    """
+    """Print a line a finding; 1 if anything is wrong, else 0."""
     require_positive(args, "listen")
     if args.depth and not args.topics:
         raise ConfigError("--depth needs the colour topic that it belongs to: TOPIC --depth TOPIC")
@@ -94,12 +80,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _findings(args: argparse.Namespace) -> Iterator[Finding]:
-    yield from check_packages()
-    yield check_device()
-    yield from check_cpu()
-    yield check_runtimes()
-    yield check_trackers()
-    yield check_model(args.model)
+    yield from computer.check_packages()
+    yield computer.check_device()
+    yield from computer.check_cpu()
+    yield computer.check_runtimes()
+    yield computer.check_trackers()
+    yield computer.check_model(args.model)
     asked = bool(args.topics or args.node)
     if importlib.util.find_spec("rclpy") is None:
         yield Finding(
@@ -109,8 +95,8 @@ def _findings(args: argparse.Namespace) -> Iterator[Finding]:
             "source /opt/ros/<distribution>/setup.bash, or work through ./dev shell",
         )
         return
-    yield check_shm()
-    discovery = check_discovery()
+    yield computer.check_shm()
+    discovery = computer.check_discovery()
     yield discovery
     if discovery.verdict is Verdict.WRONG:
         return
@@ -118,8 +104,7 @@ def _findings(args: argparse.Namespace) -> Iterator[Finding]:
         from yolact_ros.ros.doctor.checks import check_graph, check_ros
     except (ImportError, RuntimeError) as error:
         # A middleware that is named and not installed shows here.
-        yield Finding(
-            Verdict.WRONG,
+        yield computer.wrong(
             "ROS 2",
             f"rclpy cannot be loaded: {error}",
             "install the package of RMW_IMPLEMENTATION, or unset it",

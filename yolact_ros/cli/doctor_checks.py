@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from yolact_ros.errors import YolactError
@@ -27,6 +28,9 @@ __all__ = [
     "check_runtimes",
     "check_shm",
     "check_trackers",
+    "good",
+    "notice",
+    "wrong",
 ]
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -57,9 +61,6 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        verdict: of the check.
-        subject: what was looked at.
-        detail: what was found.
         cure: what to do; empty where nothing is wrong.
     """
 
@@ -69,20 +70,25 @@ class Finding:
     cure: str = ""
 
 
+good = partial(Finding, Verdict.GOOD)
+notice = partial(Finding, Verdict.NOTICE)
+wrong = partial(Finding, Verdict.WRONG)
+
+
 def check_packages() -> Iterator[Finding]:
     """Python and the packages that the core needs."""
-    yield Finding(Verdict.GOOD, "python", f"{platform.python_version()} on {platform.platform()}")
+    yield good("python", f"{platform.python_version()} on {platform.platform()}")
     for name in ("torch", "numpy", "safetensors"):
         try:
-            yield Finding(Verdict.GOOD, name, importlib.metadata.version(name))
+            yield good(name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(Verdict.WRONG, name, "not installed", f"pip install {name}")
+            yield wrong(name, "not installed", f"pip install {name}")
     try:
         import cv2
     except ImportError as error:
-        yield Finding(Verdict.WRONG, "opencv", f"{error}", "pip install opencv-python-headless")
+        yield wrong("opencv", f"{error}", "pip install opencv-python-headless")
     else:
-        yield Finding(Verdict.GOOD, "opencv", cv2.__version__)
+        yield good("opencv", cv2.__version__)
 
 
 def check_device() -> Finding:
@@ -91,14 +97,11 @@ def check_device() -> Finding:
 
     if torch.cuda.is_available():
         memory_gb = torch.cuda.get_device_properties(0).total_memory / 1e9
-        return Finding(
-            Verdict.GOOD, "device", f"{torch.cuda.get_device_name(0)}, {memory_gb:.0f} GB"
-        )
+        return good("device", f"{torch.cuda.get_device_name(0)}, {memory_gb:.0f} GB")
     cores = len(os.sched_getaffinity(0))
     if shutil.which("nvidia-smi") is None:
-        return Finding(Verdict.NOTICE, "device", f"CPU with {cores} cores, no NVIDIA driver")
-    return Finding(
-        Verdict.WRONG,
+        return notice("device", f"CPU with {cores} cores, no NVIDIA driver")
+    return wrong(
         "device",
         f"CPU with {cores} cores, although there is an NVIDIA driver: torch "
         f"{torch.__version__} has no working CUDA",
@@ -113,14 +116,13 @@ def check_cpu(governor: Path = CPU_GOVERNOR) -> Iterator[Finding]:
     except OSError:
         return
     if name == "powersave":
-        yield Finding(
-            Verdict.NOTICE,
+        yield notice(
             "cpu",
             "the frequency governor is powersave, so that times are long and vary",
             "sudo cpupower frequency-set -g performance",
         )
     else:
-        yield Finding(Verdict.GOOD, "cpu", f"frequency governor {name}")
+        yield good("cpu", f"frequency governor {name}")
 
 
 def check_runtimes() -> Finding:
@@ -130,7 +132,7 @@ def check_runtimes() -> Finding:
         there.append("compiled")
     packages = ("openvino", "ncnn", "onnxruntime")
     there += [name for name in packages if importlib.util.find_spec(name)]
-    return Finding(Verdict.GOOD, "runtimes", ", ".join(there))
+    return good("runtimes", ", ".join(there))
 
 
 def check_trackers() -> Finding:
@@ -140,8 +142,8 @@ def check_trackers() -> Finding:
     try:
         Tracker(TrackerSettings())
     except YolactError as error:
-        return Finding(Verdict.NOTICE, "trackers", f"{error}", "pip install scipy")
-    return Finding(Verdict.GOOD, "trackers", ", ".join(TRACKERS))
+        return notice("trackers", f"{error}", "pip install scipy")
+    return good("trackers", ", ".join(TRACKERS))
 
 
 def check_discovery(environment: Mapping[str, str] = os.environ) -> Finding:
@@ -152,36 +154,32 @@ def check_discovery(environment: Mapping[str, str] = os.environ) -> Finding:
         reach = "LOCALHOST"
     subject, detail = "discovery", f"domain {domain}, range {reach}"
     if not domain.isdecimal() or int(domain) > LAST_DOMAIN:
-        return Finding(
-            Verdict.WRONG,
+        return wrong(
             subject,
             f"ROS_DOMAIN_ID is {domain!r}",
             f"a whole number of 0 to {LAST_SAFE_DOMAIN}, the same in all terminals",
         )
     if reach not in DISCOVERY_RANGES:
-        return Finding(
-            Verdict.WRONG,
+        return wrong(
             subject,
             f"ROS_AUTOMATIC_DISCOVERY_RANGE is {reach!r}",
             f"one of {', '.join(DISCOVERY_RANGES)}",
         )
     if int(domain) > LAST_SAFE_DOMAIN:
-        return Finding(
-            Verdict.NOTICE,
+        return notice(
             subject,
             f"{detail}: its ports may be taken by other programs",
             f"a ROS_DOMAIN_ID of 0 to {LAST_SAFE_DOMAIN}",
         )
     if reach in ("LOCALHOST", "OFF"):
-        return Finding(
-            Verdict.NOTICE,
+        return notice(
             subject,
             f"{detail}: {'no other process is' if reach == 'OFF' else 'other computers are not'} "
             "seen",
             "unset ROS_LOCALHOST_ONLY, export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET, if a camera "
             "is elsewhere",
         )
-    return Finding(Verdict.GOOD, subject, detail)
+    return good(subject, detail)
 
 
 def check_model(name_or_path: str) -> Finding:
@@ -194,11 +192,8 @@ def check_model(name_or_path: str) -> Finding:
         path = find_model(name_or_path)
         config = load_network(path).config
     except YolactError as error:
-        return Finding(
-            Verdict.WRONG, subject, f"{error}", "yolact models list shows what can be used"
-        )
-    return Finding(
-        Verdict.GOOD,
+        return wrong(subject, f"{error}", "yolact models list shows what can be used")
+    return good(
         subject,
         f"{config.name}, {config.input_size_px} px, k {config.num_prototypes}, "
         f"{config.num_classes} classes, {path}",
@@ -214,29 +209,22 @@ def check_shm(folder: Path = SHARED_MEMORY) -> Finding:
         left = [segment for segment in _segments(folder) if _is_left(segment)]
         left_mb = sum(_bytes(segment) for segment in left) / MB
     except OSError as error:
-        return Finding(
-            Verdict.NOTICE,
-            subject,
-            f"cannot be read: {error.strerror}",
-            "in a container: --ipc=host",
-        )
+        return notice(subject, f"cannot be read: {error.strerror}", "in a container: --ipc=host")
     detail = f"{free_mb:.0f} MB free, {used_mb:.0f} MB in Fast DDS segments"
     if free_mb < LEAST_FREE_SHM_MB:
-        return Finding(
-            Verdict.WRONG,
+        return wrong(
             subject,
             detail,
             "fastdds shm clean removes segments of killed processes; in a container: --ipc=host "
             "or --shm-size=256m",
         )
     if left:
-        return Finding(
-            Verdict.NOTICE,
+        return notice(
             subject,
             f"{detail}, {left_mb:.0f} of them in {len(left)} left by killed processes",
             "fastdds shm clean",
         )
-    return Finding(Verdict.GOOD, subject, detail)
+    return good(subject, detail)
 
 
 def _bytes(path: Path) -> int:

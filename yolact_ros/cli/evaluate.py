@@ -102,11 +102,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate and print the tables; 0.
-
-    Raises:
-        YolactError: data, models or options cannot be used, or pycocotools is missing.
-    """
+    """Evaluate and print the tables; 0."""
     require_positive(args, "limit")
     for folder in (args.save_results, args.json and args.json.parent):
         if folder is not None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolact_ros.cli.model_file import load_model
+from yolact_ros.cli.model_file import open_model
 from yolact_ros.cli.options import add_options
 from yolact_ros.errors import DataError, YolactError
 from yolact_ros.inference.settings import PredictionSettings
@@ -47,11 +47,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, compare and print the differences; 1 if they are too large.
-
-    Raises:
-        YolactError: the model, the images or the output cannot be used.
-    """
+    """Export, compare and print the differences; 1 if they are too large."""
     from yolact_ros.inference.runtimes.onnx_export import (
         ExportedNms,
         export_detector,
@@ -64,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     )
     if not args.output.absolute().parent.is_dir():
         raise YolactError(f"{args.output}: its folder does not exist; make it first")
-    model = load_model(args.model, input_size_px=args.input_size)
+    checkpoint = open_model(args.model, input_size_px=args.input_size)
+    model = checkpoint.build(input_size_px=args.input_size)
     images = _check_images(args.images, model)
     print(f"exporting {model.config.name} at {model.config.input_size_px} px", flush=True)
     if args.nms:

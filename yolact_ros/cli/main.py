@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import TextIO
 
 import yolact_ros
-from yolact_ros.cli.streams import open_streams
 from yolact_ros.dependencies import required_packages
 from yolact_ros.errors import YolactError
 
@@ -33,7 +32,10 @@ SUBCOMMANDS = {
     "quantize": "make the int8 network of a model and measure what int8 costs",
     "train": "train or fine-tune a network on COCO-format data",
 }
-"""Name and summary of each; ``yolact_ros/cli/<name>.py`` has ``add_parser`` and ``run``."""
+"""Name and summary of each; ``yolact_ros/cli/<name>.py`` has ``add_parser`` and ``run``.
+
+``run`` returns the exit code, and raises a YolactError for what the user can cure.
+"""
 
 _EPILOG = """\
 examples:
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: ``--help``, ``--version`` or wrong arguments, as argparse does.
     """
-    open_streams()
+    _open_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         try:
@@ -76,6 +78,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             _discard(sys.stdout)
         place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         return _fail(f"{place}{error.strerror}")
+
+
+def _open_streams() -> None:
+    """Make all three usable: closed ones lead to /dev/null, and any text can be printed.
+
+    While one is closed, the next file that is opened takes its place and would be written to by
+    whoever prints. A path may hold bytes or letters that the locale does not have.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever calls main() from Python may have put something else in their place.
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str) -> int:

@@ -9,10 +9,9 @@ from yolact_ros.models.zoo import find_model
 
 if TYPE_CHECKING:
     from yolact_ros.models.checkpoint import Checkpoint
-    from yolact_ros.models.network import Network
     from yolact_ros.models.yolo_seg_file import YoloSegFile
 
-__all__ = ["load_model", "open_model"]
+__all__ = ["open_model"]
 
 
 def open_model(
@@ -31,19 +30,3 @@ def open_model(
     for remark in model.remarks:
         print(f"yolact: note: {remark}", file=sys.stderr)
     return model
-
-
-def load_model(
-    name_or_path: str,
-    class_names: tuple[str, ...] = (),
-    *,
-    num_prototypes: int = 0,
-    input_size_px: int = 0,
-) -> Network:
-    """:func:`open_model` and its network, in eval mode.
-
-    Raises:
-        YolactError: as above, another number of prototypes, or an input size out of range.
-    """
-    model = open_model(name_or_path, class_names, input_size_px=input_size_px)
-    return model.build(num_prototypes=num_prototypes, input_size_px=input_size_px)

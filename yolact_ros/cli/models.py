@@ -7,7 +7,8 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from tqdm import tqdm
 
@@ -24,36 +25,7 @@ from yolact_ros.models.zoo import (
     verify_model,
 )
 
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
-
-__all__ = ["ProgressBar", "add_parser", "run"]
-
-
-class ProgressBar:
-    """Bytes done on the terminal; appears with the first byte, so that errors stand alone."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._bar: tqdm[Any] | None = None
-
-    def show(self, done_bytes: int, total_bytes: int | None) -> None:
-        """Set the bar to ``done_bytes`` of ``total_bytes`` (None: unknown)."""
-        if self._bar is None:
-            self._bar = tqdm(
-                desc=self._name, total=total_bytes, initial=done_bytes, unit="B",
-                unit_scale=True, leave=False,
-            )  # fmt: skip
-        # A server that starts from zero again moves the bar back.
-        self._bar.total = total_bytes
-        self._bar.update(done_bytes - self._bar.n)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+__all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -115,11 +87,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the chosen action.
-
-    Raises:
-        CheckpointError, DownloadError: see :mod:`yolact_ros.models.zoo`.
-    """
+    """Run the chosen action."""
     return int(args.action(args))
 
 
@@ -183,12 +151,25 @@ def _fetch(args: argparse.Namespace) -> int:
         args.parser.error("--url needs exactly one NAME")
     for name in names:
         before = {status.entry.name: status for status in list_models()}.get(name)
-        with ProgressBar(name) as bar:
+        # The delay keeps the bar away until the first byte, so that errors stand alone.
+        with tqdm(desc=name, unit="B", unit_scale=True, leave=False, delay=0.1) as bar:
             path = fetch_model(
-                name, url=args.url, mirror=args.mirror, force=args.force, progress=bar.show
+                name,
+                url=args.url,
+                mirror=args.mirror,
+                force=args.force,
+                progress=partial(_show_progress, bar),
             )
         print(f"{name}: {path}{_note(before, args.force)}")
     return 0
+
+
+def _show_progress(bar: tqdm[Any], done_bytes: int, total_bytes: int | None) -> None:
+    if bar.n == 0:
+        bar.initial = bar.n = done_bytes  # of an earlier try, and so not of this one's rate
+    # A server that starts from zero again moves the bar back.
+    bar.total = total_bytes
+    bar.update(done_bytes - bar.n)
 
 
 def _note(before: ModelStatus | None, force: bool) -> str:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yolact_ros.cli.model_file import load_model
+from yolact_ros.class_names import class_ids_of
+from yolact_ros.cli.model_file import open_model
 from yolact_ros.cli.options import add_options, listed, require_positive
 from yolact_ros.errors import ConfigError, ImageError
 from yolact_ros.evaluation.prediction_files import PredictionFiles
@@ -94,11 +95,7 @@ def _add_tracking(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every source; 0 done, 1 with unreadable images, 130 after Ctrl-C.
-
-    Raises:
-        YolactError: no source can be used, or an option or the model cannot.
-    """
+    """Predict every source; 0 done, 1 with unreadable images, 130 after Ctrl-C."""
     from yolact_ros.inference.predictor import Predictor
 
     require_positive(args, "max_frames")
@@ -111,9 +108,13 @@ def run(args: argparse.Namespace) -> int:
         nms_threshold=args.nms_threshold,
         nms=args.nms,
     )
-    network = load_model(args.model, args.class_names, input_size_px=args.input_size)
+    checkpoint = open_model(args.model, args.class_names, input_size_px=args.input_size)
+    network = checkpoint.build(input_size_px=args.input_size)
     class_names = network.config.class_names
-    settings = replace(settings, class_ids=_class_ids(args.classes, class_names))
+    if args.classes is not None:
+        if not (wanted := listed(args.classes)):
+            raise ConfigError(f"--classes {args.classes!r} names none; expected A,B")
+        settings = replace(settings, class_ids=class_ids_of(wanted, class_names))
     predictor = Predictor(network, device=args.device, settings=settings)
     files = PredictionFiles(
         args.output, class_names, draw=_drawing(args, class_names), masks=args.masks
@@ -150,20 +151,6 @@ def run(args: argparse.Namespace) -> int:
     if len(unreadable) > MOST_LISTED:
         print(f"yolact: and {len(unreadable) - MOST_LISTED} more", file=sys.stderr)
     return code or int(bool(unreadable))
-
-
-def _class_ids(names: str | None, class_names: tuple[str, ...]) -> tuple[int, ...] | None:
-    """Class ids of comma-separated names; None for None."""
-    if names is None:
-        return None
-    wanted = listed(names)
-    unknown = [name for name in wanted if name not in class_names]
-    if unknown or not wanted:
-        raise ConfigError(
-            f"the model has no class {unknown[0] if unknown else names!r}; it has "
-            f"{', '.join(class_names)}"
-        )
-    return tuple(class_names.index(name) for name in wanted)
 
 
 def _predict_source(

@@ -74,11 +74,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Quantise, measure and print; 0.
-
-    Raises:
-        YolactError: model, images or annotations cannot be used, or a package is missing.
-    """
+    """Quantise, measure and print; 0."""
     require_positive(args, "limit")
     if args.json is not None:
         make_output_folder(args.json.parent)

@@ -2,8 +2,7 @@
 
 from yolact_ros.depth.camera_model import CameraModel
 from yolact_ros.depth.depth_image import check_same_view, depth_in_metres
-from yolact_ros.depth.locate import Place, locate_objects
-from yolact_ros.depth.place import NoPlace, ObjectPlace
+from yolact_ros.depth.locate import NoPlace, ObjectPlace, Place, locate_objects
 from yolact_ros.depth.settings import DepthSettings
 from yolact_ros.depth.velocity import Velocities
 

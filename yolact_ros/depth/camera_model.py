@@ -33,7 +33,6 @@ class CameraModel:
     """A camera's projection; pixel coordinates are whole numbers at the centres of pixels.
 
     Attributes:
-        width_px, height_px: size of the image.
         fx, fy: focal length in pixels.
         cx, cy: pixel of the optical axis.
         distortion: coefficients in OpenCV's order; empty for a straight image.
@@ -129,7 +128,6 @@ class CameraModel:
         """The model of an image of another size with the same field of view.
 
         Args:
-            width_px, height_px: of that image.
             scale: its pixels per pixel of this one in x and y; of the sizes unless given.
         """
         across, down = scale or (width_px / self.width_px, height_px / self.height_px)
@@ -206,11 +204,7 @@ def _undistort(points: Any, matrix: Any, coefficients: Any, *, criteria: Any) ->
 
 
 def _lens(model: str, coefficients: Sequence[float]) -> tuple[bool, tuple[float, ...]]:
-    """Whether it is a fisheye lens, and its coefficients as OpenCV takes them.
-
-    Raises:
-        DepthError: an unknown model, or a number of coefficients that it does not have.
-    """
+    """Whether it is a fisheye lens, and its coefficients as OpenCV takes them."""
     values = tuple(float(value) for value in coefficients)
     if not all(math.isfinite(value) for value in values):
         raise DepthError(f"camera_info: D is {list(values)}, expected finite numbers")

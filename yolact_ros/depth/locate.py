@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,16 +20,14 @@ from yolact_ros.depth.layers import (
     to_metres,
     to_steps,
 )
-from yolact_ros.depth.place import NoPlace, ObjectPlace
 from yolact_ros.depth.settings import DepthSettings
 from yolact_ros.depth.surface import Surface, fit_surface
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.structures import MaskCrop
 
-__all__ = ["Place", "locate_objects"]
+__all__ = ["NoPlace", "ObjectPlace", "Place", "locate_objects"]
 
 Floats = NDArray[np.float64]
-Place = ObjectPlace | NoPlace
 Window = tuple[slice, slice]
 Mask = NDArray[np.bool_]
 
@@ -40,6 +39,44 @@ ENOUGH_VALUES = 4096
 ENOUGH_SIDE_PX = 160
 # Around a pixel without a reading.
 HOLE = (15, 15)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectPlace:
+    """Where the visible surface of an object is, in the camera's optical frame.
+
+    That frame has x to the right, y down and z forward (REP 103).
+
+    Attributes:
+        centroid_m (float64[3]): mean of its points.
+        box_center_m (float64[3]): middle of the box around the visible surface.
+        box_size_m (float64[3]): its sides along its own axes.
+        box_rotation (float64[3, 3]): its columns are the box's axes. The identity, or where
+            gravity is known: z up, x horizontal and away from the camera, y to the left.
+        distance_m: median distance of its points from the camera, along their rays.
+        num_points: depth readings that are the object's.
+        spread_m: standard deviation of these distances, from their quartiles.
+        points_m (float32[num_points, 3] | None): the readings, where they were asked for.
+    """
+
+    centroid_m: NDArray[np.float64]
+    box_center_m: NDArray[np.float64]
+    box_size_m: NDArray[np.float64]
+    box_rotation: NDArray[np.float64]
+    distance_m: float
+    num_points: int
+    spread_m: float
+    points_m: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class NoPlace:
+    """Why an object has no place, such as "too few depth pixels (3 of 210)"."""
+
+    reason: str
+
+
+Place = ObjectPlace | NoPlace
 
 
 def locate_objects(
@@ -60,10 +97,8 @@ def locate_objects(
             or larger or smaller with the same field of view. Each depth pixel belongs to the mask
             that covers its middle.
         camera: of the colour image.
-        settings: which readings count.
         gravity (float64[3] | None): direction of gravity in the optical frame, of any length; the
             boxes then stand upright.
-        with_points: keep the readings of each object.
 
     Raises:
         DepthError: the depth image has another field of view.
@@ -194,7 +229,6 @@ class _Axis:
         scale: depth pixels per colour pixel.
 
     Attributes:
-        offset: as given.
         first, last: the depth pixels whose middles are in the rectangle, last exclusive.
     """
 

@@ -213,7 +213,6 @@ def _reach(summed: Floats, inverse_mean: float, noise_per_m: float, step: int) -
 
     Args:
         summed (float64[9]): moments of the whole object.
-        inverse_mean: its mean inverse depth.
     """
     # Of a square with this variance in x and y together.
     size = math.sqrt(6 * max((float(summed[4]) + float(summed[6])) / float(summed[0]), 1e-12))

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 
 from yolact_ros.evaluation.benchmark.live_record import (
     CONNECTED,
@@ -29,6 +27,8 @@ from yolact_ros.evaluation.benchmark.live_record import (
     to_line,
 )
 from yolact_ros.msg import InstanceArray, InstanceMask
+from yolact_ros.ros.observer import listen_to, observer, spin_until, values_of
+from yolact_ros.ros.qos import result_qos
 from yolact_ros.ros.spinning import make_executor
 from yolact_ros.signals import StopSignal
 
@@ -41,11 +41,6 @@ DEPTH = 200
 class Probe:
     """Subscribes to the results and diagnostics of one node with one camera.
 
-    Args:
-        node: to subscribe with.
-        watched: name of the watched node.
-        records: receives a line for each result.
-
     Attributes:
         counters: the newest values of the camera's diagnostics.
         last_result_s, last_diagnostics_s: monotonic; None before the first.
@@ -56,22 +51,18 @@ class Probe:
         self.last_result_s: float | None = None
         self.last_diagnostics_s: float | None = None
         self._node = node
-        self._status_name = f"{watched}: image"
         self._records = records
-        # Room for all that comes while this process waits for a CPU.
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE
-        )
         node.create_subscription(
             InstanceArray,
             f"/{watched}/instances",
             self._on_instances,
-            qos,
+            # Room for all that comes while this process waits for a CPU.
+            result_qos(DEPTH),
             event_callbacks=SubscriptionEventCallbacks(
                 matched=lambda _: print(CONNECTED, flush=True)
             ),
         )
-        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        listen_to(node, watched, self._on_diagnostics)
 
     def _on_instances(self, message: InstanceArray) -> None:
         received_ns = self._node.get_clock().now().nanoseconds
@@ -100,32 +91,23 @@ class Probe:
             print(FIRST_RESULT, flush=True)
         self.last_result_s = time.monotonic()
 
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            if status.name == self._status_name:
-                self.counters = {item.key: item.value for item in status.values}
-                self.last_diagnostics_s = time.monotonic()
+    def _on_diagnostics(self, own: Mapping[str, DiagnosticStatus]) -> None:
+        if "image" in own:
+            self.counters = values_of(own["image"])
+            self.last_diagnostics_s = time.monotonic()
 
 
 def main(argv: Sequence[str], stop: StopSignal) -> int:
     """Note results until the camera has gone or SIGINT or SIGTERM comes; returns 0."""
     args = _parser().parse_args(argv)
     stop.ends_itself(within_s=None)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("benchmark_probe")
-    executor = make_executor()
-    executor.add_node(node)
-    try:
+    with observer("benchmark_probe", make_executor) as (node, executor):
         with args.records.open("w", encoding="utf-8") as records:
             probe = Probe(node, args.node, records)
-            while not stop.is_set() and not _is_over(node, probe, args.image):
-                executor.spin_once(timeout_sec=0.2)
+            spin_until(
+                executor, lambda: stop.is_set() or _is_over(node, probe, args.image), math.inf
+            )
         args.counters.write_text(json.dumps(probe.counters), encoding="utf-8")
-    finally:
-        executor.remove_node(node)
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
     return 0
 
 

@@ -10,14 +10,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
-from yolact_ros.inference.cdr import (
-    CompressedImageMessage,
-    ImageMessage,
-    MessageHeader,
-    read_compressed_image,
-    read_image,
-)
-from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.inference.frame_processor import DecodedFrame, FrameResult
 from yolact_ros.inference.quality.levels import Degradation
 from yolact_ros.inference.slots import FrameSlots
@@ -32,7 +25,7 @@ from yolact_ros.ros.qos import result_qos
 from yolact_ros.ros.silence import image_topics_hint, why_no_result
 from yolact_ros.ros.stamps import StampMonitor
 from yolact_ros.ros.statistics import CameraStatistics, StatisticsSnapshot
-from yolact_ros.ros.subscription import ImageSubscription
+from yolact_ros.ros.subscription import ImageSubscription, read_received, to_bgr
 from yolact_ros.ros.transforms import Transforms
 from yolact_ros.ros.views import (
     VISION_MSGS_INSTALLED,
@@ -58,7 +51,6 @@ class ReceivedFrame:
     """A serialised image and when it arrived.
 
     Attributes:
-        data: the bytes of the message.
         received_ns: monotonic clock, nanoseconds.
         received_clock_ns: the node's ROS clock, nanoseconds; what stamps are compared with.
     """
@@ -79,13 +71,8 @@ class Camera:
     Created at configure, destroyed at cleanup, subscribed while the node is active.
 
     Args:
-        node: that it belongs to.
         name: part of its topics' names; empty for the only camera of a node.
-        fixed: the transport and reliability of its images.
-        live: the live parameters of this moment.
-        class_names: of the model.
         views: where the thread that draws takes frames from.
-        transforms: of the node.
         pause: waits for a pause of the network.
         failed: takes what a thread of the camera raised.
 
@@ -100,7 +87,6 @@ class Camera:
         *,
         fixed: FixedParameters,
         live: Callable[[], LiveParameters],
-        class_names: Sequence[str],
         views: FrameSlots[Camera, ViewFrame],
         transforms: Transforms,
         pause: Callable[[], object],
@@ -121,7 +107,6 @@ class Camera:
         self._node = node
         self._clock = node.get_clock()
         self._live = live
-        self._class_names = class_names
         self._view_slots = views
         self._trails = Trails()
         self._without_clock = 0
@@ -164,6 +149,8 @@ class Camera:
             if depth_topic
             else None
         )
+        parts = (self.subscription, self.views, self.objects)
+        self._parts = [part for part in parts if part is not None]
 
     @property
     def label(self) -> str:
@@ -189,27 +176,23 @@ class Camera:
 
     def close(self) -> None:
         """Unsubscribe."""
-        self.subscription.close()
-        self.views.close()
-        if self.objects is not None:
-            self.objects.close()
+        for part in self._parts:
+            part.close()
         self._put = None
 
     def destroy(self) -> None:
         """Unsubscribe and destroy the publishers."""
         self.close()
-        self.subscription.destroy()
+        for part in self._parts:
+            part.destroy()
         self._node.destroy_lifecycle_publisher(self._instances)
-        self.views.destroy()
         if self._labels is not None:
             self._labels.destroy()
-        if self.objects is not None:
-            self.objects.destroy()
 
-    def announce(self, score_threshold: float) -> None:
+    def announce(self, class_names: Sequence[str], score_threshold: float) -> None:
         """Publish what the class ids mean, for subscribers of now and later."""
         if self._labels is not None:
-            self._labels.publish(self._class_names, score_threshold)
+            self._labels.publish(class_names, score_threshold)
 
     def wants_objects(self) -> bool:
         """Whether somebody asks where the objects are, and there is depth."""
@@ -226,19 +209,13 @@ class Camera:
         Raises:
             FrameFault: they cannot be had.
         """
-        message: ImageMessage | CompressedImageMessage = (
-            read_compressed_image(received.data) if self.compressed else read_image(received.data)
-        )
+        message = read_received(received.data, compressed=self.compressed)
         age_ms = self._age_ms(message.header, received)
         if 0 < self._live().max_image_age_ms < age_ms:
             self.statistics.count_dropped("stale")
             return None
         bits = self.depth.bits
-        image_bgr = (
-            image_to_bgr(message, self.depth)
-            if isinstance(message, ImageMessage)
-            else compressed_to_bgr(message, self.depth)
-        )
+        image_bgr = to_bgr(message, self.depth)
         if self.depth.bits != bits:
             self._tell_depth()
         return DecodedFrame(message.header, image_bgr, age_ms)
@@ -246,7 +223,7 @@ class Camera:
     def encode(self, decoded: DecodedFrame, prediction: Prediction) -> InstanceArray:
         """The instances as a message, without its report."""
         encoding = self._live().mask_encoding
-        return to_instance_array(decoded.header, prediction, self._class_names, encoding)
+        return to_instance_array(decoded.header, prediction, encoding)
 
     def publish(self, result: FrameResult[ReceivedFrame, InstanceArray]) -> None:
         """Publish the instances of a frame, if it is not too late, and let its views be drawn."""
@@ -278,7 +255,6 @@ class Camera:
             result.decoded.header,
             result.decoded.image_bgr,
             result.prediction,
-            self._class_names,
             live.overlay_palette,
             live.overlay_colors,
             self._trails.add(result.prediction, result.time_s),
@@ -338,15 +314,9 @@ class Camera:
         return reading.age_ms
 
     def tick(self, snapshot: StatisticsSnapshot) -> None:
-        """Look after the subscription once a second; executor thread only.
-
-        Args:
-            snapshot: the counters of this moment.
-        """
-        self.subscription.tick()
-        self.views.tick()
-        if self.objects is not None:
-            self.objects.tick()
+        """Look after the subscription once a second; executor thread only."""
+        for part in self._parts:
+            part.tick()
         if self._put is None:
             return
         self._warn_of_clock()

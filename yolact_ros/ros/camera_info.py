@@ -24,9 +24,6 @@ class CameraInfoListener:
     Open and close it from the executor's thread; the model is for one other thread.
 
     Args:
-        node: to subscribe with.
-        image_topic: resolved name of the image topic.
-        callback_group: of the subscription.
         topic: resolved name of the camera_info; empty is that beside the image topic.
     """
 
@@ -94,7 +91,6 @@ def to_camera_model(info: CameraInfo, *, rectified: bool) -> CameraModel:
     """The projection that a camera_info describes.
 
     Args:
-        info: the message.
         rectified: the image is straight already.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -13,12 +13,15 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from yolact_ros.inference.cdr import ImageMessage, MessageHeader
-from yolact_ros.inference.detected_frame import StageTimes
 from yolact_ros.inference.quality.plan import FrameOutcome, FramePlan
 from yolact_ros.msg import FrameReport, Instance, InstanceArray, InstanceMask
 from yolact_ros.ops.packing import rle_encode, unpack_bits
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import MaskCrop
+
+if TYPE_CHECKING:
+    # The demo's camera makes messages without torch.
+    from yolact_ros.inference.detected_frame import StageTimes
 
 __all__ = [
     "from_image_message",
@@ -54,13 +57,11 @@ def to_header_message(header: MessageHeader) -> Header:
 def to_instance_array(
     header: MessageHeader,
     prediction: Prediction,
-    class_names: Sequence[str],
     mask_encoding: str,
 ) -> InstanceArray:
     """The prediction as a message with an empty report.
 
     Args:
-        class_names: of the model; ``prediction.class_ids`` are indices in it.
         mask_encoding: "bits", "rle" or "none".
     """
     instances = []
@@ -79,7 +80,7 @@ def to_instance_array(
         instances.append(
             Instance(
                 class_id=class_id,
-                class_name=class_names[class_id],
+                class_name=prediction.class_names[class_id],
                 score=score,
                 x_min=box[0],
                 y_min=box[1],
@@ -106,7 +107,6 @@ def to_frame_report(
     """How a frame kept its budget.
 
     Args:
-        plan, times, outcome: of the frame.
         age_ms: of the image on arrival.
         frames_dropped: frames of the camera without a message since the one before.
     """
@@ -156,13 +156,11 @@ def to_image_message(header: MessageHeader, pixels: NDArray[np.generic], encodin
     )
 
 
-def to_compressed_image_message(
-    header: MessageHeader, file: NDArray[np.uint8], image_format: str
-) -> CompressedImage:
-    """A compressed image message from the bytes of an image file."""
-    return CompressedImage(
-        header=to_header_message(header), format=image_format, data=_array("B", file)
-    )
+def to_compressed_image_message(header: MessageHeader, jpeg: NDArray[np.uint8]) -> CompressedImage:
+    """A compressed image message from the bytes of a JPEG file of colours."""
+    # The format string of image_transport, which rviz and rqt read.
+    text = "bgr8; jpeg compressed bgr8"
+    return CompressedImage(header=to_header_message(header), format=text, data=_array("B", jpeg))
 
 
 def _array(typecode: str, values: NDArray[np.generic]) -> array[int]:

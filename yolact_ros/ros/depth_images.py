@@ -11,13 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.errors import DepthError, FrameFault
-from yolact_ros.inference.cdr import (
-    CompressedImageMessage,
-    ImageMessage,
-    read_compressed_image,
-    read_image,
-)
+from yolact_ros.inference.cdr import ImageMessage
 from yolact_ros.inference.depth_encodings import compressed_depth_in_metres, raw_depth_in_metres
+from yolact_ros.ros.subscription import AnyImage, read_received
 
 __all__ = ["DepthImage", "DepthImages"]
 
@@ -31,13 +27,9 @@ KEPT_IMAGES = 30
 
 @dataclass(frozen=True)
 class DepthImage:
-    """A depth image as it arrived.
+    """A depth image as it arrived."""
 
-    Attributes:
-        message: with its pixels as they came.
-    """
-
-    message: ImageMessage | CompressedImageMessage
+    message: AnyImage
 
     @property
     def stamp_ns(self) -> int:
@@ -75,9 +67,7 @@ class DepthImages:
             DepthError: it is no such message.
         """
         try:
-            image = DepthImage(
-                read_compressed_image(data) if self._compressed else read_image(data)
-            )
+            image = DepthImage(read_received(data, compressed=self._compressed))
         except FrameFault as fault:
             raise DepthError(f"the depth image cannot be read: {fault}") from fault
         with self._arrived:
@@ -100,7 +90,6 @@ class DepthImages:
         Waits while a nearer one may come: until one of this stamp or a later one is there.
 
         Args:
-            stamp_ns: of the colour image.
             until_s: end of the wait, by the monotonic clock.
 
         Returns:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from yolact_ros.ros.silence import why_no_result
-from yolact_ros.ros.statistics import StatisticsSnapshot
+from yolact_ros.ros.statistics import CameraStatistics, StatisticsSnapshot
 
 __all__ = ["CameraReport", "NodeReport", "camera_status", "node_status"]
 
 QUIET_S = 2.0
 # A hundredth of the frames may miss the deadline before the level becomes a warning.
 TOLERATED_SHARE = 0.01
+NOTHING = CameraStatistics().snapshot()
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,7 @@ class CameraReport:
     """One camera at the end of an interval.
 
     Attributes:
-        label: of the camera.
-        topic: that it subscribes to.
         delivery: reliability in use and why; empty while not subscribed.
-        publishers: of the topic.
-        snapshot: of its counters.
         previous: the snapshot before, None at the first.
         errors: faults by cause, since configure.
         warnings: warnings by cause, since configure.
@@ -49,7 +46,6 @@ class NodeReport:
     """The node at the end of an interval.
 
     Attributes:
-        state: lifecycle state.
         enabled: false after ``~/set_enabled``.
         problem: why it could not be configured; empty where it could.
         values: model, device and memory, in the order in which they are shown.
@@ -80,12 +76,13 @@ def node_status(report: NodeReport, name: str) -> DiagnosticStatus:
 
 def camera_status(report: CameraReport, name: str) -> DiagnosticStatus:
     """Rates, latencies and drops of one camera; the level is about the last interval only."""
-    now, before = report.snapshot, report.previous
-    failed = now.dropped["failed"] - (before.dropped["failed"] if before else 0)
-    lost = now.lost - (before.lost if before else 0)
-    misses = now.deadline_misses - (before.deadline_misses if before else 0)
-    published = now.published - (before.published if before else 0)
-    no_result = "" if published else why_no_result(_since(now.dropped, before))
+    now, before = report.snapshot, report.previous or NOTHING
+    dropped = {cause: count - before.dropped[cause] for cause, count in now.dropped.items()}
+    failed = dropped["failed"]
+    lost = now.lost - before.lost
+    misses = now.deadline_misses - before.deadline_misses
+    published = now.published - before.published
+    no_result = "" if published else why_no_result(dropped)
     if not report.delivery:
         level, text = DiagnosticStatus.OK, "not subscribed"
     elif report.publishers == 0:
@@ -123,12 +120,6 @@ def camera_status(report: CameraReport, name: str) -> DiagnosticStatus:
     values += [(f"errors {cause}", count) for cause, count in sorted(report.errors.items())]
     values += [(f"warnings {cause}", count) for cause, count in sorted(report.warnings.items())]
     return _status(level, f"{name}: {report.label}", text, report.topic, values)
-
-
-def _since(dropped: Mapping[str, int], before: StatisticsSnapshot | None) -> dict[str, int]:
-    return {
-        cause: count - (before.dropped[cause] if before else 0) for cause, count in dropped.items()
-    }
 
 
 def _status(

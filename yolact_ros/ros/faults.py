@@ -18,7 +18,6 @@ class FaultLog:
     Args:
         write: receives each line, for example a logger's ``error``.
         period_s: least time between two lines of one cause and subject, in seconds.
-        clock: monotonic seconds.
     """
 
     def __init__(
@@ -40,9 +39,6 @@ class FaultLog:
         """Count faults of one cause, and write ``message`` unless one was just written.
 
         Args:
-            cause: by which they are counted.
-            message: what is wrong, and the cure.
-            count: number of faults.
             subject: what it is about; lines about other things silence none about this.
         """
         now_s, key = self._clock(), (cause, subject)

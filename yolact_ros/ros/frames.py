@@ -41,10 +41,6 @@ class FrameThreads:
     All methods are for the executor's thread.
 
     Args:
-        node: that it belongs to.
-        fixed: what to load and subscribe to.
-        live: the live parameters of this moment.
-        segment: the service whose requests it serves.
         faults: receives errors that no camera is to blame for.
         track_ids: new ids of objects come from it.
 
@@ -81,7 +77,6 @@ class FrameThreads:
                 name,
                 fixed=fixed,
                 live=live,
-                class_names=self.model.class_names,
                 views=self._view_worker.slots,
                 transforms=self._transforms,
                 pause=lambda: self._frame_worker.wait_until_idle(VIEWS_PATIENCE_S),
@@ -190,7 +185,7 @@ class FrameThreads:
     def _announce(self) -> None:
         self._announced_threshold = self._live().score_threshold
         for camera in self.cameras:
-            camera.announce(self._announced_threshold)
+            camera.announce(self.model.class_names, self._announced_threshold)
 
     def _build(self, taken: TakenItem[str, LiveParameters]) -> None:
         choosing = self.model.provisional

@@ -6,14 +6,12 @@ import gc
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from yolact_ros.config import NetworkConfig
+from yolact_ros.class_names import class_ids_of
 from yolact_ros.inference.fair_lock import FairLock
 from yolact_ros.inference.predictor import Predictor, StageTimes, choose_device
 from yolact_ros.inference.quality.levels import quality_levels
@@ -26,29 +24,10 @@ from yolact_ros.models.network import Network
 from yolact_ros.models.zoo import find_model
 from yolact_ros.openmp import release_threads
 from yolact_ros.prediction import Prediction
-from yolact_ros.ros.parameters import FixedParameters, LiveParameters, class_ids_of
+from yolact_ros.ros.parameters import FixedParameters, LiveParameters
 from yolact_ros.ros.runtime_choice import ChoiceCancelledError, RuntimeChoice
 
-__all__ = ["ModelDescription", "ModelRunner"]
-
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """What runs, for diagnostics and logs.
-
-    Attributes:
-        name: as the user named it.
-        path: its file.
-        config: of the network, with the model's own input size.
-        device: where it runs.
-        remarks: what the user should know about the file, one sentence each.
-    """
-
-    name: str
-    path: Path
-    config: NetworkConfig
-    device: torch.device
-    remarks: tuple[str, ...] = ()
+__all__ = ["ModelRunner"]
 
 
 class ModelRunner:
@@ -61,33 +40,33 @@ class ModelRunner:
     With the runtime ``auto`` it starts with eager where the fastest is not known yet, and
     :meth:`build` finds and opens that.
 
-    Args:
-        fixed: the model, its device and k.
-        live: input sizes and what is reported.
-
     Raises:
         YolactError: no such model, a wrong file, a device that is not there or has no memory,
             ``classes`` or ``input_size`` that the model cannot have.
 
     Attributes:
-        description: of the model.
+        name, path: of the model as the user named it, and of its file.
+        config: of the network, with the model's own input size.
+        remarks: what the user should know about the file, one sentence each.
         class_names: the index is the class id.
         provisional: whether eager runs until :meth:`build` has chosen the fastest runtime.
         left_out: why, by the input size in pixels for which the device had no memory.
     """
 
     def __init__(self, fixed: FixedParameters, live: LiveParameters) -> None:
-        path = find_model(fixed.model)
+        self.name = fixed.model
+        self.path = find_model(self.name)
         file = read_model(
-            path, class_names=fixed.class_names, input_size_px=max(live.input_size, default=0)
+            self.path, class_names=fixed.class_names, input_size_px=max(live.input_size, default=0)
         )
         network = file.build(num_prototypes=fixed.num_prototypes)
         self._network: Network | None = network
-        self._device = choose_device(fixed.device)
-        self._choice = RuntimeChoice(fixed, path, self._device)
+        self.config = network.config
+        self.remarks = file.remarks
+        self.device = choose_device(fixed.device)
+        self._choice = RuntimeChoice(fixed, self.path, self.device)
         self._cameras = max(len(fixed.cameras), 1)
-        self._own_size_px = network.config.input_size_px
-        self.class_names = network.config.class_names
+        self.class_names = self.config.class_names
         self.left_out: Mapping[int, str] = {}
         self.check(live)
         self._swap_lock = threading.Lock()
@@ -99,9 +78,6 @@ class ModelRunner:
             self._choice.is_final(network.with_input_size(size_px)) for size_px in self._asked_px
         )
         self._runner = self._open(live, spare=True)
-        self.description = ModelDescription(
-            fixed.model, path, network.config, self._device, file.remarks
-        )
 
     @property
     def runtime(self) -> str:
@@ -200,7 +176,7 @@ class ModelRunner:
         settings = predictor.settings
         predictor.settings = self._settings(live, masks=True)
         try:
-            with _memory_errors(self._device, size_px):
+            with _memory_errors(self.device, size_px):
                 return *predictor.predict_timed(image_bgr), size_px
         finally:
             predictor.settings = settings
@@ -235,7 +211,7 @@ class ModelRunner:
         )
 
     def _sizes_px(self, live: LiveParameters) -> tuple[int, ...]:
-        return tuple(size_px or self._own_size_px for size_px in live.input_size)
+        return tuple(size_px or self.config.input_size_px for size_px in live.input_size)
 
     def _open(
         self, live: LiveParameters, *, spare: bool = False, beside: bool = False
@@ -247,9 +223,6 @@ class ModelRunner:
         Args:
             spare: leave out those for which the device has no memory, as long as one fits.
             beside: there is time to choose the fastest runtime, since another runs.
-
-        Raises:
-            DeviceMemoryError: no memory.
         """
         predictors: dict[int, Predictor] = {}
         left_out: dict[int, str] = {}
@@ -269,7 +242,7 @@ class ModelRunner:
                 policy=OverrunPolicy(live.overrun_policy),
                 tracker=live.tracker_settings,
             )
-            with _memory_errors(self._device, next(iter(best_first))):
+            with _memory_errors(self.device, next(iter(best_first))):
                 runner.warm_up(cameras=self._cameras)
         except BaseException:
             for predictor in predictors.values():
@@ -283,11 +256,11 @@ class ModelRunner:
     def _load(self, size_px: int, beside: bool) -> Predictor:
         """A predictor that has run once."""
         assert self._network is not None
-        with _memory_errors(self._device, size_px):
+        with _memory_errors(self.device, size_px):
             network = self._network.with_input_size(size_px)
             open_it = self._choice.open_fastest if beside else self._choice.open
             runtime = open_it(network)
-            predictor = Predictor(network, device=self._device, runtime=runtime)
+            predictor = Predictor(network, device=self.device, runtime=runtime)
             try:
                 predictor.warm_up()
             except BaseException:

@@ -123,14 +123,14 @@ class YolactNode(LifecycleNode):
         self._problem = ""
         self.state = "inactive"
         model = self._frames.model
-        config, sizes = model.description.config, ", ".join(map(str, model.input_sizes_px))
+        config, sizes = model.config, ", ".join(map(str, model.input_sizes_px))
         self.get_logger().info(
             f"model {fixed.model}: {config.name}, {sizes} px, "
             f"k={config.num_prototypes}, {config.num_classes} classes, on "
-            f"{model.description.device}, {model.runtime}, "
+            f"{model.device}, {model.runtime}, "
             f"ready in {time.monotonic() - begun_s:.1f} s"
         )
-        for remark in model.description.remarks:
+        for remark in model.remarks:
             self.get_logger().warning(remark)
         if not VISION_MSGS_INSTALLED:
             self.get_logger().info(
@@ -171,9 +171,7 @@ class YolactNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """A transition raised: free everything and be unconfigured."""
-        self._close_frames()
-        self.state = "unconfigured"
-        return TransitionCallbackReturn.SUCCESS
+        return self.on_cleanup(state)
 
     def destroy_node(self) -> None:
         """Stop the threads before what they publish with goes away."""
@@ -254,16 +252,15 @@ class YolactNode(LifecycleNode):
         values: list[tuple[str, object]] = []
         if self._frames is not None:
             model = self._frames.model
-            description = model.description
             values += [
-                ("model", description.name),
-                ("model file", description.path),
-                ("network", description.config.name),
+                ("model", model.name),
+                ("model file", model.path),
+                ("network", model.config.name),
                 ("input size (px)", model.input_size_px),
                 ("input sizes ready (px)", ", ".join(map(str, model.input_sizes_px))),
-                ("prototypes", description.config.num_prototypes),
-                ("classes", description.config.num_classes),
-                ("device", description.device),
+                ("prototypes", model.config.num_prototypes),
+                ("classes", model.config.num_classes),
+                ("device", model.device),
                 ("runtime", model.runtime),
                 ("runtime provisional", model.provisional),
                 ("tracker", self._live.tracker),
@@ -272,7 +269,7 @@ class YolactNode(LifecycleNode):
                     if model.left_out
                     else []
                 ),
-                ("device memory (MiB)", device_memory_bytes(description.device) // MEBIBYTE),
+                ("device memory (MiB)", device_memory_bytes(model.device) // MEBIBYTE),
             ]
         segment_bytes = shared_memory_segment_bytes()
         values += [
@@ -297,9 +294,6 @@ def main(args: Sequence[str] | None = None, stop: StopSignal | None = None) -> i
     Args:
         args: of the command line, without the program's name; None takes the process's.
         stop: hears the signals, where the program did so before its imports.
-
-    Returns:
-        the process's exit code: 0.
     """
     stop = stop or StopSignal()
     sys.setswitchinterval(SWITCH_INTERVAL_S)

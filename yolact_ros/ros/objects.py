@@ -39,11 +39,6 @@ Places = Sequence[ObjectPlace | NoPlace]
 def depth_topics(node: LifecycleNode, camera: str, fixed: FixedParameters) -> tuple[str, str]:
     """The resolved names of a camera's depth topic and of its camera_info.
 
-    Args:
-        node: that subscribes.
-        camera: its name, empty for the only camera of a node.
-        fixed: the parameters.
-
     Returns:
         both; empty where there is no depth, and where the camera_info is that beside it.
 
@@ -75,17 +70,9 @@ class ObjectLocator:
     executor's.
 
     Args:
-        node: that it belongs to.
-        prefix: of the topics, for example "~".
         topics: resolved names of the depth topic and of its camera_info (empty: beside it).
-        callback_group: of all its subscriptions and publishers.
-        reliability: the parameter.
-        live: the live parameters of this moment.
-        transforms: of the node.
         warn: takes the cause and the text of what is wrong.
         logs: errors and warnings of the subscription.
-        pause: waits for a pause of the network.
-        failed: takes what the thread raised.
     """
 
     def __init__(

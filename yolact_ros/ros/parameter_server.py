@@ -21,12 +21,6 @@ from yolact_ros.ros.parameters import PARAMETERS, spec_of
 
 __all__ = ["ParameterServer", "declare_parameter"]
 
-_TYPES = {
-    bool: Parameter.Type.BOOL,
-    int: Parameter.Type.INTEGER,
-    float: Parameter.Type.DOUBLE,
-    str: Parameter.Type.STRING,
-}
 _CHANGE_NOTES = {
     "live": "",
     "configure": "Can change while the node is unconfigured.",
@@ -41,7 +35,6 @@ class ParameterServer:
     name that no parameter has, which rclpy would pass over, is refused too.
 
     Args:
-        node: to declare them on.
         is_configured: True while parameters fixed at configure cannot change.
         check: further validation of all values together; raises ConfigError.
         changed: called after values have changed.
@@ -138,8 +131,6 @@ def declare_parameter(node: Node, spec: ParameterSpec, refused: Callable[[str], 
     """Declare a parameter with the value given at start, or with its default.
 
     Args:
-        node: to declare it on.
-        spec: of the parameter.
         refused: called with the reason if the value given cannot be used.
     """
     # Declared without its range first: rclpy would end the process over a bad value from a
@@ -183,7 +174,7 @@ def _parameter(spec: ParameterSpec, value: object) -> Parameter:
 def _type_of(spec: ParameterSpec) -> Parameter.Type:
     if isinstance(spec.default, tuple):
         return Parameter.Type.INTEGER_ARRAY if spec.default else Parameter.Type.STRING_ARRAY
-    return _TYPES[type(spec.default)]
+    return Parameter.Type.from_parameter_value(spec.default)
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
@@ -195,13 +186,10 @@ def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
         dynamic_typing=True,
         type=_type_of(spec).value,
     )
-    if spec.low is not None and spec.high is not None and not isinstance(spec.default, tuple):
-        if isinstance(spec.default, int):
-            descriptor.integer_range = [
-                IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)
-            ]
-        else:
-            descriptor.floating_point_range = [
-                FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high))
-            ]
+    if spec.limits is not None and isinstance(spec.default, int):
+        least, most = map(int, spec.limits)
+        descriptor.integer_range = [IntegerRange(from_value=least, to_value=most, step=1)]
+    elif spec.limits is not None and isinstance(spec.default, float):
+        low, high = map(float, spec.limits)
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
     return descriptor

@@ -19,14 +19,12 @@ class ParameterSpec:
     """One parameter of the node.
 
     Attributes:
-        name: as in ``ros2 param set``.
         default: its value, of the parameter's type; a tuple stands for a list, of whole numbers
             if it holds one, else of strings.
-        description: what it does, one sentence.
         change: "live" acts at the next frame, "configure" can change while the node is
             unconfigured, "start" only when the process starts.
         unit: of a number; empty where it has none.
-        low, high: range of a number, both included.
+        limits: least and largest value of a number, both included.
         choices: the values that a string can have; empty for a free one.
     """
 
@@ -35,8 +33,7 @@ class ParameterSpec:
     description: str
     change: str = "live"
     unit: str = ""
-    low: float | None = None
-    high: float | None = None
+    limits: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
 
     @property
@@ -44,9 +41,13 @@ class ParameterSpec:
         """The range, unit and choices for people, for example "0..1" or "one of raw, rle"."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        if self.low is None or self.high is None:
+        if self.limits is None:
             return ""
-        return f"{self.low:g}..{self.high:g}{' ' + self.unit if self.unit else ''}"
+        return f"{self.limits[0]:g}..{self.limits[1]:g}{' ' + self.unit if self.unit else ''}"
+
+    def is_within_limits(self, number: float) -> bool:
+        """Whether a number may be the value."""
+        return self.limits is None or self.limits[0] <= number <= self.limits[1]
 
 
 def check_value(spec: ParameterSpec, value: object) -> ParameterValue:
@@ -64,15 +65,9 @@ def check_value(spec: ParameterSpec, value: object) -> ParameterValue:
         raise ConfigError(
             f"{spec.name} is {in_words(value)}, expected {_TYPE_NAMES[type(default)]}"
         )
-    if spec.choices and value not in spec.choices:
-        raise ConfigError(f"{spec.name} is {in_words(value)}, expected {spec.constraints}")
-    if (
-        isinstance(value, (int, float))
-        and spec.low is not None
-        and spec.high is not None
-        # NaN must fail.
-        and not spec.low <= value <= spec.high
-    ):
+    # NaN is not within limits.
+    outside = isinstance(value, (int, float)) and not spec.is_within_limits(value)
+    if outside or (spec.choices and value not in spec.choices):
         raise ConfigError(f"{spec.name} is {in_words(value)}, expected {spec.constraints}")
     return value
 
@@ -98,10 +93,9 @@ def _check_numbers(spec: ParameterSpec, value: object) -> tuple[int, ...]:
     numbers = tuple(value) if isinstance(value, (list, tuple, array)) else ()
     if not numbers or any(type(number) is not int for number in numbers):
         raise ConfigError(f"{spec.name} is {in_words(value)}, expected a list of whole numbers")
-    if spec.low is not None and spec.high is not None:
-        for number in numbers:
-            if number != 0 and not spec.low <= number <= spec.high:
-                raise ConfigError(f"{spec.name} has {number}, expected 0 or {spec.constraints}")
+    for number in numbers:
+        if number != 0 and not spec.is_within_limits(number):
+            raise ConfigError(f"{spec.name} has {number}, expected 0 or {spec.constraints}")
     return numbers
 
 

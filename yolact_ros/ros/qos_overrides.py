@@ -1,9 +1,8 @@
 """Quality of service that the user gave: the parameters ``qos_overrides.<topic>.subscription.*``.
 
-They are those of rclpy's QoSOverridingOptions. rclpy declares them itself when a
-subscription is made, and raises over a value that cannot be used; so they are declared here first,
-where such a value is refused and the default stays, as with the node's other parameters. They can
-only be given at start.
+They are those of rclpy's QoSOverridingOptions, which raises over a value that cannot be used; so
+they are declared here, where such a value is refused and the default stays, as with the node's
+other parameters. They can only be given at start.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from yolact_ros.ros.parameter_server import declare_parameter
 from yolact_ros.ros.parameter_spec import ParameterSpec
@@ -33,7 +31,6 @@ class QosOverrides:
     """What the user asks of one subscription.
 
     Attributes:
-        history, depth, durability: to subscribe with.
         reliability: None leaves the choice to the node.
     """
 
@@ -49,8 +46,6 @@ class QosOverrides:
         """Declare the parameters of a topic, if they are not, and read them.
 
         Args:
-            node: that subscribes.
-            topic: resolved name.
             refused: called with the policy and the reason of every value that cannot be used.
         """
         values: dict[str, Any] = {}
@@ -94,45 +89,36 @@ class QosOverrides:
             words.append(f"durability {self.durability.name.lower()}")
         return ", ".join(words)
 
-    def options(self) -> QoSOverridingOptions:
-        """For ``create_subscription``; leaves out the reliability that the node chooses."""
-        kinds = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY]
-        if self.reliability is not None:
-            kinds.append(QoSPolicyKind.RELIABILITY)
-        return QoSOverridingOptions(kinds)
-
 
 def _specs(topic: str) -> tuple[ParameterSpec, ...]:
-    prefix = f"qos_overrides.{topic}.subscription"
+    def spec(policy: str, default: str | int, description: str, **more: Any) -> ParameterSpec:
+        name = f"qos_overrides.{topic}.subscription.{policy}"
+        return ParameterSpec(name, default, description, change="start", **more)
+
     return (
-        ParameterSpec(
-            f"{prefix}.history",
+        spec(
+            "history",
             "keep_last",
             f"Which images of {topic} wait for the node: the newest ones, depth many, or all.",
-            change="start",
             choices=("keep_last", "keep_all"),
         ),
-        ParameterSpec(
-            f"{prefix}.depth",
+        spec(
+            "depth",
             1,
             f"Number of images of {topic} that wait for the node; it works on the newest only.",
-            change="start",
             unit="images",
-            low=1,
-            high=MAX_DEPTH,
+            limits=(1, MAX_DEPTH),
         ),
-        ParameterSpec(
-            f"{prefix}.reliability",
+        spec(
+            "reliability",
             UNSET,
             f"Reliability of {topic}; {UNSET} leaves it to the parameter reliability.",
-            change="start",
             choices=(UNSET, "reliable", "best_effort"),
         ),
-        ParameterSpec(
-            f"{prefix}.durability",
+        spec(
+            "durability",
             "volatile",
             f"Whether images of {topic} from before the subscription are asked for.",
-            change="start",
             choices=("volatile", "transient_local"),
         ),
     )

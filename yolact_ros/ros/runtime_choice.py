@@ -35,11 +35,6 @@ class RuntimeChoice:
     ``auto`` takes what was the fastest when it was measured. Where nothing was measured yet,
     :meth:`open` gives eager, which starts at once, and :meth:`open_fastest` measures beside it.
 
-    Args:
-        fixed: runtime, precision and calibration images.
-        path: the model's file.
-        device: where it runs.
-
     Attributes:
         lock: held by whoever works on an image, so that measured runs come in between.
     """

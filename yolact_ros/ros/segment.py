@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import Image
@@ -32,7 +33,6 @@ from yolact_ros.inference.encodings import image_to_bgr
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.msg import FrameReport, InstanceArray
 from yolact_ros.ros.conversions import from_image_message, to_instance_array
-from yolact_ros.ros.deferred_service import DeferredService
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.model import ModelRunner
 from yolact_ros.ros.parameters import LiveParameters
@@ -57,8 +57,6 @@ class SegmentRequest:
     """A request that waits for the network.
 
     Attributes:
-        image: to segment.
-        respond: sends the answer.
         received_ns: monotonic clock, nanoseconds.
         age_ms: reception minus stamp.
     """
@@ -69,6 +67,27 @@ class SegmentRequest:
     age_ms: float
 
 
+def _offer_service(node: Node, receive: Callable[[Segment.Request, _Respond], None]) -> Any:
+    """The service on ``node``, whose answers may come later and from another thread.
+
+    rclpy's way is a coroutine as callback. Jazzy's EventsExecutor does not await it (Kilted's and
+    the Python executors do): it tries to send the coroutine and raises TypeError. All of them send
+    by ``Service.send_response``, which gets what the callback returned and the header that the
+    answer needs; so the callback returns the request, and this method is replaced to put the
+    sending off.
+
+    Args:
+        receive: called in the executor's thread with the request and the function that sends its
+            response, which any thread may call, once.
+    """
+    service = node.create_service(Segment, "~/segment", lambda request, _: request)
+    send = service.send_response
+    service.send_response = lambda request, header: receive(
+        request, lambda response: send(response, header)
+    )
+    return service
+
+
 class SegmentService:
     """Takes requests while the node lives, and hands them on while it is configured.
 
@@ -76,9 +95,11 @@ class SegmentService:
     camera, however many requests wait.
 
     Args:
-        node: that offers the service.
         refusal: why there is no network now, and the cure; asked while closed.
         faults: receives every request that failed.
+
+    Attributes:
+        answered: number of requests answered so far, failed ones too.
     """
 
     def __init__(self, node: Node, refusal: Callable[[], str], faults: FaultLog) -> None:
@@ -88,13 +109,8 @@ class SegmentService:
         self._lock = threading.Lock()
         self._waiting: deque[SegmentRequest] = deque()
         self._put: Callable[[SegmentService, SegmentRequest, float], object] | None = None
-        self._answered = 0
-        self._service = DeferredService(node, Segment, "~/segment", self._receive)
-
-    @property
-    def answered(self) -> int:
-        """Number of requests answered so far, failed ones too."""
-        return self._answered
+        self.answered = 0
+        self._service = _offer_service(node, self._receive)
 
     def open(self, put: Callable[[SegmentService, SegmentRequest, float], object]) -> None:
         """Hand requests to ``put``, those that wait already included; executor thread only.
@@ -167,7 +183,7 @@ class SegmentService:
 
     def _respond(self, respond: _Respond, response: Segment.Response) -> None:
         with self._lock:
-            self._answered += 1
+            self.answered += 1
         try:
             respond(response)
         except Exception as error:
@@ -175,12 +191,7 @@ class SegmentService:
 
 
 def _segment(request: SegmentRequest, model: ModelRunner, live: LiveParameters) -> InstanceArray:
-    """The instances of the request's image.
-
-    Raises:
-        ImageError: an image that cannot be used.
-        DeviceMemoryError: the device has no memory left.
-    """
+    """The instances of the request's image."""
     begun_ns = time.monotonic_ns()
     message = from_image_message(request.image)
     image_bgr = image_to_bgr(message, BitDepth())
@@ -188,7 +199,7 @@ def _segment(request: SegmentRequest, model: ModelRunner, live: LiveParameters) 
     prediction, times, size_px = model.predict_at_best(image_bgr, live)
     predicted_ns = time.monotonic_ns()
     encoding = "rle" if live.mask_encoding == "rle" else "bits"
-    result = to_instance_array(message.header, prediction, model.class_names, encoding)
+    result = to_instance_array(message.header, prediction, encoding)
     finished_ns = time.monotonic_ns()
     result.report = FrameReport(
         image_age_ms=request.age_ms,

@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 
 from rclpy.node import Node
 
+from yolact_ros.ros.observer import published_images
 from yolact_ros.ros.views import VIEWS
 
 __all__ = ["image_topics_hint", "why_no_result"]
@@ -50,21 +51,15 @@ def image_topics_hint(node: Node, camera: str, topic: str, *, compressed: bool) 
     """The topics that the user may have meant, as the argument that names them.
 
     Args:
-        node: that subscribes.
         camera: its name, empty for the only camera of a node.
         topic: the resolved name of its topic, on which nobody publishes.
-        compressed: it is of CompressedImage.
     """
     kind, suffix = ("CompressedImage", "/compressed") if compressed else ("Image", "")
     views = tuple(f"/{view.topic}" for view in VIEWS)
     topics = [
         name.removesuffix(suffix)
-        for name, types in node.get_topic_names_and_types()
-        if f"sensor_msgs/msg/{kind}" in types
-        and name.endswith(suffix)
-        and name != topic
-        and not name.endswith(views)
-        and node.count_publishers(name)
+        for name in published_images(node, [f"sensor_msgs/msg/{kind}"])
+        if name.endswith(suffix) and name != topic and not name.endswith(views)
     ]
     if not topics:
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import rclpy
+from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
@@ -13,7 +14,7 @@ __all__ = ["make_executor", "spin"]
 SPIN_TIMEOUT_S = 0.2
 
 
-def make_executor() -> Executor:
+def make_executor(context: Context | None = None) -> Executor:
     """An EventsExecutor, or a SingleThreadedExecutor where rclpy has none.
 
     CPU a callback at 60 Hz: 233 us with the EventsExecutor, 385 us with the
@@ -22,15 +23,14 @@ def make_executor() -> Executor:
     try:
         from rclpy.experimental import EventsExecutor
     except ImportError:
-        return SingleThreadedExecutor()
-    return EventsExecutor()
+        return SingleThreadedExecutor(context=context)
+    return EventsExecutor(context=context)
 
 
 def spin(node: Node, keep_on: Callable[[], bool], failed: Callable[[Exception], None]) -> None:
     """Run callbacks until ROS shuts down or ``keep_on`` says no.
 
     Args:
-        node: whose callbacks to run.
         keep_on: asked at least five times a second.
         failed: called with what a callback raised, such as rclpy's own for a lifecycle transition
             that the state does not have; spinning goes on.

@@ -44,7 +44,6 @@ class StampMonitor:
         loop, and ``max_image_age_ms`` would drop its first images.
 
         Args:
-            stamp_ns: of the image.
             received_ns: when it arrived; 0 is a simulated clock that has not started.
             simulated: the clock is that of /clock.
         """

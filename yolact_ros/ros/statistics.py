@@ -21,8 +21,6 @@ class StatisticsSnapshot:
     """Counters since the node was configured, and rates since the previous snapshot.
 
     Attributes:
-        received: images that reached the node.
-        published: instance messages sent.
         dropped: images that did not become a message, by :data:`DROP_CAUSES`: "replaced" by a
             newer one while waiting, "skipped" to the next because it had waited too long to be in
             time, "stale" on arrival, "late" under the policy ``drop``,
@@ -31,7 +29,6 @@ class StatisticsSnapshot:
         deadline_misses: messages, and late drops, over the frame budget.
         degraded: messages that gave up quality for their deadline.
         batched: messages, and late drops, worked on together with other cameras' images.
-        received_hz, published_hz: since the previous snapshot.
         latency_p50_ms, latency_p95_ms, latency_p99_ms: from reception to publication over the
             last frames; 0 before the first.
         quiet_s: seconds since the last image arrived, or since the camera was subscribed to.
@@ -57,11 +54,7 @@ class StatisticsSnapshot:
 
 
 class CameraStatistics:
-    """Counts one camera's frames. Thread-safe.
-
-    Args:
-        clock: monotonic seconds.
-    """
+    """Counts one camera's frames. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -13,6 +15,14 @@ from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 
+from yolact_ros.inference.bit_depth import BitDepth
+from yolact_ros.inference.cdr import (
+    CompressedImageMessage,
+    ImageMessage,
+    read_compressed_image,
+    read_image,
+)
+from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
 from yolact_ros.ros.faults import FaultLog
 from yolact_ros.ros.qos import (
     LARGE_SEGMENT_BYTES,
@@ -22,12 +32,34 @@ from yolact_ros.ros.qos import (
 )
 from yolact_ros.ros.qos_overrides import QosOverrides
 
-__all__ = ["ImageSubscription"]
+__all__ = ["AnyImage", "ImageSubscription", "read_received", "to_bgr"]
+
+AnyImage = ImageMessage | CompressedImageMessage
 
 # In one second. Losing one image when a publisher starts is usual; losing several is not.
 LOSSES_THAT_COUNT = 3
 RECHECK_DELAY_S = 0.02
 UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"  # of rmw
+
+
+def read_received(data: bytes, *, compressed: bool) -> AnyImage:
+    """The message in the bytes that an image topic gave.
+
+    Raises:
+        FrameFault: it is none of that type.
+    """
+    return read_compressed_image(data) if compressed else read_image(data)
+
+
+def to_bgr(message: AnyImage, depth: BitDepth) -> NDArray[np.uint8]:
+    """The pixels of a message (uint8[H, W, 3]); ``depth`` learns the bits of 16-bit pixels.
+
+    Raises:
+        FrameFault: they cannot be had.
+    """
+    if isinstance(message, ImageMessage):
+        return image_to_bgr(message, depth)
+    return compressed_to_bgr(message, depth)
 
 
 class ImageSubscription:
@@ -36,13 +68,8 @@ class ImageSubscription:
     Use from the executor's thread only.
 
     Args:
-        node: to subscribe with.
-        topic: resolved name of the topic.
-        callback_group: of the subscription.
-        compressed: its type is sensor_msgs/CompressedImage instead of sensor_msgs/Image.
         reliability: the parameter: "auto", "reliable" or "best_effort".
         receive: called with the serialised bytes of every image.
-        lost: called with the number of images that the transport lost.
         faults: receives quality of service that cannot be used.
         warnings: receives what keeps images from arriving.
     """
@@ -201,7 +228,6 @@ class ImageSubscription:
             self._overrides.profile(reliable=choice.reliable),
             callback_group=self._callback_group,
             raw=True,
-            qos_overriding_options=self._overrides.options(),
             event_callbacks=SubscriptionEventCallbacks(
                 matched=lambda _: self._recheck.reset(),
                 incompatible_qos=lambda _: self._recheck.reset(),

@@ -40,9 +40,6 @@ class Transforms:
     """Listens to tf while it is open; closed, it costs nothing.
 
     Open and close it from the executor's thread; :meth:`find` is for any other.
-
-    Args:
-        node: that listens.
     """
 
     def __init__(self, node: Node) -> None:
@@ -66,7 +63,6 @@ class Transforms:
         Args:
             target: the frame that points are wanted in.
             source: the frame that they are in.
-            stamp_ns: the time.
             until_s: how long to wait for it, by the monotonic clock: tf often comes later than
                 the image.
 

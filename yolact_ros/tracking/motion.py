@@ -9,16 +9,19 @@ dropped. Its strength is that of BoT-SORT (Aharon et al. 2022, section 3.1) at 3
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact_ros.tracking.table import Table
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
-__all__ = ["MotionState", "correct", "initial_state", "predict", "warp"]
+__all__ = ["MotionState", "Table", "correct", "initial_state", "predict", "warp"]
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64] | NDArray[np.bool_]
 
 RATE_HZ = 30.0
 # Standard deviations as shares of the object's longer side: of a measured centre or size,
@@ -31,6 +34,41 @@ FIRST_VELOCITY = 10 * VELOCITY_STEP
 POSITION_DENSITY = POSITION_STEP**2 * RATE_HZ
 VELOCITY_DENSITY = VELOCITY_STEP**2 * RATE_HZ
 MIN_SIZE_PX = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A dataclass whose fields are arrays with a row for each object, or such tables."""
+
+    def take(self, rows: Rows) -> Self:
+        """Some of the rows."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return type(self)(
+            *(value.take(rows) if isinstance(value, Table) else value[rows] for value in values)
+        )
+
+    def put(self, rows: Rows, other: Self) -> Self:
+        """A copy with the other's rows in place of some."""
+        copies = []
+        for field in fields(self):
+            value, theirs = getattr(self, field.name), getattr(other, field.name)
+            if isinstance(value, Table):
+                value = value.put(rows, theirs)
+            else:
+                value = value.copy()
+                value[rows] = theirs
+            copies.append(value)
+        return type(self)(*copies)
+
+    def join(self, other: Self) -> Self:
+        """These rows and then the other's."""
+        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        return type(self)(
+            *(
+                ours.join(theirs) if isinstance(ours, Table) else np.concatenate((ours, theirs))
+                for ours, theirs in pairs
+            )
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +151,6 @@ def correct(state: MotionState, boxes_xyxy: Floats) -> MotionState:
     """After the objects were seen.
 
     Args:
-        state: of m objects, at the time of the boxes.
         boxes_xyxy (float64[m, 4]): pixels.
     """
     centers, sizes = _centers_and_sizes(boxes_xyxy)
@@ -139,7 +176,6 @@ def warp(state: MotionState, camera_motion: Floats) -> MotionState:
     Variances follow its scale; that a turn of the image mixes the axes is left out.
 
     Args:
-        state: in the old image.
         camera_motion (float64[2, 3]): pixels of the old image to pixels of the new one.
     """
     turn, shift = camera_motion[:, :2], camera_motion[:, 2]

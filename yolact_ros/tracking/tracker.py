@@ -25,9 +25,8 @@ from yolact_ros.tracking.association import (
     shares_inside,
 )
 from yolact_ros.tracking.camera_motion import CameraMotion
-from yolact_ros.tracking.motion import MotionState, correct, initial_state, predict, warp
+from yolact_ros.tracking.motion import MotionState, Table, correct, initial_state, predict, warp
 from yolact_ros.tracking.settings import TrackerSettings
-from yolact_ros.tracking.table import Table
 
 __all__ = ["Tracker", "Tracks"]
 
@@ -127,7 +126,6 @@ class Tracker:
     bag that starts again) or later by more than the buffer, and where the image's size changes.
 
     Args:
-        settings: how to follow.
         ids: new ids come from it; shared by the trackers of a run, no id is used twice.
 
     Attributes:
@@ -375,11 +373,6 @@ def _reconsidered(found: _Objects, boxes_xyxy: Floats, time_s: float) -> MotionS
 
     Their filters go back to when they were seen and get a box on the straight line to the new one
     for each image in between.
-
-    Args:
-        found: the m objects that are found again.
-        boxes_xyxy (float64[m, 4]): where.
-        time_s: when.
     """
     expected = found.motion
     # An object found in the last image has one step to this one, and so no image in between.

@@ -26,7 +26,6 @@ class Trails:
         """Note the objects of an image.
 
         Args:
-            prediction: with the ids of its objects.
             time_s: the image's stamp; an earlier one than the last begins anew.
 
         Returns:

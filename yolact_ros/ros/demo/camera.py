@@ -11,31 +11,36 @@ import itertools
 import json
 import sys
 import time
-from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
+from rclpy.executors import Executor
 from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from yolact_ros.errors import ImageError, YolactError
 from yolact_ros.evaluation.benchmark.sample_images import read_images
+from yolact_ros.inference.cdr import MessageHeader
 from yolact_ros.inference.sources import open_source
-from yolact_ros.ros.wait_active import runtime_is_chosen
+from yolact_ros.ros.conversions import to_image_message
+from yolact_ros.ros.observer import (
+    listen_to,
+    observer,
+    runtime_is_chosen,
+    spin_until,
+    spin_until_settled,
+)
+from yolact_ros.ros.qos import result_qos
 from yolact_ros.signals import StopSignal
 
-__all__ = ["Played", "TimedFrame", "main", "play", "wait_for_runtime", "wait_for_subscribers"]
+__all__ = ["Played", "TimedFrame", "main", "play"]
 
 SETTLE_S = 0.3
-POLL_S = 0.02
+FRAME_ID = "camera"
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,6 @@ class TimedFrame:
 
     Attributes:
         image_bgr (uint8[H, W, 3]): the picture.
-        time_s: since the first one.
         period_s: lateness from which on it is skipped.
     """
 
@@ -65,32 +69,28 @@ def main(argv: Sequence[str], stop: StopSignal) -> int:
     """Play until the duration is over or SIGINT or SIGTERM comes; returns the exit code."""
     args = _parser().parse_args(argv)
     stop.ends_itself()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("demo_camera")
     try:
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
-        )
-        publisher = node.create_publisher(Image, args.topic, qos)
-        print(f"demo_camera: {args.topic} is there, and waits for subscribers", file=sys.stderr)
-        wait_for_subscribers(node, publisher, args.wait_for or (), args.wait_s, stop)
-        if args.wait_for_runtime is not None:
-            wait_for_runtime(node, args.wait_for_runtime, args.runtime_wait_s, stop)
-        played = play(
-            _frames(args),
-            lambda image_bgr: publisher.publish(_to_message(node, image_bgr, args.frame_id)),
-            duration_s=args.duration,
-            stopped=stop.is_set,
-            sleep=stop.wait,
-        )
-        print(json.dumps(asdict(played)), flush=True)
-        stop.wait(SETTLE_S)  # the last frame is on its way
+        with observer("demo_camera") as (node, executor):
+            publisher = node.create_publisher(Image, args.topic, result_qos(depth=1))
+            print(
+                f"demo_camera: {args.topic} is there, and waits for subscribers", file=sys.stderr
+            )
+            topics = (publisher.topic_name, *(args.wait_for or ()))
+            _wait_for_subscribers(node, executor, topics, args.wait_s, stop)
+            if args.wait_for_runtime is not None:
+                _wait_for_runtime(node, executor, args.wait_for_runtime, args.runtime_wait_s, stop)
+            played = play(
+                _frames(args),
+                lambda image_bgr: publisher.publish(_to_message(node, image_bgr)),
+                duration_s=args.duration,
+                stopped=stop.is_set,
+                sleep=stop.wait,
+            )
+            print(json.dumps(asdict(played)), flush=True)
+            stop.wait(SETTLE_S)  # the last frame is on its way
     except YolactError as error:
         print(f"demo_camera: {error}", file=sys.stderr)
         return 1
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
     return 0
 
 
@@ -106,12 +106,7 @@ def play(
     """Publish frames at their times; one that is late by a whole period is skipped.
 
     Args:
-        frames: what to publish and when.
-        publish: sends one image.
         duration_s: when to stop, if the images last longer; 0 plays them all.
-        stopped: whether to stop before.
-        clock: seconds, steady.
-        sleep: waits the given seconds.
     """
     published = skipped = 0
     start_s = clock()
@@ -131,54 +126,36 @@ def play(
     return Played(published, skipped)
 
 
-def wait_for_subscribers(
-    node: Node,
-    publisher: Publisher,
-    other_topics: Sequence[str],
-    timeout_s: float,
-    stop: StopSignal,
+def _wait_for_subscribers(
+    node: Node, executor: Executor, topics: Sequence[str], timeout_s: float, stop: StopSignal
 ) -> None:
-    """Return once the image topic and ``other_topics`` have subscribers and keep them.
-
-    Raises:
-        ImageError: a topic had none for ``timeout_s``; the message names it.
-    """
-    deadline_s = time.monotonic() + timeout_s
-    complete_since_s: float | None = None
-    while not stop.is_set():
-        missing = [topic for topic in other_topics if node.count_subscribers(topic) == 0]
-        if publisher.get_subscription_count() == 0:
-            missing.insert(0, publisher.topic_name)
-        now_s = time.monotonic()
-        if missing:
-            complete_since_s = None
-            if now_s > deadline_s:
-                raise ImageError(
-                    f"nobody subscribed to {' and '.join(missing)} within {timeout_s:g} s"
-                )
-        elif complete_since_s is None:
-            complete_since_s = now_s
-        elif now_s - complete_since_s >= SETTLE_S:
-            return
-        stop.wait(POLL_S)
+    """Return once the topics have subscribers and keep them."""
+    missing = spin_until_settled(
+        executor,
+        lambda: " and ".join(topic for topic in topics if node.count_subscribers(topic) == 0),
+        settle_s=SETTLE_S,
+        timeout_s=timeout_s,
+        stopped=stop.is_set,
+    )
+    if missing:
+        raise ImageError(f"nobody subscribed to {missing} within {timeout_s:g} s")
 
 
-def wait_for_runtime(node: Node, watched: str, timeout_s: float, stop: StopSignal) -> None:
+def _wait_for_runtime(
+    node: Node, executor: Executor, watched: str, timeout_s: float, stop: StopSignal
+) -> None:
     """Return once the node named ``watched`` has the runtime that it will keep, or after a while.
 
     Without images the runtimes are measured sooner.
     """
     chosen = False
 
-    def read(message: DiagnosticArray) -> None:
+    def read(own: Mapping[str, DiagnosticStatus]) -> None:
         nonlocal chosen
-        chosen = chosen or runtime_is_chosen(message, watched)
+        chosen = chosen or runtime_is_chosen(own)
 
-    subscription = node.create_subscription(DiagnosticArray, "/diagnostics", read, 10)
-    deadline_s = time.monotonic() + timeout_s
-    while not (chosen or stop.is_set()) and time.monotonic() < deadline_s:
-        rclpy.spin_once(node, timeout_sec=POLL_S)
-    if not (chosen or stop.is_set()):
+    subscription = listen_to(node, watched, read)
+    if not spin_until(executor, lambda: chosen or stop.is_set(), timeout_s):
         print(
             f"demo_camera: playing, though {watched} has not chosen its runtime within "
             f"{timeout_s:g} s",
@@ -217,17 +194,9 @@ def _frames(args: argparse.Namespace) -> Iterator[TimedFrame]:
             return
 
 
-def _to_message(node: Node, image_bgr: NDArray[np.uint8], frame_id: str) -> Image:
-    message = Image()
-    message.header.stamp = node.get_clock().now().to_msg()
-    message.header.frame_id = frame_id
-    message.height, message.width = image_bgr.shape[:2]
-    message.encoding = "bgr8"
-    message.step = message.width * 3
-    # rclpy takes an array.array as it is; a NumPy array costs 57 ms a megabyte to check.
-    message.data = array("B")
-    message.data.frombytes(np.ascontiguousarray(image_bgr).data)
-    return message
+def _to_message(node: Node, image_bgr: NDArray[np.uint8]) -> Image:
+    stamp = node.get_clock().now().to_msg()
+    return to_image_message(MessageHeader(stamp.sec, stamp.nanosec, FRAME_ID), image_bgr, "bgr8")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -241,7 +210,6 @@ def _parser() -> argparse.ArgumentParser:
         "--preload", type=int, default=0, metavar="N", help="play the first N images only, kept "
         "in memory, so that decoding takes no time from other programs",
     )  # fmt: skip
-    parser.add_argument("--frame-id", default="camera")
     parser.add_argument(
         "--wait-for", action="append", metavar="TOPIC", help="start when it has a subscriber"
     )

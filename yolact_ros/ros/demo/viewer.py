@@ -16,24 +16,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from numpy.typing import NDArray
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
-from yolact_ros.errors import YolactError
+from yolact_ros.errors import FrameFault, YolactError
 from yolact_ros.evaluation.live import LiveStatistics, Result
 from yolact_ros.evaluation.recording import ContactSheet, OverlayVideo
+from yolact_ros.inference.bit_depth import BitDepth
+from yolact_ros.inference.cdr import read_image
+from yolact_ros.inference.encodings import image_to_bgr
 from yolact_ros.msg import InstanceArray
-from yolact_ros.ros.demo.graph import look_at_graph, why_no_results
+from yolact_ros.ros.observer import IMAGE_TYPES, observer, published_images
+from yolact_ros.ros.qos import result_qos
 from yolact_ros.signals import StopSignal
 
-__all__ = ["NO_RESULTS_EXIT_CODE", "Viewer", "main"]
+__all__ = ["NO_RESULTS_EXIT_CODE", "Viewer", "main", "why_no_results"]
 
 NO_RESULTS_EXIT_CODE = 3
 CAMERA_GONE_S = 1.0
@@ -44,12 +43,7 @@ REMEMBERED_CAPTIONS = 200
 
 
 class Viewer:
-    """Subscribes to results and overlays, counts and records them.
-
-    Args:
-        node: to subscribe with.
-        args: parsed arguments of :func:`main`.
-    """
+    """Subscribes to results and overlays, counts and records them."""
 
     def __init__(self, node: Node, args: argparse.Namespace) -> None:
         self.statistics = LiveStatistics()
@@ -62,18 +56,15 @@ class Viewer:
         self._args = args
         self._captions: dict[int, str] = {}
         self._first_stamp_ns = 0
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=30, reliability=ReliabilityPolicy.RELIABLE
-        )
+        qos = result_qos(depth=30)
         node.create_subscription(InstanceArray, args.instances, self._on_instances, qos)
-        node.create_subscription(Image, args.overlay, self._on_overlay, qos)
+        node.create_subscription(Image, args.overlay, self._on_overlay, qos, raw=True)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def why_no_results(self) -> str:
         """The likeliest reason, from the node's own complaint or from the ROS graph."""
         args = self._args
-        situation = look_at_graph(self._node, args.image, args.instances, args.overlay)
-        reason = why_no_results(situation)
+        reason = why_no_results(self._node, args.image, args.instances, args.overlay)
         return f"{reason}; the node says: {self.complaint}" if self.complaint else reason
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
@@ -84,7 +75,8 @@ class Viewer:
 
     def _on_instances(self, message: InstanceArray) -> None:
         received_ns = self._node.get_clock().now().nanoseconds
-        stamp_ns = _nanoseconds(message)
+        stamp = message.header.stamp
+        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         names = tuple(instance.class_name for instance in message.instances)
         report = message.report
         self.statistics.add(
@@ -108,38 +100,63 @@ class Viewer:
         if len(self._captions) > REMEMBERED_CAPTIONS:
             del self._captions[next(iter(self._captions))]
 
-    def _on_overlay(self, message: Image) -> None:
-        image_bgr = _to_bgr(message)
-        if image_bgr is None:
-            return
-        stamp_ns = _nanoseconds(message)
+    def _on_overlay(self, data: bytes) -> None:
+        try:
+            message = read_image(data)
+            image_bgr = image_to_bgr(message, BitDepth())
+        except FrameFault:
+            return  # the node sends no such image
+        stamp_ns = message.header.stamp_ns
         self.last_overlay_s = time.monotonic()
         self.video.add(image_bgr, stamp_ns / 1e9)
         self.sheet.add(image_bgr, self._captions.pop(stamp_ns, ""))
+
+
+def why_no_results(node: Node, image_topic: str, result_topic: str, own_topic: str) -> str:
+    """The likeliest reason in one sentence, with what to look at.
+
+    Args:
+        image_topic, result_topic: input and instances of the segmentation node.
+        own_topic: its overlay, which is no camera.
+    """
+    if node.count_publishers(result_topic) == 0:
+        return "the node has not come up"
+    if node.count_subscribers(image_topic) == 0:
+        return f"the node is up but not active: it has not subscribed to {image_topic}"
+    types = {info.topic_type for info in node.get_publishers_info_by_topic(image_topic)}
+    if others := types - set(IMAGE_TYPES):
+        return f"{image_topic} is of the type {min(others)}, expected sensor_msgs/msg/Image"
+    if not types:
+        there = [topic for topic in published_images(node) if topic != own_topic]
+        return (
+            f"nobody publishes images on {image_topic}; images are published on "
+            f"{', '.join(there) or 'no topic at all'} (a camera on another machine needs the same "
+            "ROS_DOMAIN_ID, and ROS_AUTOMATIC_DISCOVERY_RANGE other than LOCALHOST)"
+        )
+    return (
+        f"images are published on {image_topic} and the node has subscribed, but no result came: "
+        "the images may not arrive (reliability, shared memory) or may be refused"
+    )
 
 
 def main(argv: Sequence[str], stop: StopSignal) -> int:
     """Watch and record; returns 0, 1 or NO_RESULTS_EXIT_CODE on failure."""
     args = _parser().parse_args(argv)
     stop.ends_itself(within_s=None)  # no picture is cut off in the middle
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("demo_viewer")
     try:
-        viewer = Viewer(node, args)
-        code = _watch(node, viewer, args, stop)
-        _save(viewer, args.output)
-        return code
+        with observer("demo_viewer") as (node, executor):
+            viewer = Viewer(node, args)
+            code = _watch(node, executor, viewer, args, stop)
+            _save(viewer, args.output)
+            return code
     except YolactError as error:
         print(f"demo_viewer: {error}", file=sys.stderr)
         return 1
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
-def _watch(node: Node, viewer: Viewer, args: argparse.Namespace, stop: StopSignal) -> int:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+def _watch(
+    node: Node, executor: Executor, viewer: Viewer, args: argparse.Namespace, stop: StopSignal
+) -> int:
     line = _LiveLine()
     statistics = viewer.statistics
     started_s = time.monotonic()
@@ -173,7 +190,6 @@ def _watch(node: Node, viewer: Viewer, args: argparse.Namespace, stop: StopSigna
         return 0
     finally:
         line.end()
-        executor.shutdown()
 
 
 def _complain(viewer: Viewer, time_span: str) -> None:
@@ -197,17 +213,13 @@ class _LiveLine:
         if self._terminal:
             # A line that wraps could not be renewed.
             text = f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}"
-        print(text, end=self._ending, flush=True)
+        print(text, end="" if self._terminal else "\n", flush=True)
         self._open = True
 
     def end(self) -> None:
         if self._open and self._terminal:
             print(flush=True)
         self._open = False
-
-    @property
-    def _ending(self) -> str:
-        return "" if self._terminal else "\n"
 
 
 def _save(viewer: Viewer, output: Path) -> None:
@@ -217,23 +229,6 @@ def _save(viewer: Viewer, output: Path) -> None:
     if len(viewer.sheet):
         viewer.sheet.save(output / "contact_sheet.png")
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-
-
-def _nanoseconds(message: Any) -> int:
-    stamp = message.header.stamp
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def _to_bgr(message: Image) -> NDArray[np.uint8] | None:
-    """Pixels of a bgr8 image; None for anything else, which the node does not send."""
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    row_bytes = message.width * 3
-    consistent = message.step >= row_bytes > 0 and data.size == message.step * message.height
-    if message.encoding != "bgr8" or not consistent:
-        return None
-    return data.reshape(message.height, message.step)[:, :row_bytes].reshape(
-        message.height, message.width, 3
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,26 +7,25 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage
 
-from yolact_ros.cli.doctor_checks import Finding, Verdict
+from yolact_ros.cli.doctor_checks import Finding, Verdict, good, notice, wrong
 from yolact_ros.errors import ImageError
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
-from yolact_ros.inference.cdr import read_compressed_image, read_image
-from yolact_ros.inference.encodings import compressed_to_bgr, image_to_bgr
+from yolact_ros.inference.cdr import ImageMessage
 from yolact_ros.ros.doctor.depth_checks import DepthTopics, check_depth
 from yolact_ros.ros.doctor.node_checks import UNKNOWN_NODE, examine_node, running_nodes
+from yolact_ros.ros.observer import IMAGE_TYPES, observer, published_images, spin_until
 from yolact_ros.ros.qos import LARGE_SEGMENT_BYTES, image_qos, shared_memory_segment_bytes
+from yolact_ros.ros.subscription import read_received, to_bgr
 
 __all__ = ["check_graph", "check_ros"]
 
-IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 # Slower than this and a robot's view of the world is history.
 LEAST_RATE_HZ = 1.0
 OLDEST_STAMP_S = 1.0
@@ -37,26 +36,22 @@ COMPRESSED = "/compressed"
 def check_ros() -> Iterator[Finding]:
     """The package's messages, the middleware and its shared memory."""
     if importlib.util.find_spec("yolact_ros.msg") is None:
-        yield Finding(
-            Verdict.WRONG,
+        yield wrong(
             "messages",
             "yolact_ros.msg is not built",
             "colcon build --packages-select yolact_ros, then source install/setup.bash",
         )
     else:
-        yield Finding(Verdict.GOOD, "messages", "yolact_ros.msg is importable")
+        yield good("messages", "yolact_ros.msg is importable")
     middleware = get_rmw_implementation_identifier()
     if "fastrtps" not in middleware:
-        yield Finding(Verdict.GOOD, "middleware", middleware)
+        yield good("middleware", middleware)
         return
     segment_bytes = shared_memory_segment_bytes()
     if segment_bytes is not None and segment_bytes >= LARGE_SEGMENT_BYTES:
-        yield Finding(
-            Verdict.GOOD, "middleware", f"{middleware}, segments of {segment_bytes / 1e6:.0f} MB"
-        )
+        yield good("middleware", f"{middleware}, segments of {segment_bytes / 1e6:.0f} MB")
         return
-    yield Finding(
-        Verdict.NOTICE,
+    yield notice(
         "middleware",
         f"{middleware} with its default shared memory, which loses camera images on best effort",
         "set FASTRTPS_DEFAULT_PROFILES_FILE to share/yolact_ros/config/fastdds.xml for the camera "
@@ -72,15 +67,9 @@ def check_graph(
     Args:
         topics: image topics; those of the nodes' cameras are added.
         nodes: names of nodes; empty takes those that are found.
-        listen_s: how long to listen to each, in seconds.
         depth: topic of the depth images that belong to the first of ``topics``.
     """
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("yolact_doctor", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    try:
+    with observer("yolact_doctor") as (node, executor):
         unusable = [
             finding
             for name in (*topics, *nodes, *([depth] if depth else []))
@@ -98,16 +87,12 @@ def check_graph(
             listened += health.topics
             pairs += health.depths
         if not listened:
-            there = ", ".join(_image_topics(node)) or "none is published"
-            yield Finding(Verdict.GOOD, "image topics", there)
+            there = ", ".join(published_images(node)) or "none is published"
+            yield good("image topics", there)
         for topic in dict.fromkeys(listened):
             yield from _check_topic(node, executor, topic, listen_s)
         for pair in pairs:
             yield from check_depth(node, executor, pair, listen_s)
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown(context=context)
 
 
 def _judge_name(node: Node, name: str) -> Iterator[Finding]:
@@ -116,8 +101,7 @@ def _judge_name(node: Node, name: str) -> Iterator[Finding]:
         node.resolve_topic_name(name)
     except RuntimeError as error:  # rcl's
         reason = str(error).removeprefix("failed to resolve name: ").partition(", at /")[0]
-        yield Finding(
-            Verdict.WRONG,
+        yield wrong(
             repr(name),
             f"no topic or node can have this name: {reason}",
             "letters, digits, _ and /, such as /camera/image_raw",
@@ -138,17 +122,14 @@ class _Heard:
         self.arrivals_ns.append(time.time_ns())
 
 
-def _check_topic(
-    node: Node, executor: SingleThreadedExecutor, topic: str, listen_s: float
-) -> Iterator[Finding]:
+def _check_topic(node: Node, executor: Executor, topic: str, listen_s: float) -> Iterator[Finding]:
     publishers = _wait_for_publishers(node, executor, topic, listen_s)
     if not publishers:
         yield _nobody(node, topic)
         return
     types = {publisher.topic_type for publisher in publishers}
     if len(types) > 1 or not types <= set(IMAGE_TYPES):
-        yield Finding(
-            Verdict.WRONG,
+        yield wrong(
             topic,
             f"its type is {', '.join(sorted(types))}",
             f"expected {' or '.join(IMAGE_TYPES)}: name an image topic",
@@ -160,17 +141,13 @@ def _check_topic(
     subscription = node.create_subscription(
         IMAGE_TYPES[type_name], topic, heard.add, image_qos(reliable=reliable), raw=True
     )
-    _spin(executor, listen_s)
+    spin_until(executor, lambda: False, listen_s)
     node.destroy_subscription(subscription)
     # Asked again, since discovery tells the names of nodes last.
     publishers = node.get_publishers_info_by_topic(topic) or publishers
     names = sorted({publisher.node_name for publisher in publishers} - {UNKNOWN_NODE})
     delivery = "reliable" if reliable else "best effort"
-    yield Finding(
-        Verdict.GOOD,
-        topic,
-        f"{type_name} of {', '.join(names) or 'an unnamed node'}, {delivery}",
-    )
+    yield good(topic, f"{type_name} of {', '.join(names) or 'an unnamed node'}, {delivery}")
     yield _judge_rate(topic, heard, listen_s, reliable=reliable)
     if heard.images:
         compressed = IMAGE_TYPES[type_name] is CompressedImage
@@ -180,55 +157,38 @@ def _check_topic(
 def _nobody(node: Node, topic: str) -> Finding:
     base = topic.removesuffix(COMPRESSED)
     if base != topic and node.count_publishers(base):
-        return Finding(
-            Verdict.WRONG,
+        return wrong(
             topic,
             f"nobody publishes here, only on {base}",
             "install ros-$ROS_DISTRO-image-transport-plugins where the camera driver runs, or "
             "set the parameter image_transport to raw",
         )
-    return Finding(
-        Verdict.WRONG,
+    return wrong(
         topic,
         "nobody publishes here",
-        f"image topics that exist: {', '.join(_image_topics(node)) or 'none'}; also check that "
+        f"image topics that exist: {', '.join(published_images(node)) or 'none'}; also check that "
         "ROS_DOMAIN_ID is the same in both terminals",
     )
 
 
-def _image_topics(node: Node) -> list[str]:
-    # Without those that somebody only subscribes to.
-    return sorted(
-        name
-        for name, types in node.get_topic_names_and_types()
-        if set(types) & set(IMAGE_TYPES) and node.count_publishers(name)
-    )
-
-
 def _wait_for_publishers(
-    node: Node, executor: SingleThreadedExecutor, topic: str, timeout_s: float
+    node: Node, executor: Executor, topic: str, timeout_s: float
 ) -> list[TopicEndpointInfo]:
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        publishers: list[TopicEndpointInfo] = node.get_publishers_info_by_topic(topic)
+    publishers: list[TopicEndpointInfo] = []
+
+    def all_named() -> bool:
         # Discovery tells of a publisher before it tells of its node.
-        named = [p.node_name != UNKNOWN_NODE for p in publishers]
-        if (named and all(named)) or time.monotonic() > deadline_s:
-            return publishers
-        executor.spin_once(timeout_sec=0.1)
+        publishers[:] = node.get_publishers_info_by_topic(topic)
+        return bool(publishers) and all(p.node_name != UNKNOWN_NODE for p in publishers)
 
-
-def _spin(executor: SingleThreadedExecutor, duration_s: float) -> None:
-    deadline_s = time.monotonic() + duration_s
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        executor.spin_once(timeout_sec=left_s)
+    spin_until(executor, all_named, timeout_s)
+    return publishers
 
 
 def _judge_rate(topic: str, heard: _Heard, listen_s: float, *, reliable: bool) -> Finding:
     count = len(heard.arrivals_ns)
     if count < 2:
-        return Finding(
-            Verdict.WRONG,
+        return wrong(
             f"{topic} rate",
             f"{count} images in {listen_s:g} s",
             "is the camera running? "
@@ -249,36 +209,25 @@ def _judge_image(topic: str, heard: _Heard, *, compressed: bool) -> Finding:
     subject = f"{topic} image"
     depth = BitDepth()
     try:
-        if compressed:
-            small = read_compressed_image(heard.images[0])
-            image, header, encoding = compressed_to_bgr(small, depth), small.header, small.format
-        else:
-            message = read_image(heard.images[0])
-            image, header, encoding = (
-                image_to_bgr(message, depth),
-                message.header,
-                message.encoding,
-            )
+        message = read_received(heard.images[0], compressed=compressed)
+        image, header = to_bgr(message, depth), message.header
     except ImageError as error:
-        return Finding(
-            Verdict.WRONG, subject, f"{error}", "choose another encoding in the camera driver"
-        )
+        return wrong(subject, f"{error}", "choose another encoding in the camera driver")
+    encoding = message.encoding if isinstance(message, ImageMessage) else message.format
     detail = f"{image.shape[1]} x {image.shape[0]} {encoding}"
     if 0 < depth.bits < FULL_BITS:
         detail += f", {depth.bits} of its 16 bits in use"
     if header.stamp_ns == 0:
-        return Finding(
-            Verdict.NOTICE,
+        return notice(
             subject,
             f"{detail}, its stamp is zero",
             "without stamps neither its age nor its place in tf is known: let the driver set them",
         )
     age_s = (heard.arrivals_ns[0] - header.stamp_ns) / NS_PER_S
     if abs(age_s) > OLDEST_STAMP_S:
-        return Finding(
-            Verdict.NOTICE,
+        return notice(
             subject,
             f"{detail}, its stamp is {age_s:.1f} s old",
             "a bag or simulator: set use_sim_time; two computers: synchronise their clocks",
         )
-    return Finding(Verdict.GOOD, subject, f"{detail}, {age_s * 1e3:.0f} ms old on arrival")
+    return good(subject, f"{detail}, {age_s * 1e3:.0f} ms old on arrival")

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from yolact_ros.cli.doctor_checks import Finding, Verdict
+from yolact_ros.cli.doctor_checks import Finding, good, notice, wrong
 from yolact_ros.depth import check_same_view
 from yolact_ros.errors import DepthError, FrameFault
 from yolact_ros.inference.bit_depth import BitDepth
-from yolact_ros.inference.cdr import read_compressed_image, read_image
-from yolact_ros.inference.encodings import compressed_to_bgr
 from yolact_ros.ros.camera_info import COMPRESSED_DEPTH, camera_info_topic, to_camera_model
 from yolact_ros.ros.depth_images import NS_PER_MS, TOLERANCE_NS, DepthImage
+from yolact_ros.ros.observer import spin_until
 from yolact_ros.ros.qos import image_qos
+from yolact_ros.ros.subscription import AnyImage, read_received, to_bgr
 from yolact_ros.ros.transforms import Transforms
 
 __all__ = ["DepthTopics", "check_depth"]
@@ -32,7 +32,6 @@ class DepthTopics:
     """What belongs together for objects in 3D.
 
     Attributes:
-        image, depth: topics of colour and depth images.
         camera_info: of the depth; empty is that beside it.
         target_frame: that tf must lead to; empty is none.
     """
@@ -44,44 +43,40 @@ class DepthTopics:
 
 
 def check_depth(
-    node: Node, executor: SingleThreadedExecutor, topics: DepthTopics, listen_s: float
+    node: Node, executor: Executor, topics: DepthTopics, listen_s: float
 ) -> Iterator[Finding]:
-    """Encoding, readings, registration, stamps, calibration and tf.
-
-    Args:
-        node: that listens.
-        executor: of ``node``.
-        topics: to listen to.
-        listen_s: how long, in seconds.
-    """
+    """Encoding, readings, registration, stamps, calibration and tf."""
     info_topic = topics.camera_info or camera_info_topic(topics.depth)
     colours: list[bytes] = []
     depths: list[bytes] = []
     infos: list[CameraInfo] = []
-    compressed_image = topics.image.endswith("/compressed")
-    compressed_depth = topics.depth.endswith(COMPRESSED_DEPTH)
+    compressed = (topics.image.endswith("/compressed"), topics.depth.endswith(COMPRESSED_DEPTH))
     qos = image_qos(reliable=False)
     subscriptions = [
         node.create_subscription(
-            CompressedImage if compressed else Image, topic, heard.append, qos, raw=True
+            CompressedImage if is_compressed else Image, topic, heard.append, qos, raw=True
         )
-        for topic, compressed, heard in (
-            (topics.image, compressed_image, colours),
-            (topics.depth, compressed_depth, depths),
+        for topic, is_compressed, heard in zip(
+            (topics.image, topics.depth), compressed, (colours, depths), strict=True
         )
     ]
     subscriptions.append(node.create_subscription(CameraInfo, info_topic, infos.append, qos))
     transforms = Transforms(node)
     transforms.set_open(bool(topics.target_frame))
     try:
-        deadline_s = time.monotonic() + listen_s
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            executor.spin_once(timeout_sec=left_s)
-        yield from _judge(topics, colours, depths, compressed_image, compressed_depth)
+        spin_until(executor, lambda: False, listen_s)
+        try:
+            seen, measured = (
+                [read_received(data, compressed=is_compressed) for data in heard]
+                for is_compressed, heard in zip(compressed, (colours, depths), strict=True)
+            )
+            yield from _judge(topics, seen, [DepthImage(message) for message in measured])
+        except (DepthError, FrameFault) as error:
+            yield wrong(topics.depth, str(error), "name a topic of depth images")
+            seen = []
         yield _judge_calibration(info_topic, infos)
-        if topics.target_frame and colours:
-            read = read_compressed_image if compressed_image else read_image
-            yield _judge_tf(transforms, topics.target_frame, read(colours[-1]).header.frame_id)
+        if topics.target_frame and seen:
+            yield _judge_tf(transforms, topics.target_frame, seen[-1].header.frame_id)
     finally:
         transforms.set_open(False)
         for subscription in subscriptions:
@@ -89,72 +84,47 @@ def check_depth(
 
 
 def _judge(
-    topics: DepthTopics,
-    colours: list[bytes],
-    depths: list[bytes],
-    compressed_image: bool,
-    compressed_depth: bool,
+    topics: DepthTopics, colours: list[AnyImage], depths: list[DepthImage]
 ) -> Iterator[Finding]:
     subject = topics.depth
     if not depths:
-        yield Finding(
-            Verdict.WRONG,
+        yield wrong(
             subject,
             "no depth image came",
             "is the topic right, and depth switched on in the driver (RealSense: "
             "align_depth.enable:=true)?",
         )
         return
-    read_depth = read_compressed_image if compressed_depth else read_image
-    read_colour = read_compressed_image if compressed_image else read_image
-    try:
-        first = DepthImage(read_depth(depths[0]))
-        depth_m = first.in_metres()
-        colour = read_colour(colours[0]) if colours else None
-    except (DepthError, FrameFault) as error:
-        yield Finding(Verdict.WRONG, subject, str(error), "name a topic of depth images")
-        return
+    depth_m = depths[0].in_metres()
     height_px, width_px = depth_m.shape
     share = float(np.isfinite(depth_m).mean())
-    yield Finding(
-        Verdict.GOOD if share >= LEAST_READINGS else Verdict.NOTICE,
-        subject,
-        f"{width_px} x {height_px}, readings in {share:.0%} of the pixels",
-        "" if share >= LEAST_READINGS else "is the sensor covered, or are things too near or far?",
-    )
-    if colour is None:
-        yield Finding(
-            Verdict.WRONG, topics.image, "no colour image came", "is the camera running?"
-        )
+    found = f"{width_px} x {height_px}, readings in {share:.0%} of the pixels"
+    if share >= LEAST_READINGS:
+        yield good(subject, found)
+    else:
+        yield notice(subject, found, "is the sensor covered, or are things too near or far?")
+    if not colours:
+        yield wrong(topics.image, "no colour image came", "is the camera running?")
         return
-    frames = (first.message.header.frame_id, colour.header.frame_id)
+    colour = colours[0]
+    frames = (depths[0].message.header.frame_id, colour.header.frame_id)
     if frames[0] != frames[1]:
-        yield Finding(
-            Verdict.NOTICE,
+        yield notice(
             f"{subject} registration",
             f"its frame is {frames[0]!r}, that of the colour images {frames[1]!r}",
             "use depth registered to the colour image, such as aligned_depth_to_color or "
             "depth_registered, unless the driver names registered depth so",
         )
-    if compressed_image:
-        image = compressed_to_bgr(colour, BitDepth())  # type: ignore[arg-type]
-        size_px = (image.shape[1], image.shape[0])
-    else:
-        size_px = (colour.width_px, colour.height_px)  # type: ignore[union-attr]
+    shape = to_bgr(colour, BitDepth()).shape
     try:
-        check_same_view((width_px, height_px), size_px)
+        check_same_view((width_px, height_px), (shape[1], shape[0]))
     except DepthError as error:
-        yield Finding(
-            Verdict.WRONG, f"{subject} size", str(error), "the topic that the driver aligns"
-        )
-    stamps = [
-        [read(data).header.stamp_ns for data in heard]
-        for read, heard in (
-            (read_colour, colours),
-            (read_depth, depths),
-        )
-    ]
-    yield _judge_stamps(subject, *stamps)
+        yield wrong(f"{subject} size", str(error), "the topic that the driver aligns")
+    yield _judge_stamps(
+        subject,
+        [image.header.stamp_ns for image in colours],
+        [image.stamp_ns for image in depths],
+    )
 
 
 def _judge_stamps(subject: str, colours_ns: list[int], depths_ns: list[int]) -> Finding:
@@ -162,11 +132,8 @@ def _judge_stamps(subject: str, colours_ns: list[int], depths_ns: list[int]) -> 
     gaps = [min(abs(depth - colour) for depth in depths_ns) for colour in colours_ns]
     gap_ns = float(np.median(gaps))
     if gap_ns <= TOLERANCE_NS:
-        return Finding(
-            Verdict.GOOD, f"{subject} stamps", f"{gap_ns / NS_PER_MS:.0f} ms from colour's"
-        )
-    return Finding(
-        Verdict.WRONG,
+        return good(f"{subject} stamps", f"{gap_ns / NS_PER_MS:.0f} ms from colour's")
+    return wrong(
         f"{subject} stamps",
         f"{gap_ns / NS_PER_MS:.0f} ms from the nearest colour image's, expected at most "
         f"{TOLERANCE_NS / NS_PER_MS:.0f} ms",
@@ -176,8 +143,7 @@ def _judge_stamps(subject: str, colours_ns: list[int], depths_ns: list[int]) -> 
 
 def _judge_calibration(topic: str, infos: list[CameraInfo]) -> Finding:
     if not infos:
-        return Finding(
-            Verdict.WRONG,
+        return wrong(
             topic,
             "no camera_info came",
             "let the driver publish it, or set depth_camera_info to the topic that has it",
@@ -185,21 +151,16 @@ def _judge_calibration(topic: str, infos: list[CameraInfo]) -> Finding:
     try:
         model = to_camera_model(infos[0], rectified=False)
     except DepthError as error:
-        return Finding(Verdict.WRONG, topic, str(error), "calibrate the camera")
-    return Finding(
-        Verdict.GOOD,
-        topic,
-        f"{model.width_px} x {model.height_px}, focal length {model.fx:.0f} px",
-    )
+        return wrong(topic, str(error), "calibrate the camera")
+    return good(topic, f"{model.width_px} x {model.height_px}, focal length {model.fx:.0f} px")
 
 
 def _judge_tf(transforms: Transforms, target: str, source: str) -> Finding:
     # The newest: the stamps of a bag may be older than what tf keeps.
     transform, problem = transforms.find(target, source, 0, time.monotonic())
     if transform is not None:
-        return Finding(Verdict.GOOD, "tf", f"leads from {source} to {target}")
-    return Finding(
-        Verdict.NOTICE,
+        return good("tf", f"leads from {source} to {target}")
+    return notice(
         "tf",
         f"does not lead from {source!r} to the target_frame {target!r}: {problem}",
         "without it velocities are unknown and boxes not upright; publish it, or set target_frame",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.executors import SingleThreadedExecutor
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.executors import Executor
 from rclpy.node import Node
 
-from yolact_ros.cli.doctor_checks import Finding, Verdict
+from yolact_ros.cli.doctor_checks import Finding, Verdict, wrong
 from yolact_ros.ros.doctor.depth_checks import DepthTopics
+from yolact_ros.ros.observer import listen_to, spin_until, values_of
 
 __all__ = ["NodeHealth", "examine_node", "running_nodes"]
 
@@ -46,8 +47,6 @@ class NodeHealth:
 
     Attributes:
         findings: one for the node, one for each camera.
-        topics: image topics of its cameras.
-        depths: of the cameras that have depth.
     """
 
     findings: tuple[Finding, ...]
@@ -55,14 +54,8 @@ class NodeHealth:
     depths: tuple[DepthTopics, ...] = ()
 
 
-def running_nodes(node: Node, executor: SingleThreadedExecutor, wait_s: float) -> list[str]:
-    """Fully qualified names of the nodes that publish instances.
-
-    Args:
-        node: that looks.
-        executor: of ``node``.
-        wait_s: longest wait for the first, in seconds.
-    """
+def running_nodes(node: Node, executor: Executor, wait_s: float) -> list[str]:
+    """Fully qualified names of the nodes that publish instances."""
     begun_s = time.monotonic()
     found: set[str] = set()
     # One that was found may not be the only one.
@@ -84,44 +77,29 @@ def _owners(node: Node, topic: str) -> set[str]:
     return {name for name in names if topic.startswith(f"{name}/")}
 
 
-def examine_node(
-    node: Node, executor: SingleThreadedExecutor, name: str, listen_s: float
-) -> NodeHealth:
+def examine_node(node: Node, executor: Executor, name: str, listen_s: float) -> NodeHealth:
     """Listen to the diagnostics of a node.
 
     Args:
-        node: that listens.
-        executor: of ``node``.
         name: fully qualified name of the other.
-        listen_s: longest time to wait for diagnostics, in seconds.
     """
-    prefix = f"{name.lstrip('/')}: "
-    heard: list[list[DiagnosticStatus]] = []
-
-    def read(message: DiagnosticArray) -> None:
-        own = [status for status in message.status if status.name.startswith(prefix)]
-        if own:
-            heard.append(own)
-
-    subscription = node.create_subscription(DiagnosticArray, "/diagnostics", read, 10)
-    deadline_s = time.monotonic() + max(listen_s, LEAST_LISTEN_S)
-    while not heard and time.monotonic() < deadline_s:
-        executor.spin_once(timeout_sec=0.1)
+    heard: list[Mapping[str, DiagnosticStatus]] = []
+    subscription = listen_to(node, name, heard.append)
+    spin_until(executor, lambda: bool(heard), max(listen_s, LEAST_LISTEN_S))
     node.destroy_subscription(subscription)
     if not heard:
         others = ", ".join(sorted(_names(node))) or "none"
         return NodeHealth(
             (
-                Finding(
-                    Verdict.WRONG,
+                wrong(
                     f"node {name}",
                     "it publishes no diagnostics",
                     f"is it running, in this ROS_DOMAIN_ID? Nodes that are: {others}",
                 ),
             )
         )
-    statuses = heard[-1]
-    values = [{value.key: value.value for value in status.values} for status in statuses]
+    statuses = list(heard[-1].values())
+    values = list(map(values_of, statuses))
     return NodeHealth(
         findings=tuple(map(_judge, statuses)),
         topics=tuple(v["topic"] for v in values if "topic" in v),

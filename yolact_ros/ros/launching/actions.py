@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -31,12 +31,11 @@ from launch.events.process import ShutdownProcess
 from launch.launch_context import LaunchContext
 from launch_ros.actions import Node
 
-from yolact_ros.errors import ConfigError
+from yolact_ros.errors import ConfigError, YolactError
 from yolact_ros.resources import find_resource
 from yolact_ros.ros.launching.arguments import (
     Argument,
     argument,
-    declare,
     existing_path,
     is_true,
     name_part,
@@ -59,11 +58,7 @@ from yolact_ros.ros.parameter_spec import check_value
 from yolact_ros.ros.parameters import PARAMETERS
 from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 
-__all__ = [
-    "declared",
-    "end_with",
-    "start_node",
-]
+__all__ = ["after", "declared", "end_with", "start_node"]
 
 DEPTH = "depth"
 # Parameters whose argument is another one: depth.
@@ -74,11 +69,7 @@ LAUNCH_ARGUMENTS = ("launch-prefix", "launch-prefix-filter", "emulate_tty")
 
 
 def share_file(relative: str) -> str:
-    """Path of a file that is installed with the package, for example "config/yolact.yaml".
-
-    Raises:
-        ConfigError: it is not there.
-    """
+    """Path of a file that is installed with the package, for example "config/yolact.yaml"."""
     path = find_resource(relative)
     if path is None:
         raise ConfigError(f"{relative} is not installed with yolact_ros: build the package again")
@@ -91,7 +82,6 @@ def declared(
     """The arguments of a launch file that starts the node; others are refused.
 
     Args:
-        file: the launch file.
         own: arguments that only this file has.
         defaults: other defaults of the common ones.
     """
@@ -106,16 +96,17 @@ def declared(
 
     return [
         OpaqueFunction(function=refuse_others),
-        *declare([(name, defaults.get(name, default), text) for name, default, text in every]),
+        *(
+            DeclareLaunchArgument(
+                name, default_value=defaults.get(name, default), description=text
+            )
+            for name, default, text in every
+        ),
     ]
 
 
 def _refuse_others(context: LaunchContext, file: str, names: Sequence[str]) -> None:
-    """launch itself passes over arguments that nobody declares.
-
-    Raises:
-        ConfigError: the command line has one.
-    """
+    """launch itself passes over arguments that nobody declares."""
     given = [word.partition(":=")[0] for word in context.argv if ":=" in word]
     for name in given:
         if name in names or name in LAUNCH_ARGUMENTS:
@@ -173,11 +164,7 @@ def _parameter_arguments() -> list[Argument]:
 
 
 def _transport(context: LaunchContext) -> list[SetEnvironmentVariable]:
-    """The Fast DDS profile, unless the user's environment has one.
-
-    Raises:
-        ConfigError: there is no such file.
-    """
+    """The Fast DDS profile, unless the user's environment has one."""
     profile = existing_path(context, "fastdds_profile", "a Fast DDS profile, or nothing")
     if not profile or any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
         return []
@@ -193,14 +180,6 @@ def start_node(
 
     What is beside the node, and rviz, end with it: when it dies and is not started again, and
     when its lifecycle has shut it down.
-
-    Args:
-        context: with the arguments.
-        beside: to start after the node.
-        parameters: further ones of the node.
-
-    Raises:
-        ConfigError: an argument that the node would refuse, or rviz that is not installed.
     """
     respawn = is_true(context, "respawn")
     depth = depth_topics(context)
@@ -211,7 +190,10 @@ def start_node(
         namespace=_checked_namespace(context),
         parameters=[
             parameters_file(context, "params_file"),
-            _parameters(context) | _depth_parameter(depth) | dict(parameters),
+            # Of the only camera its topic, of several the name below each, which is remapped.
+            _parameters(context)
+            | ({"depth_image": depth.get("", DEPTH)} if depth else {})
+            | dict(parameters),
         ],
         remappings=[
             (f"{name}/image" if name else "image", topic)
@@ -241,7 +223,6 @@ def end_with(
     """Has other processes end when one has ended.
 
     Args:
-        process: the one.
         others: to end; those that have ended are left alone. With ``respawn`` the process itself
             among them keeps launch from starting it again.
         respawn: launch starts the process again unless it ended with exit code 0.
@@ -256,6 +237,25 @@ def end_with(
         ]
 
     return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=end_others))
+
+
+def after(failure: str, then: Sequence[Any] | None = None) -> Callable[..., list[Any]]:
+    """What a launch does when a program has ended; for its ``on_exit``.
+
+    Args:
+        failure: the error that ends the launch, with ``{code}`` for the exit code.
+        then: actions to go on with after exit code 0; None where the program must not end by
+            itself.
+    """
+
+    def act(event: Any, context: LaunchContext) -> list[Any]:
+        if context.is_shutdown:
+            return []
+        if event.returncode or then is None:
+            raise YolactError(failure.format(code=event.returncode))
+        return list(then)
+
+    return act
 
 
 def _checked_namespace(context: LaunchContext) -> str:
@@ -282,11 +282,6 @@ def _parameters(context: LaunchContext) -> dict[str, object]:
         # launch cannot pass an empty list; the node takes [""] for one.
         parameters[spec.name] = list(checked) or [""] if isinstance(checked, tuple) else checked
     return parameters
-
-
-def _depth_parameter(topics: Mapping[str, str]) -> dict[str, object]:
-    """Of the only camera its topic, of several the name below each, which is remapped."""
-    return {"depth_image": topics.get("", DEPTH)} if topics else {}
 
 
 def _rviz(context: LaunchContext) -> list[Node]:

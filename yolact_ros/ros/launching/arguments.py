@@ -1,5 +1,6 @@
 """Arguments of the launch files: declared, read, and refused where they cannot be what they say.
 
+A value that cannot be is a ConfigError, here and in all that reads arguments through this.
 ``ros2 launch`` runs on the system's Python, which need not have torch: nothing here imports it.
 """
 
@@ -9,12 +10,10 @@ import math
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from launch.actions import DeclareLaunchArgument
 from launch.launch_context import LaunchContext
 from launch.substitutions import LaunchConfiguration
 
@@ -23,7 +22,6 @@ from yolact_ros.errors import ConfigError
 __all__ = [
     "Argument",
     "argument",
-    "declare",
     "existing_path",
     "is_true",
     "name_part",
@@ -45,14 +43,6 @@ _FALSE = ("false", "0", "no", "off")
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
-def declare(arguments: Sequence[Argument]) -> list[DeclareLaunchArgument]:
-    """The launch arguments; without a default one must be given."""
-    return [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in arguments
-    ]
-
-
 def argument(context: LaunchContext, name: str) -> str:
     """Value of a launch argument."""
     return str(LaunchConfiguration(name).perform(context))
@@ -64,11 +54,7 @@ def is_true(context: LaunchContext, name: str) -> bool:
 
 
 def read_bool(name: str, text: str) -> bool:
-    """True or false, in the spellings of launch and of YAML.
-
-    Raises:
-        ConfigError: another word.
-    """
+    """True or false, in the spellings of launch and of YAML."""
     word = text.strip().lower()
     if word not in _TRUE + _FALSE:
         raise ConfigError(f"{name} is {text!r}, expected true or false")
@@ -76,11 +62,7 @@ def read_bool(name: str, text: str) -> bool:
 
 
 def number(context: LaunchContext, name: str, least: float = 0.0) -> float:
-    """A number that is at least ``least``.
-
-    Raises:
-        ConfigError: it is none, or less.
-    """
+    """A number that is at least ``least``."""
     text = argument(context, name)
     try:
         value = float(text)
@@ -92,11 +74,7 @@ def number(context: LaunchContext, name: str, least: float = 0.0) -> float:
 
 
 def whole_number(context: LaunchContext, name: str, least: int = 1) -> int:
-    """A whole number that is at least ``least``.
-
-    Raises:
-        ConfigError: it is none, or less.
-    """
+    """A whole number that is at least ``least``."""
     text = argument(context, name)
     if not re.fullmatch(r"\d+", text) or int(text) < least:
         raise ConfigError(f"{name} is {text!r}, expected a whole number of at least {least}")
@@ -107,12 +85,7 @@ def existing_path(context: LaunchContext, name: str, expected: str) -> str:
     """The path of something that exists, or "" where none is given.
 
     Args:
-        context: with the argument.
-        name: of the argument.
         expected: what it must be, for people.
-
-    Raises:
-        ConfigError: there is nothing at the path.
     """
     path = argument(context, name)
     if path and not Path(path).exists():
@@ -121,11 +94,7 @@ def existing_path(context: LaunchContext, name: str, expected: str) -> str:
 
 
 def read_yaml(name: str, text: str, loader: type[Any] = yaml.SafeLoader) -> object:
-    """What the text of an argument says in YAML.
-
-    Raises:
-        ConfigError: it is no YAML.
-    """
+    """What the text of an argument says in YAML."""
     try:
         value: object = yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
@@ -134,11 +103,7 @@ def read_yaml(name: str, text: str, loader: type[Any] = yaml.SafeLoader) -> obje
 
 
 def read_list(name: str, text: str) -> list[str]:
-    """The names in "[front, rear]" or "front,rear".
-
-    Raises:
-        ConfigError: a bracket that is not closed.
-    """
+    """The names in "[front, rear]" or "front,rear"."""
     # The base loader leaves words such as no and 007 as they are.
     is_list = text.lstrip().startswith("[")
     items = read_yaml(name, text, yaml.BaseLoader) if is_list else text.split(",")
@@ -147,11 +112,7 @@ def read_list(name: str, text: str) -> list[str]:
 
 
 def topic_name(name: str, text: str) -> str:
-    """The name of a topic, relative or from the root.
-
-    Raises:
-        ConfigError: it cannot be one.
-    """
+    """The name of a topic, relative or from the root."""
     if not re.fullmatch(rf"(/|~/)?{_NAME}(/{_NAME})*", text):
         raise ConfigError(
             f"{name} is {text!r}, which cannot be a topic; expected letters, digits and _, not a "
@@ -161,11 +122,7 @@ def topic_name(name: str, text: str) -> str:
 
 
 def name_part(name: str, text: str) -> str:
-    """The name of a node.
-
-    Raises:
-        ConfigError: it cannot be one.
-    """
+    """The name of a node."""
     if not re.fullmatch(_NAME, text):
         raise ConfigError(
             f"{name} is {text!r}, which cannot be a node's; expected letters, digits and _, not a "
@@ -175,11 +132,7 @@ def name_part(name: str, text: str) -> str:
 
 
 def parameters_file(context: LaunchContext, name: str) -> str:
-    """The path of a YAML file of ROS parameters.
-
-    Raises:
-        ConfigError: it does not exist, or is none.
-    """
+    """The path of a YAML file of ROS parameters."""
     path = existing_path(context, name, "a YAML file of ROS parameters, as config/yolact.yaml")
     try:
         content = yaml.safe_load(Path(path).read_text())
@@ -195,11 +148,7 @@ def parameters_file(context: LaunchContext, name: str) -> str:
 
 
 def program_prefix(context: LaunchContext, name: str) -> str | None:
-    """What to put before a command, None for nothing.
-
-    Raises:
-        ConfigError: its program is not on PATH.
-    """
+    """What to put before a command, None for nothing."""
     text = argument(context, name)
     words = shlex.split(text)
     if not words:

@@ -1,4 +1,4 @@
-"""Other packages that a launch file starts: whether they are installed, and what installs them."""
+"""Other packages that a launch file starts; one that is not installed is a ConfigError."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ def require_package(package: str, wanted_for: str) -> Path:
     """Where a package is installed.
 
     Args:
-        package: its name.
         wanted_for: what needs it, for people.
-
-    Raises:
-        ConfigError: it is not installed, or not sourced.
     """
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
@@ -33,11 +29,7 @@ def require_package(package: str, wanted_for: str) -> Path:
 
 
 def require_executable(package: str, executable: str, wanted_for: str) -> None:
-    """Make sure that a package and its executable are installed.
-
-    Raises:
-        ConfigError: they are not.
-    """
+    """Make sure that a package and its executable are installed."""
     folder = require_package(package, wanted_for) / "lib" / package
     if not os.access(folder / executable, os.X_OK):
         raise ConfigError(

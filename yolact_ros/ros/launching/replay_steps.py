@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 from yolact_ros.errors import YolactError
-from yolact_ros.ros.wait_active import POLL_S, wait_until_active
+from yolact_ros.ros.observer import (
+    listen_to,
+    observer,
+    spin_until,
+    spin_until_settled,
+    values_of,
+    wait_until_active,
+)
 from yolact_ros.signals import StopSignal
 
 __all__ = ["begin", "end", "main"]
@@ -44,13 +46,8 @@ def begin(
     """Have the player play when node and recorder are ready.
 
     Args:
-        node_name: fully qualified.
         images: topics that the player publishes and the node subscribes to.
         recorded: topics that the recorder must subscribe to, as far as somebody publishes them.
-        stop: ends the wait.
-
-    Raises:
-        YolactError: something is not there in time.
     """
     problem = wait_until_active(node_name, stop)
     if stop.is_set():
@@ -59,23 +56,25 @@ def begin(
         raise YolactError(f"the node did not start: {problem}")
     from rosbag2_interfaces.srv import Resume
 
-    with _spun_node() as (node, executor):
+    with observer("yolact_replay") as (node, executor):
         resume = node.create_client(Resume, f"{PLAYER}/resume")
-        deadline_s = time.monotonic() + READY_TIMEOUT_S
-        complete_s: float | None = None
-        while complete_s is None or time.monotonic() - complete_s < SETTLE_S:
-            if stop.is_set():
-                return
-            missing = _missing(node, images, recorded)
+
+        def missing() -> str:
             if not resume.service_is_ready():
-                missing = f"no service {PLAYER}/resume: ros2 bag play has not started"
-            if missing:
-                complete_s = None
-                if time.monotonic() > deadline_s:
-                    raise YolactError(f"{missing}, {READY_TIMEOUT_S:g} s after the node")
-            elif complete_s is None:
-                complete_s = time.monotonic()
-            executor.spin_once(timeout_sec=POLL_S)
+                return f"no service {PLAYER}/resume: ros2 bag play has not started"
+            return _missing(node, images, recorded)
+
+        left = spin_until_settled(
+            executor,
+            missing,
+            settle_s=SETTLE_S,
+            timeout_s=READY_TIMEOUT_S,
+            stopped=stop.is_set,
+        )
+        if left:
+            raise YolactError(f"{left}, {READY_TIMEOUT_S:g} s after the node")
+        if stop.is_set():
+            return
         future = resume.call_async(Resume.Request())
         executor.spin_until_future_complete(future, timeout_sec=READY_TIMEOUT_S)
         if not future.done():
@@ -83,39 +82,23 @@ def begin(
 
 
 def end(node_name: str, stop: StopSignal) -> None:
-    """Return when a received image is either published or counted as dropped, twice in a row.
-
-    Args:
-        node_name: fully qualified.
-        stop: ends the wait.
-
-    Raises:
-        YolactError: it does not come to that in time.
-    """
+    """Return when a received image is either published or counted as dropped, twice in a row."""
     reports: list[bool] = []
 
-    def read(message: DiagnosticArray) -> None:
-        prefix = f"{node_name.lstrip('/')}: "
-        cameras = [
-            {item.key: item.value for item in status.values}
-            for status in message.status
-            if status.name.startswith(prefix) and status.name != f"{prefix}node"
-        ]
+    def read(own: Mapping[str, DiagnosticStatus]) -> None:
+        cameras = [values_of(status) for name, status in own.items() if name != "node"]
         if cameras:
-            reports.append(all(_accounted(values) for values in cameras))
+            reports.append(all(map(_accounted, cameras)))
 
-    with _spun_node() as (node, executor):
-        node.create_subscription(DiagnosticArray, "/diagnostics", read, 10)
-        deadline_s = time.monotonic() + END_TIMEOUT_S
-        while reports[-2:] != [True, True] and not stop.is_set():
-            if time.monotonic() > deadline_s:
-                raise YolactError(
-                    f"{node_name} has not finished its last images within {END_TIMEOUT_S:g} s"
-                )
-            executor.spin_once(timeout_sec=POLL_S)
-        settled_s = time.monotonic() + RECORDED_S
-        while time.monotonic() < settled_s and not stop.is_set():
-            executor.spin_once(timeout_sec=POLL_S)
+    with observer("yolact_replay") as (node, executor):
+        listen_to(node, node_name, read)
+        if not spin_until(
+            executor, lambda: reports[-2:] == [True, True] or stop.is_set(), END_TIMEOUT_S
+        ):
+            raise YolactError(
+                f"{node_name} has not finished its last images within {END_TIMEOUT_S:g} s"
+            )
+        spin_until(executor, stop.is_set, RECORDED_S)
 
 
 def main(args: Sequence[str], stop: StopSignal) -> int:
@@ -155,18 +138,3 @@ def _missing(node: Node, images: Sequence[str], recorded: Sequence[str]) -> str:
 def _accounted(values: dict[str, str]) -> bool:
     dropped = sum(int(value) for key, value in values.items() if key.startswith("dropped "))
     return int(values["received"]) == int(values["published"]) + dropped
-
-
-@contextmanager
-def _spun_node() -> Iterator[tuple[Node, SingleThreadedExecutor]]:
-    context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("yolact_replay", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    try:
-        yield node, executor
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown(context=context)

@@ -19,8 +19,6 @@ def for_one_camera(config: dict[str, Any], node: str, image_topic: str) -> dict[
 
     Args:
         config: the file's content; not changed.
-        node: fully qualified name of the node.
-        image_topic: resolved name of the camera's topic.
     """
     renamed: dict[str, Any] = _renamed(
         config, {ONE_CAMERA_TOPIC: image_topic}, {f"{NODE}/": f"{node}/"}
@@ -38,7 +36,6 @@ def for_cameras(
 
     Args:
         config: the file's content; not changed.
-        node: fully qualified name of the node.
         image_topics: resolved name of each camera's topic, by the camera's name.
     """
     adapted = copy.deepcopy(config)

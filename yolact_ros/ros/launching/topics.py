@@ -55,11 +55,7 @@ def resolve(topic: str, namespace: str) -> str:
 
 
 def camera_topics(context: LaunchContext) -> dict[str, str]:
-    """Topic of each camera by the camera's name; "" names the only camera of a node.
-
-    Raises:
-        ConfigError: a name that cannot be one, or another number of topics than of names.
-    """
+    """Topic of each camera by the camera's name; "" names the only camera of a node."""
     spec = spec_of("cameras")
     assert spec is not None
     checked = check_value(spec, read_list("cameras", argument(context, "cameras")))
@@ -79,11 +75,7 @@ def camera_topics(context: LaunchContext) -> dict[str, str]:
 
 
 def depth_topics(context: LaunchContext) -> dict[str, str]:
-    """Topic of each camera's depth by the camera's name; empty where none is given.
-
-    Raises:
-        ConfigError: a name that cannot be one, or another number of topics than of cameras.
-    """
+    """Topic of each camera's depth by the camera's name; empty where none is given."""
     names = list(camera_topics(context))
     topics = [topic_name("depth", text) for text in read_list("depth", argument(context, "depth"))]
     if topics and len(topics) != len(names):

@@ -5,10 +5,9 @@ from yolact_ros.ros.views.detections import (
     LabelPublisher,
     to_detection_array,
 )
-from yolact_ros.ros.views.frame import ViewFrame
 from yolact_ros.ros.views.objects import OBJECT_VIEWS, LocatedFrame
 from yolact_ros.ros.views.publishers import VIEWS, ViewPublishers
-from yolact_ros.ros.views.view import View
+from yolact_ros.ros.views.view import View, ViewFrame
 
 __all__ = [
     "OBJECT_VIEWS",

@@ -12,8 +12,7 @@ from std_msgs.msg import Header
 from yolact_ros.prediction import Prediction
 from yolact_ros.ros.conversions import to_header_message
 from yolact_ros.ros.qos import result_qos
-from yolact_ros.ros.views.frame import ViewFrame
-from yolact_ros.ros.views.view import View, stateless
+from yolact_ros.ros.views.view import View, ViewFrame, stateless
 
 try:
     from vision_msgs.msg import (
@@ -41,7 +40,6 @@ def to_detection_array(prediction: Prediction, header: Header) -> Detection2DArr
     """The boxes, classes and scores as a message; needs the package vision_msgs.
 
     Args:
-        prediction: of an image.
         header: of that image's message.
     """
     detections = []
@@ -77,13 +75,7 @@ DETECTION_VIEWS: tuple[View, ...] = (
 
 
 class LabelPublisher:
-    """Tells late subscribers too which class ids have which names.
-
-    Args:
-        node: to publish with.
-        prefix: of the topic, for example "~".
-        callback_group: of the publisher's events.
-    """
+    """Tells late subscribers too which class ids have which names."""
 
     def __init__(self, node: LifecycleNode, prefix: str, callback_group: CallbackGroup) -> None:
         self._node = node

@@ -20,9 +20,8 @@ from yolact_ros.depth import CameraModel
 from yolact_ros.ops.outlines import mask_rings, trapezoids
 from yolact_ros.ros.camera_info import CameraInfoListener
 from yolact_ros.ros.conversions import to_header_message
-from yolact_ros.ros.views.frame import ViewFrame
-from yolact_ros.ros.views.view import View
-from yolact_ros.visualization import colors_of
+from yolact_ros.ros.views.view import View, ViewFrame
+from yolact_ros.visualization import caption, colors_of
 
 __all__ = ["BOXES", "MARKERS", "MASKS", "NAMESPACES", "MarkerHistory", "MarkerRenderer"]
 
@@ -69,11 +68,7 @@ class MarkerHistory:
 
 
 class MarkerRenderer:
-    """Makes the markers of one camera, and deletes those that the last frame had and this has not.
-
-    Args:
-        camera_info: of the camera.
-    """
+    """Makes the markers of one camera; those that only the last frame had are deleted."""
 
     def __init__(self, camera_info: CameraInfoListener) -> None:
         self._camera_info = camera_info
@@ -148,7 +143,7 @@ class _Pen:
     def _label(self, index: int) -> Marker:
         left, top, right, _ = self._edges_px(index)
         marker = self._marker(LABELS, index, Marker.TEXT_VIEW_FACING)
-        marker.text = self._frame.caption(index)
+        marker.text = caption(self._frame.prediction, index)
         marker.scale.z = LETTER_PX * self._metres_a_px
         # rviz centres the text at its position.
         above = top - (LABEL_GAP_PX + LETTER_PX / 2) * self._scale

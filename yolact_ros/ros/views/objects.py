@@ -19,10 +19,9 @@ from yolact_ros.msg import Object3D, Object3DArray
 from yolact_ros.ros.camera_info import CameraInfoListener
 from yolact_ros.ros.conversions import to_header_message
 from yolact_ros.ros.views.detections import VISION_MSGS_INSTALLED
-from yolact_ros.ros.views.frame import ViewFrame
 from yolact_ros.ros.views.markers import MarkerHistory
-from yolact_ros.ros.views.view import View, stateless
-from yolact_ros.visualization import colors_of
+from yolact_ros.ros.views.view import View, ViewFrame, stateless
+from yolact_ros.visualization import caption, colors_of
 
 if VISION_MSGS_INSTALLED:
     from vision_msgs.msg import (
@@ -65,8 +64,6 @@ class LocatedFrame:
     """A processed frame with the places of its objects.
 
     Attributes:
-        view: the frame.
-        places: of its instances, in their order.
         velocities (float64[3] each): metres a second in ``velocity_frame``; None where not known.
         depth_stamp_ns: of the depth image, 0 where there was none.
         velocity_frame: the fixed frame; empty where tf does not lead to it.
@@ -101,10 +98,9 @@ def to_object_array(frame: LocatedFrame) -> Object3DArray:
 
 def _object(frame: LocatedFrame, index: int) -> Object3D:
     prediction, place = frame.view.prediction, frame.places[index]
-    class_id = int(prediction.class_ids[index])
     message = Object3D(
-        class_id=class_id,
-        class_name=frame.view.class_names[class_id],
+        class_id=int(prediction.class_ids[index]),
+        class_name=prediction.class_name(index),
         score=float(prediction.scores[index]),
         track_id=frame.track_id(index),
     )
@@ -203,7 +199,7 @@ def _markers(frame: LocatedFrame, index: int, place: ObjectPlace) -> list[Marker
     box.points = [points[end] for edge in EDGES for end in edge]
     label = Marker(ns=LABELS, type=Marker.TEXT_VIEW_FACING, action=Marker.ADD)
     label.scale.z = LETTER_M
-    label.text = f"{frame.view.caption(index)} {place.distance_m:.2f} m"
+    label.text = f"{caption(frame.view.prediction, index)} {place.distance_m:.2f} m"
     # Above the box, as the camera sees it: y points down.
     label.pose.position = _point(
         np.array([place.box_center_m[0], corners[:, 1].min() - LETTER_M, place.box_center_m[2]])

@@ -1,23 +1,49 @@
-"""The view topics of one camera."""
+"""The view topics of one camera, and the views that are images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CompressedImage, Image
 
 from yolact_ros.ros.camera_info import CameraInfoListener
+from yolact_ros.ros.conversions import to_compressed_image_message, to_image_message
 from yolact_ros.ros.qos import result_qos
 from yolact_ros.ros.views.detections import DETECTION_VIEWS
 from yolact_ros.ros.views.markers import MARKERS
-from yolact_ros.ros.views.pictures import COMPRESSED_OVERLAY, LABEL_IMAGE, OVERLAY
-from yolact_ros.ros.views.view import View
+from yolact_ros.ros.views.view import View, ViewFrame, stateless
+from yolact_ros.visualization import label_image
 
 __all__ = ["VIEWS", "ViewPublishers"]
 
-VIEWS: tuple[View, ...] = (OVERLAY, COMPRESSED_OVERLAY, LABEL_IMAGE, MARKERS, *DETECTION_VIEWS)
+JPEG_QUALITY = 85
+
+
+def _overlay(frame: ViewFrame) -> Image:
+    return to_image_message(frame.header, frame.overlay_bgr, "bgr8")
+
+
+def _compressed_overlay(frame: ViewFrame) -> CompressedImage:
+    _, file = cv2.imencode(".jpg", frame.overlay_bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+    return to_compressed_image_message(frame.header, file)
+
+
+def _label_image(frame: ViewFrame) -> Image:
+    labels = label_image(frame.prediction)
+    return to_image_message(frame.header, labels, "mono8" if labels.itemsize == 1 else "mono16")
+
+
+VIEWS: tuple[View, ...] = (
+    View("overlay", Image, stateless(_overlay)),
+    View("overlay/compressed", CompressedImage, stateless(_compressed_overlay)),
+    View("label_image", Image, stateless(_label_image)),
+    MARKERS,
+    *DETECTION_VIEWS,
+)
 
 
 class ViewPublishers:
@@ -27,11 +53,7 @@ class ViewPublishers:
     ask what is wanted.
 
     Args:
-        node: to publish with.
-        prefix: of the topics, for example "~".
         camera_info: of the camera; listened to while a view uses it.
-        callback_group: of the publishers' events.
-        views: to publish.
     """
 
     def __init__(
@@ -70,7 +92,6 @@ class ViewPublishers:
         """Render and publish the views that have subscribers.
 
         Args:
-            frame: what the views show.
             wait: called before each view; returns when it may be made.
         """
         for _, render, publisher in self._publishers:
