@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
 
 from yolact_ros.errors import WorkerError
 from yolact_ros.workers import how_it_ended
@@ -38,7 +34,7 @@ class CompetingLoad:
         self._count = processes
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> CompetingLoad:
         for _ in range(self._count):
             self._processes.append(subprocess.Popen([sys.executable, "-S", "-c", _PROGRAM]))
         return self

@@ -8,13 +8,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from yolact_ros.errors import YolactError
 from yolact_ros.workers import Workers, end_with_parent
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["Executor", "Failure", "LocalExecutor", "attempt"]
 
@@ -66,7 +63,7 @@ class Executor(Protocol):
     def runs_here(self, num_items: int) -> bool:
         """So many items are worked on in this very process."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Executor: ...
 
     def __exit__(self, *error: Any) -> None: ...
 
@@ -142,7 +139,7 @@ class LocalExecutor:
                     pool.submit(int)
         return self._pool
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> LocalExecutor:
         return self
 
     def __exit__(self, *error: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame import DROPPED, FrameInstances, FrameRecord, FrameTiming
@@ -16,9 +15,6 @@ from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.task import Unit
 from yolact_ros.evaluation.bag.temporary_store import TemporaryStore
 from yolact_ros.evaluation.bag.truth import instance_messages
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["recorded_unit"]
 
@@ -123,7 +119,7 @@ class _RecordedPredictions:
         """Stamps of results that no image asked for."""
         return [stamp_ns for stamp_ns in self._messages if stamp_ns not in self._used]
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> _RecordedPredictions:
         return self
 
     def __exit__(self, *_: object) -> None:

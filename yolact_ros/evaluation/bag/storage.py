@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError, StorageError, YolactError
@@ -19,9 +19,6 @@ from yolact_ros.evaluation.bag.messages import BagTopic, RawMessage
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.salvage_mcap import McapSalvage
 from yolact_ros.evaluation.bag.salvage_sqlite import SqliteSalvage
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["Bag"]
 
@@ -286,7 +283,7 @@ class Bag:
             self._unpacked = None
         self._copies.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Bag:
         return self
 
     def __exit__(self, *_: object) -> None:

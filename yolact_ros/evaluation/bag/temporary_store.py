@@ -6,10 +6,7 @@ import pickle
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
+from typing import Generic, TypeVar
 
 __all__ = ["TemporaryStore"]
 
@@ -60,7 +57,7 @@ class TemporaryStore(Generic[Value]):
         """Remove the file."""
         self._file.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> TemporaryStore:
         return self
 
     def __exit__(self, *_: object) -> None:

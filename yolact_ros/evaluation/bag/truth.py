@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from yolact_ros.datasets.categories import match_categories
 from yolact_ros.datasets.coco_data import CocoCategory
@@ -15,9 +14,6 @@ from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
 from yolact_ros.evaluation.bag.messages import INSTANCE_ARRAY, InstanceReader
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.temporary_store import TemporaryStore
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["Truth", "instance_messages", "read_truth_topic", "truth_from_instances"]
 
@@ -120,7 +116,7 @@ class Truth:
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Truth:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,9 +23,6 @@ from yolact_ros.evaluation.bag.messages import (
     message_header,
     serialize_instances,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["BagWriter"]
 
@@ -129,7 +126,7 @@ class BagWriter:
         except OSError as error:
             raise DataError(f"{self._path}: cannot be written: {error}") from error
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> BagWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
