@@ -196,11 +196,9 @@ def test_training_and_bags_read_any_annotation_file(tmp_path: Path, content: Any
         kept = sum(len(record.objects) for record in records)
         assert kept + lost + background == len(content["annotations"])
     try:
-        truth, _ = truth_from_data(parse_coco(content))
+        truth_from_data(parse_coco(content))
     except YolactError:
         return
-    with truth:
-        pass
 
 
 NORMALISATIONS: dict[str, Callable[[dict[str, Any]], object]] = {

@@ -74,17 +74,16 @@ def run(args: argparse.Namespace) -> int:
             key=args.truth_key,
             score_threshold=args.score_threshold,
         )
-        with truth:
-            count, problems = annotate_bag(
-                bag,
-                topic.name,
-                truth,
-                args.output,
-                args.truth_topic,
-                copy_images=not args.truth_only,
-                overwrite=args.overwrite,
-                progress=bars.start(args.output.name, topic.message_count),
-            )
+        count, problems = annotate_bag(
+            bag,
+            topic.name,
+            truth,
+            args.output,
+            args.truth_topic,
+            copy_images=not args.truth_only,
+            overwrite=args.overwrite,
+            progress=bars.start(args.output.name, topic.message_count),
+        )
     if problems:
         lines = problem_lines(problems.to_dict())
         print("\n".join(["left out or mended:", *lines]), file=sys.stderr)

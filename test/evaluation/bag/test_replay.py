@@ -24,7 +24,7 @@ from bag_samples import (
 
 from yolact_ros.errors import ConfigError, DataError
 from yolact_ros.evaluation.bag.available_results import available_results
-from yolact_ros.evaluation.bag.competing_load import CompetingLoad
+from yolact_ros.evaluation.bag.competing_load import competing_load
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame import DROPPED, PROCESSED, FrameRecord, FrameTiming
 from yolact_ros.evaluation.bag.messages import IMAGE, INSTANCE_ARRAY
@@ -135,8 +135,7 @@ def test_a_replay_is_not_resumed(bag: Path, tmp_path: Path) -> None:
 
 
 def test_the_competing_load_ends_with_the_block() -> None:
-    with CompetingLoad(2) as load:
-        processes = list(load._processes)
+    with competing_load(2) as processes:
         assert all(process.poll() is None for process in processes)
     assert all(process.poll() is not None for process in processes)
 

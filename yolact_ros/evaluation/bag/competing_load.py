@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from yolact_ros.errors import WorkerError
 from yolact_ros.workers import how_it_ended
 
-__all__ = ["CompetingLoad"]
+__all__ = ["competing_load"]
 
 # Ends by itself when the process that started it is gone, however that ended.
 _PROGRAM = """
@@ -20,34 +22,25 @@ while os.getppid() == parent:
 """
 
 
-class CompetingLoad:
-    """Busy processes for as long as the ``with`` block lasts.
-
-    Args:
-        processes: how many; each takes one core.
+@contextmanager
+def competing_load(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """So many busy processes, one core each, for as long as the ``with`` block lasts.
 
     Raises:
         WorkerError: at the end of the block: one died before.
     """
-
-    def __init__(self, processes: int) -> None:
-        self._count = processes
-        self._processes: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> CompetingLoad:
-        for _ in range(self._count):
-            self._processes.append(subprocess.Popen([sys.executable, "-S", "-c", _PROGRAM]))
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        codes = [code for process in self._processes if (code := process.poll()) is not None]
-        for process in self._processes:
+    command = [sys.executable, "-S", "-c", _PROGRAM]
+    processes = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        yield processes
+        codes = [code for process in processes if (code := process.poll()) is not None]
+    finally:
+        for process in processes:
             process.kill()
-        for process in self._processes:
+        for process in processes:
             process.wait()
-        self._processes.clear()
-        if codes and kind is None:
-            raise WorkerError(
-                f"a busy process beside the network {how_it_ended(codes[0])}, so the times were "
-                "measured with less load than asked for: run it again"
-            )
+    if codes:
+        raise WorkerError(
+            f"a busy process beside the network {how_it_ended(codes[0])}, so the times were "
+            "measured with less load than asked for: run it again"
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -96,24 +95,18 @@ def evaluate_bag(
     records = FrameRecords(bag.files)
     problems = records.problems
     rows = InstanceRows(task.name)
-    with ExitStack() as stack:
-        truth: Truth | None = None
-        if task.truth:
-            known = [] if options.all_classes else source.get("class_names", [])
-            truth = stack.enter_context(
-                open_truth(
-                    task.truth,
-                    task.bag,
-                    problems,
-                    key=options.truth_key,
-                    classes=options.classes,
-                    model_classes=known,
-                )
-            )
-        period_ms = frame_period_ms(
-            record.log_time_ns for record in islice(records, PERIOD_FRAMES)
+    truth: Truth | None = None
+    if task.truth:
+        truth = open_truth(
+            task.truth,
+            task.bag,
+            problems,
+            key=options.truth_key,
+            classes=options.classes,
+            model_classes=[] if options.all_classes else source.get("class_names", []),
         )
-        images = stack.enter_context(Bag(task.bag))
+    period_ms = frame_period_ms(record.log_time_ns for record in islice(records, PERIOD_FRAMES))
+    with Bag(task.bag) as images:
         wanted = _followed(options, task, records, images)
         rate = options.replay.rate if options.replay is not None else 1.0
         results = (

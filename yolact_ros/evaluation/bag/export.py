@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,16 +41,13 @@ def export_evaluation(
         DataError: the bag has no images, or the new one exists or cannot be written.
     """
     (source,) = options.bags
-    with ExitStack() as stack:
-        bag = stack.enter_context(Bag(source.path))
-        records = FrameRecords(unit_files(options.output))
-        truth: Truth | None = None
-        if source.truth:
-            opened = open_truth(source.truth, source.path, ProblemLog(), key=options.truth_key)
-            truth = stack.enter_context(opened)
+    truth: Truth | None = None
+    if source.truth:
+        truth = open_truth(source.truth, source.path, ProblemLog(), key=options.truth_key)
+    records = FrameRecords(unit_files(options.output))
+    with Bag(source.path) as bag, BagWriter(path, overwrite=options.overwrite) as writer:
         topic = choose_image_topic(bag, source.topic)
         told = watcher.start(f"writing {path.name}", topic.message_count)
-        writer = stack.enter_context(BagWriter(path, overwrite=options.overwrite))
         class_ids: dict[str, int] = {}
         for frame in image_frames(bag, topic.name):
             told(1)

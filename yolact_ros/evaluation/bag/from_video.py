@@ -111,7 +111,7 @@ def write_photo_bag(
     # The frames are the images that can be used: those that were left out have none.
     frames = tuple(replace(image, position=index) for index, image in enumerate(data.images))
     truth, _ = truth_from_data(replace(data, images=frames), "order")
-    with truth, BagWriter(options.path, overwrite=options.overwrite) as writer:
+    with BagWriter(options.path, overwrite=options.overwrite) as writer:
         rate_hz = options.rate_hz or 1.0
         timed = ((image_bgr, index / rate_hz) for index, (_, image_bgr) in enumerate(images))
         count = _write(writer, timed, options, truth, progress)

@@ -43,11 +43,8 @@ def recorded_unit(unit: Unit, address: TopicAddress) -> PackedRecords:
             for stamp_ns in () if task.limit else found.unmatched():
                 problems.add("result without a frame", f"stamp {stamp_ns} ns", "not scored")
 
-    with (
-        Bag(address.bag or task.bag) as results_bag,
-        Bag(task.bag) as bag,
-        _RecordedPredictions(results_bag, address.topic, same_clock=address.bag is None) as found,
-    ):
+    with Bag(address.bag or task.bag) as results_bag, Bag(task.bag) as bag:
+        found = _RecordedPredictions(results_bag, address.topic, same_clock=address.bag is None)
         return pack_records(records(), task.header, unit.segment, problems)
 
 
@@ -118,13 +115,6 @@ class _RecordedPredictions:
     def unmatched(self) -> list[int]:
         """Stamps of results that no image asked for."""
         return [stamp_ns for stamp_ns in self._messages if stamp_ns not in self._used]
-
-    def __enter__(self) -> _RecordedPredictions:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Remove the file."""
-        self._messages.close()
 
 
 def _record(

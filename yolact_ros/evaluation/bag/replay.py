@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.errors import DataError, FrameFault
-from yolact_ros.evaluation.bag.competing_load import CompetingLoad
+from yolact_ros.evaluation.bag.competing_load import competing_load
 from yolact_ros.evaluation.bag.frame import (
     DROPPED,
     FAILED,
@@ -84,12 +84,13 @@ def replay_unit(
         YolactError: the network cannot be opened.
     """
     task = unit.task
-    with Bag(task.bag) as bag, TemporaryStore[Replayed]() as results:
+    results = TemporaryStore[Replayed]()
+    with Bag(task.bag) as bag:
         runner = source.open_runner(options)
         try:
             runner.warm_up(_first_image(unit))
             replay = _Replay(results, runner, options, told)
-            with CompetingLoad(options.load), _switching_often():
+            with competing_load(options.load), _switching_often():
                 replay.run(image_frames(bag, task.topic, unit.segment))
             replay.report_feed(bag)
             records = _encoded(results, runner.class_names)

@@ -116,13 +116,6 @@ class Truth:
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __enter__(self) -> Truth:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Remove the file."""
-        self._frames.close()
-
 
 def truth_from_instances(frames: Iterable[FrameInstances]) -> Truth:
     """A truth by stamp of frames that name their classes; what is of score 0 is a crowd region.
