@@ -26,6 +26,7 @@ from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.process import process_unit
 from yolact_ros.evaluation.bag.ray_executor import RayExecutor
 from yolact_ros.evaluation.bag.segment import Segment
+from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag
 from yolact_ros.evaluation.bag.writer import BagWriter
 
@@ -44,7 +45,7 @@ def write_bag(path: Path, num_frames: int) -> None:
 def plan(bag: Path, output: Path, num_units: int) -> list[Unit]:
     """A unit for each frame of the bag."""
     source = TrivialSource()
-    options = EvaluationOptions(bags=(bag,), output=output, name="tiny", source=source)
+    options = EvaluationOptions(bags=(BagSource(bag),), output=output, name="tiny", source=source)
     described = {"source": dict(source.describe())}
     task: BagTask = plan_bag(options, described)
     (output / "units").mkdir(parents=True)
