@@ -128,7 +128,7 @@ def test_the_tables_say_of_which_bag_a_row_is(bag: Path, tmp_path: Path) -> None
     metrics = evaluate(tmp_path / "out", night, bag)
     folder = ResultFolder(tmp_path / "out")
     assert folder.bags == ["night"] * 4 + ["drive"] * NUM_FRAMES
-    assert folder.frames["index"].tolist() == list(range(4 + NUM_FRAMES))
+    assert folder.frames["index"].tolist() == [*range(4), *range(NUM_FRAMES)]
     rows = read_table(tmp_path / "out" / "instances.parquet", INSTANCE_COLUMNS).to_pylist()
     last = [row for row in rows if row["bag"] == "night" and row["index"] == 3]
     assert [row["is_truth"] for row in last] == [False, True]

@@ -238,17 +238,14 @@ def _changed_frames(first: ComparedRun, run: ComparedRun) -> list[tuple[str, flo
     """Name and both qualities of the frames that changed most, for the runs' own reports."""
     several = len(set(first.folder.bags)) > 1
     theirs = dict(zip(_places(run, several), run.folder.frames["quality"].tolist(), strict=True))
-    bag, start, changes = "", 0, []
-    for name, place, frame in zip(
+    changes = []
+    for bag, place, frame in zip(
         first.folder.bags, _places(first, several), first.folder.frames, strict=True
     ):
-        if name != bag:  # frames of several bags are numbered on
-            bag, start = name, int(frame["index"])
-        if place in theirs:
-            before, after = float(frame["quality"]), theirs[place]
-            if abs(after - before) > 0:  # NaN where one of them has none
-                shown = f"frame {int(frame['index']) - start}"
-                changes.append((f"{bag} {shown}" if several else shown, before, after))
+        before, after = float(frame["quality"]), theirs.get(place, np.nan)
+        if abs(after - before) > 0:  # NaN where one of them has none
+            shown = f"{bag} frame {frame['index']}" if several else f"frame {frame['index']}"
+            changes.append((shown, before, after))
     changes.sort(key=lambda change: -abs(change[2] - change[1]))
     return changes[:NUM_CHANGED]
 

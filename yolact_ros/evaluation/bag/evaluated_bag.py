@@ -215,7 +215,7 @@ def _with_pictures(
         return worst
     wanted: dict[int, tuple[FrameRecord | None, FrameInstances | None]] = {}
     for frame in worst:
-        row = frames[frame.row]
+        row = frames[frame.index]
         available = int(row["result_index"])
         wanted[frame.index] = (
             records.read(available) if available >= 0 else None,

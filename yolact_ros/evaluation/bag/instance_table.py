@@ -114,7 +114,7 @@ def match_tables(table: Any, firsts: Mapping[str, int]) -> dict[IouType, MatchTa
 
     Args:
         table: of one or several bags.
-        firsts: number of each bag's first frame among those of all bags.
+        firsts: row of each bag's first frame in the table of all frames.
     """
     arrow, compute = (require(name, extra="bag") for name in ("pyarrow", "pyarrow.compute"))
     table = table.filter(compute.is_valid(table["category"]))

@@ -19,7 +19,7 @@ __all__ = ["join_scores"]
 def join_scores(scores: Sequence[BagScore]) -> BagScore:
     """The score of all frames of all bags; classes are the same if their names are.
 
-    Frames are numbered on: those of the second bag follow those of the first.
+    Verdicts name the rows of all frames: those of the second bag follow those of the first.
     """
     names = list(dict.fromkeys(row.name for score in scores for row in score.categories))
     joined = BagScore(
@@ -29,15 +29,12 @@ def join_scores(scores: Sequence[BagScore]) -> BagScore:
     rows, matches, own_matches = [], [], []
     first = 0
     for score in scores:
-        frames = score.frames.copy()
-        span = int(frames["index"].max(initial=-1)) + 1
-        numbers = np.arange(first, first + span)
+        numbers = np.arange(first, first + len(score.frames))
         ids = np.zeros(1 + max((int(row.id) for row in score.categories), default=0), np.int64)
         for row in score.categories:
             ids[int(row.id)] = names.index(row.name) + 1
-        frames["index"] += first
-        first += span
-        rows.append(frames)
+        first += len(score.frames)
+        rows.append(score.frames)
         matches.append(_renumbered(score.matches, numbers, ids))
         own_matches.append(_renumbered(score.processed_matches or score.matches, numbers, ids))
         joined.num_scored += score.num_scored

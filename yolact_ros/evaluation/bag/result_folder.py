@@ -38,7 +38,7 @@ class ResultFolder:
     Attributes:
         path: of the folder.
         metrics: content of metrics.json.
-        frames: a row a frame; ``index`` goes on from bag to bag.
+        frames: a row a frame.
         bags: name of the bag of each row.
 
     Raises:
@@ -60,14 +60,13 @@ class ResultFolder:
 
     @cached_property
     def matches(self) -> dict[IouType, MatchTable]:
-        """Verdicts by IoU type, area range "all"; empty without truth.
+        """Verdicts by IoU type, area range "all", with rows of ``frames``; empty without truth.
 
         Raises:
             DataError: the table of instances cannot be read.
         """
         table = read_table(self.path / INSTANCES, INSTANCE_COLUMNS)
-        numbered = zip(self.bags, self.frames["index"].tolist(), strict=True)
-        firsts = dict(reversed(list(numbered)))
+        firsts = {bag: row for row, bag in reversed(list(enumerate(self.bags)))}
         return match_tables(table, firsts)
 
     @staticmethod

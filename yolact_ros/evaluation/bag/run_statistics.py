@@ -84,7 +84,7 @@ class RunStatistics:
 
     Args:
         frames: of the run.
-        matches: verdicts by IoU type.
+        matches: verdicts by IoU type, with rows of ``frames``.
         rows: the frames that take part, as rows of ``frames``; weights are in this order.
     """
 
@@ -92,8 +92,8 @@ class RunStatistics:
         self, frames: FrameTable, matches: Mapping[IouType, MatchTable], rows: Rows
     ) -> None:
         self._frames = frames[rows]
-        place = np.full(int(frames["index"].max(initial=-1)) + 1, -1, np.int64)
-        place[self._frames["index"]] = np.arange(len(rows))
+        place = np.full(len(frames), -1, np.int64)
+        place[rows] = np.arange(len(rows))
         self._ap = {
             iou_type: WeightedAp(table.renumbered(place), len(rows))
             for iou_type, table in matches.items()

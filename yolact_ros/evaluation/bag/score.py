@@ -36,7 +36,7 @@ class BagScore:
     """What an evaluation knows about one bag before it is put into words.
 
     Attributes:
-        frames: a row for every frame of the topic.
+        frames: a row for every frame of the topic; its ``index`` is the row.
         matches: verdicts by IoU type and area range; empty without truth.
         processed_matches: the same for frames that have a result of their own, where some have
             not (real-time and recorded).
@@ -241,19 +241,18 @@ class Scorer:
         best = next(
             score.matches[name]["all"] for name in ("segm", "bbox") if name in score.matches
         )
-        index = table["index"]
-        size = int(index.max(initial=-1)) + 1
+        size = len(table)
         verdicts = best.detections[
             (best.detections["score"] >= self._threshold) & (best.detections["ignored"] & 1 == 0)
         ]
         right = verdicts[verdicts["matched"] & 1 == 1]
-        found = np.bincount(verdicts["frame"], minlength=size)[index]
-        hits = np.bincount(right["frame"], minlength=size)[index]
-        ious = np.bincount(right["frame"], right["iou"], minlength=size)[index]
-        objects = np.bincount(best.objects["frame"], best.objects["count"], minlength=size)[index]
+        found = np.bincount(verdicts["frame"], minlength=size)
+        hits = np.bincount(right["frame"], minlength=size)
+        ious = np.bincount(right["frame"], right["iou"], minlength=size)
+        objects = np.bincount(best.objects["frame"], best.objects["count"], minlength=size)
         scored = ~np.isnan(table["num_truth"])
         weight = (found + objects) / 2
-        quality = np.divide(ious, weight, out=np.full(len(index), np.nan), where=weight > 0)
+        quality = np.divide(ious, weight, out=np.full(size, np.nan), where=weight > 0)
         for name, values in (
             ("true_positives", hits),
             ("false_positives", found - hits),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -151,20 +150,11 @@ def frames_to_arrow(frames: FrameTable, bag: str) -> Any:
 
 
 def frames_from_arrow(table: Any) -> tuple[FrameTable, list[str]]:
-    """The inverse for one or several bags, and the bag of each frame.
-
-    The second bag's ``index`` goes on where the first one's ends, and so on.
-    """
+    """The inverse for one or several bags, and the bag of each frame."""
     frames = np.zeros(len(table), _TYPE)
     for name in _NUMBERS:
         frames[name] = table[name].to_numpy()
-    bags = table["bag"].to_pylist()
-    first = row = 0
-    for _, group in groupby(bags):
-        rows = slice(row, row + sum(1 for _ in group))
-        frames["index"][rows] += first
-        first, row = int(frames["index"][rows][-1]) + 1, rows.stop
-    return frames, bags
+    return frames, table["bag"].to_pylist()
 
 
 def write_table(table: Any, path: Path) -> None:

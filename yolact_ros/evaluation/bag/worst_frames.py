@@ -36,15 +36,13 @@ class WorstFrame:
     """A frame that went badly.
 
     Attributes:
-        index: on the image topic.
-        row: in the table of frames.
+        index: on the image topic, and in the table of frames.
         caption: what is wrong with it.
         measure: the lower the worse.
         picture: ``data:`` address; empty without one.
     """
 
     index: int
-    row: int
     caption: str
     measure: float = 0.0
     picture: str = ""
@@ -64,10 +62,7 @@ def worst_frames(frames: FrameTable, count: int) -> list[WorstFrame]:
         if all(abs(times_s[row] - times_s[other]) >= LEAST_DISTANCE_S for other in chosen):
             chosen.append(int(row))
     return [
-        WorstFrame(
-            int(frames["index"][row]), row, _caption(frames[row], with_truth), float(measure[row])
-        )
-        for row in chosen
+        WorstFrame(row, _caption(frames[row], with_truth), float(measure[row])) for row in chosen
     ]
 
 
