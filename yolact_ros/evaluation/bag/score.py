@@ -20,7 +20,7 @@ from yolact_ros.evaluation.bag.frame import (
 from yolact_ros.evaluation.bag.instance_table import InstanceRows
 from yolact_ros.evaluation.bag.matches import MatchCollector, MatchTable
 from yolact_ros.evaluation.bag.problems import ProblemLog
-from yolact_ros.evaluation.bag.stability import FrameStability, StabilityMeter
+from yolact_ros.evaluation.bag.stability import StabilityMeter
 from yolact_ros.evaluation.bag.tables import FrameTable, frame_row, joined_rows
 from yolact_ros.evaluation.bag.tracks import TrackCollector
 from yolact_ros.evaluation.bag.truth import Truth
@@ -154,10 +154,6 @@ class Scorer:
         if self._start_ns is None:
             self._start_ns = frame.log_time_ns
         shown = self._operating(frame.instances)
-        stability: FrameStability | None = None
-        if frame.status == PROCESSED:
-            score.class_counts.update(found.class_name for found in shown)
-            stability = self._meter.add(shown, frame.shape)
         values: dict[str, float | None] = {
             "time_s": (frame.log_time_ns - self._start_ns) / 1e9,
             "processed": frame.status == PROCESSED,
@@ -166,6 +162,8 @@ class Scorer:
             **{f"{stage}_ms": value for stage, value in frame.times_ms.items()},
         }
         if frame.status == PROCESSED:
+            score.class_counts.update(found.class_name for found in shown)
+            values |= self._meter.add(shown, frame.shape)
             values["num_instances"] = len(shown)
             values["total_ms"] = sum(frame.times_ms.values())
             if timing := frame.timing:
@@ -175,13 +173,6 @@ class Scorer:
                 values["degradation"] = timing.degradation
                 values["input_size_px"] = timing.input_size_px
                 values["deadline_met"] = timing.deadline_met if timing.budget_ms > 0 else None
-        if stability is not None:
-            values["steadiness"] = stability.steadiness
-            values["matched_pairs"] = len(stability.ious)
-            values["pair_iou_sum"] = sum(stability.ious)
-            values["score_change_sum"] = sum(stability.score_changes)
-            values["blinks"] = stability.num_blinks
-            values["num_before_last"] = stability.num_before_last
         self._rows.append(frame_row(frame.index, frame.stamp_ns, **values))
 
     def _operating(self, instances: Iterable[FoundInstance]) -> tuple[FoundInstance, ...]:
@@ -214,9 +205,8 @@ class Scorer:
         if frame.status == PROCESSED and self._own_collector is not None:
             self._own_collector.add(frame.index, truth, frame.instances)
         objects = [row for row in truth.instances if not row.is_crowd]
-        stability = self._truth_meter.add(objects, truth.shape)
-        if stability is not None:
-            self._score.truth_steadiness.append(stability.steadiness)
+        if values := self._truth_meter.add(objects, truth.shape):
+            self._score.truth_steadiness.append(values["steadiness"])
         return len(objects)
 
     def _scored_truth(self, frame: FrameRecord) -> FrameInstances | None:

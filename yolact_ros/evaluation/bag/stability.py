@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,37 +12,10 @@ from yolact_ros.dependencies import require
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.pairs import best_pairs
 
-__all__ = ["FrameStability", "StabilityMeter", "match_instances"]
+__all__ = ["StabilityMeter", "match_instances"]
 
 # Between two frames of a video an object rarely moves by more than half of itself.
 MIN_IOU = 0.3
-
-
-@dataclass(frozen=True)
-class FrameStability:
-    """A frame against the one before it.
-
-    Attributes:
-        ious: of each pair of matched instances, masks where both have one, else boxes.
-        score_changes: absolute, of the same pairs.
-        num_before, num_now: instances of the two frames.
-        num_blinks: instances of the frame before the last that were missing in the last and
-            are back now.
-        num_before_last: instances of the frame before the last, of which blinks are a share.
-    """
-
-    ious: tuple[float, ...]
-    score_changes: tuple[float, ...]
-    num_before: int
-    num_now: int
-    num_blinks: int
-    num_before_last: int
-
-    @property
-    def steadiness(self) -> float:
-        """Sum of matched IoU over the mean number of instances, 0..1; 1 for two empty frames."""
-        mean_count = (self.num_before + self.num_now) / 2
-        return float(sum(self.ious) / mean_count) if mean_count else 1.0
 
 
 class StabilityMeter:
@@ -54,9 +26,7 @@ class StabilityMeter:
         self._before_last: tuple[FoundInstance, ...] = ()
         self._lost: list[FoundInstance] = []
 
-    def add(
-        self, instances: Sequence[FoundInstance], shape: tuple[int, int]
-    ) -> FrameStability | None:
+    def add(self, instances: Sequence[FoundInstance], shape: tuple[int, int]) -> dict[str, float]:
         """Compare a frame's instances with those of the frame before.
 
         Args:
@@ -64,32 +34,33 @@ class StabilityMeter:
             shape: height and width of the image.
 
         Returns:
-            None for the first frame and after a change of the image size.
+            columns of the table of frames; none for the first frame and after a change of the
+            image size. ``steadiness`` is the sum of matched IoU (masks where both have one, else
+            boxes) over the mean number of instances, 1 for two empty frames.
         """
         now = tuple(instances)
         if self._last is None or self._last[1] != shape:
             self._last, self._before_last, self._lost = (now, shape), (), []
-            return None
+            return {}
         before = self._last[0]
         pairs = match_instances(before, now, shape, MIN_IOU)
-        matched_now = {column for _, column, _ in pairs}
-        fresh = [found for column, found in enumerate(now) if column not in matched_now]
-        blinks = match_instances(self._lost, fresh, shape, MIN_IOU)
-        matched_before = {row for row, _, _ in pairs}
-        result = FrameStability(
-            ious=tuple(iou for _, _, iou in pairs),
-            score_changes=tuple(
+        rows, columns, ious = zip(*pairs, strict=True) if pairs else ((), (), ())
+        fresh = [found for column, found in enumerate(now) if column not in columns]
+        mean_count = (len(before) + len(now)) / 2
+        values = {
+            "steadiness": sum(ious) / mean_count if mean_count else 1.0,
+            "matched_pairs": len(pairs),
+            "pair_iou_sum": sum(ious),
+            "score_change_sum": sum(
                 abs(before[row].score - now[column].score) for row, column, _ in pairs
             ),
-            num_before=len(before),
-            num_now=len(now),
-            num_blinks=len(blinks),
-            num_before_last=len(self._before_last),
-        )
-        self._lost = [found for row, found in enumerate(before) if row not in matched_before]
+            "blinks": len(match_instances(self._lost, fresh, shape, MIN_IOU)),
+            "num_before_last": len(self._before_last),
+        }
+        self._lost = [found for row, found in enumerate(before) if row not in rows]
         self._before_last = before
         self._last = (now, shape)
-        return result
+        return values
 
 
 def match_instances(
