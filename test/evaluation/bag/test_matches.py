@@ -14,13 +14,11 @@ from yolact_ros.evaluation.bag import matches as matches_module
 from yolact_ros.evaluation.bag.bootstrap import WeightedAp
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
 from yolact_ros.evaluation.bag.matches import (
-    AREAS,
     MatchCollector,
-    MatchTable,
+    Verdicts,
     accumulated,
-    summarized,
 )
-from yolact_ros.evaluation.coco import evaluate_results
+from yolact_ros.evaluation.coco import evaluate_results, summarize
 from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.structures import MaskCrop
 
@@ -30,8 +28,11 @@ NUM_FRAMES = 37
 Frame = tuple[list[FoundInstance], list[FoundInstance]]
 
 
-def coco_metrics(tables: Any, iou_type: Any, num_frames: int) -> Any:
-    return summarized(accumulated(tables, CATEGORIES, iou_type), tables, CATEGORIES, num_frames)
+def coco_metrics(verdicts: Verdicts, iou_type: Any) -> Any:
+    tables = verdicts.tables[iou_type]
+    counts = [tables["all"].num_objects(row.id) for row in CATEGORIES]
+    evaluator = accumulated(tables, CATEGORIES, iou_type)
+    return summarize(evaluator, CATEGORIES, counts, verdicts.num_frames)
 
 
 def ellipse(box: tuple[int, int, int, int]) -> str:
@@ -117,11 +118,11 @@ def at_once(frames: list[Frame], iou_type: Any) -> Any:
 
 def collect(
     frames: list[Frame],
-) -> tuple[Any, MatchCollector]:
+) -> tuple[Verdicts, MatchCollector]:
     collector = MatchCollector(CATEGORIES, ("bbox", "segm"))
     for index, (known, found) in enumerate(frames):
         collector.add(index, FrameInstances(*SHAPE, tuple(known)), found)
-    return collector.tables(), collector
+    return collector.verdicts(), collector
 
 
 @pytest.mark.parametrize("iou_type", ["bbox", "segm"])
@@ -131,8 +132,8 @@ def test_matching_in_blocks_changes_no_digit(
 ) -> None:
     monkeypatch.setattr(matches_module, "BLOCK_FRAMES", block)
     frames = random_frames(1)
-    tables, collector = collect(frames)
-    metrics = coco_metrics(tables[iou_type], iou_type, collector.num_frames)
+    verdicts, collector = collect(frames)
+    metrics = coco_metrics(verdicts, iou_type)
     expected = at_once(frames, iou_type)
     assert metrics.to_dict() == expected.to_dict()
     assert 0.1 < metrics.ap < 0.9
@@ -141,19 +142,13 @@ def test_matching_in_blocks_changes_no_digit(
 
 def test_tables_of_two_bags_join_to_the_table_of_both() -> None:
     first, second = random_frames(2), random_frames(3)
-    both, collector = collect(first + second)
-    parts = [collect(first)[0]["segm"], collect(second)[0]["segm"]]
-    joined = {
-        area: MatchTable.concatenate(
-            [
-                part[area].renumbered(np.arange(NUM_FRAMES) + first)
-                for part, first in zip(parts, (0, NUM_FRAMES), strict=True)
-            ]
-        )
-        for area in AREAS
-    }
-    expected = coco_metrics(both["segm"], "segm", collector.num_frames)
-    assert coco_metrics(joined, "segm", 2 * NUM_FRAMES) == expected
+    both, _ = collect(first + second)
+    ids = np.arange(10)
+    parts = [
+        collect(frames)[0].renumbered(np.arange(NUM_FRAMES) + start, ids)
+        for frames, start in ((first, 0), (second, NUM_FRAMES))
+    ]
+    assert coco_metrics(Verdicts.concatenate(parts), "segm") == coco_metrics(both, "segm")
 
 
 def test_iou_of_a_match_is_that_of_its_masks() -> None:
@@ -162,7 +157,7 @@ def test_iou_of_a_match_is_that_of_its_masks() -> None:
     )
     shifted = FoundInstance(0, "person", 0.9, (20.0, 10.0, 40.0, 40.0), box_mask(20, 10, 40, 40))
     wrong = FoundInstance(0, "person", 0.95, (90.0, 60.0, 20.0, 20.0), box_mask(90, 60, 20, 20))
-    table = collect([([annotation], [shifted, wrong])])[0]["segm"]["all"]
+    table = collect([([annotation], [shifted, wrong])])[0].tables["segm"]["all"]
     assert table.detections["score"].tolist() == [0.95, 0.9]
     assert table.detections["iou"].tolist() == pytest.approx([0.0, 30 / 50])
     assert table.detections["matched"].tolist() == [0, 0b111]  # 0.50, 0.55 and 0.60
@@ -176,7 +171,7 @@ def box_mask(x: int, y: int, width: int, height: int) -> str:
 
 def test_weighted_ap_with_weights_of_one_is_cocos() -> None:
     frames = random_frames(4)
-    table = collect(frames)[0]["segm"]["all"]
+    table = collect(frames)[0].tables["segm"]["all"]
     ap = WeightedAp(table, NUM_FRAMES)(np.ones(NUM_FRAMES, np.int64)).mean()
     assert ap == pytest.approx(at_once(frames, "segm").ap, abs=1e-12)
 
@@ -186,7 +181,7 @@ def test_a_frame_of_weight_two_counts_like_two_frames() -> None:
     random = np.random.default_rng(0)
     weights: NDArray[np.int64] = random.integers(0, 4, NUM_FRAMES)
     repeated = [frame for frame, count in zip(frames, weights, strict=True) for _ in range(count)]
-    table = collect(frames)[0]["segm"]["all"]
+    table = collect(frames)[0].tables["segm"]["all"]
     expected = at_once(repeated, "segm").ap
     assert WeightedAp(table, NUM_FRAMES)(weights).mean() == pytest.approx(expected, abs=1e-9)
 

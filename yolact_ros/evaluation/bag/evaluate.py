@@ -21,7 +21,6 @@ from yolact_ros.evaluation.bag.evaluated_bag import (
     tracking_of,
 )
 from yolact_ros.evaluation.bag.executor import Executor, Failure, LocalExecutor
-from yolact_ros.evaluation.bag.join import join_scores
 from yolact_ros.evaluation.bag.metrics import measure
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.process import close_network, process_unit
@@ -30,7 +29,7 @@ from yolact_ros.evaluation.bag.recorded import recorded_unit
 from yolact_ros.evaluation.bag.records import PackedRecords, unit_files
 from yolact_ros.evaluation.bag.report import render_report
 from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
-from yolact_ros.evaluation.bag.score import BagScore
+from yolact_ros.evaluation.bag.score import BagScore, join_scores
 from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag, unique_names
 from yolact_ros.evaluation.bag.worst_frames import WorstFrame
 from yolact_ros.evaluation.template import require_page_packages

@@ -22,7 +22,7 @@ from yolact_ros.evaluation.bag.open_truth import open_truth
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.records import FrameRecords
 from yolact_ros.evaluation.bag.report import render_report
-from yolact_ros.evaluation.bag.score import BagScore, Scorer
+from yolact_ros.evaluation.bag.score import ACCURACY, BagScore, Scorer
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.tables import FrameTable, frames_to_arrow
 from yolact_ros.evaluation.bag.task import BagTask
@@ -159,7 +159,7 @@ def evaluate_bag(
         "settings": _settings(options, source),
     }
     report = render_report(metrics, score.frames, worst)
-    matches = {iou_type: tables["all"] for iou_type, tables in score.matches.items()}
+    matches = score.verdicts[ACCURACY].tables if score.verdicts else {}
     instances = rows.table(matches, score.categories)
     frames = frames_to_arrow(score.frames, task.name)
     return EvaluatedBag(task, metrics, score, frames, instances, report, worst)

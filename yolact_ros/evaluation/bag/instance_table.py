@@ -6,20 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.dependencies import require
 from yolact_ros.evaluation.bag.frame import FoundInstance
-from yolact_ros.evaluation.bag.matches import MatchTable
+from yolact_ros.evaluation.bag.matches import NO_DETECTION, MatchTable
 from yolact_ros.evaluation.bag.tables import INSTANCE_COLUMNS, VERDICTS, schema
 from yolact_ros.evaluation.coco import IouType
 
 __all__ = ["InstanceRows", "match_tables"]
 
 BLOCK_ROWS = 4096
-# Instances of one frame, at most.
-FRAME_SPAN = 1 << 20
 _GATHERED = tuple(name for name in INSTANCE_COLUMNS if name[:5] not in ("segm_", "bbox_"))
 
 
@@ -34,17 +31,20 @@ class InstanceRows:
         self._bag = bag
         self._schema = schema({name: INSTANCE_COLUMNS[name] for name in _GATHERED})
         self._rows: list[tuple[Any, ...]] = []
-        self._keys: list[int] = []
         self._blocks: list[Any] = []
-        self._all_keys: list[NDArray[np.int64]] = []
+        self._num_packed = 0
 
     def add(
         self, index: int, found: Sequence[FoundInstance], truth: Sequence[FoundInstance]
-    ) -> None:
-        """Add a frame, in order of the topic: its detections and its annotated objects."""
+    ) -> int:
+        """Add a frame, in order of the topic: its detections, then its annotated objects.
+
+        Returns:
+            row of the first.
+        """
+        first = self._num_packed + len(self._rows)
         for is_truth, instances in ((False, found), (True, truth)):
-            for place, one in enumerate(instances):
-                self._keys.append(-1 if is_truth else index * FRAME_SPAN + place)
+            for one in instances:
                 self._rows.append(
                     (
                         self._bag,
@@ -61,6 +61,7 @@ class InstanceRows:
                 )
         if len(self._rows) >= BLOCK_ROWS:
             self._pack()
+        return first
 
     def _pack(self) -> None:
         arrow = require("pyarrow", extra="bag")
@@ -70,39 +71,34 @@ class InstanceRows:
             for column, field in zip(columns, self._schema, strict=True)
         ]
         self._blocks.append(arrow.table(arrays, schema=self._schema))
-        self._all_keys.append(np.array(self._keys, np.int64))
-        self._rows, self._keys = [], []
+        self._num_packed += len(self._rows)
+        self._rows = []
 
     def table(
-        self, matches: Mapping[IouType, MatchTable], categories: Sequence[CocoCategory]
+        self,
+        matches: Mapping[IouType, Mapping[str, MatchTable]],
+        categories: Sequence[CocoCategory],
     ) -> Any:
         """The Arrow table of all frames with the columns of ``INSTANCE_COLUMNS``.
 
         Args:
-            matches: verdicts, area range "all".
+            matches: verdicts by area range; their detections' ``row`` is that of this table.
             categories: of the truth.
         """
         arrow = require("pyarrow", extra="bag")
         self._pack()
         table = arrow.concat_tables(self._blocks)
-        keys = np.concatenate(self._all_keys)
-        found_rows = np.flatnonzero(keys >= 0)
         names = np.array(table["category"].to_pylist(), object)
+        by_id = {int(row.id): row.name for row in categories}
         verdicts = []
         for iou_type in ("segm", "bbox"):
-            detections = matches[iou_type].detections if iou_type in matches else None
-            rows = np.zeros(0, np.int64)
-            if detections is not None:
-                wanted = detections["frame"].astype(np.int64) * FRAME_SPAN + detections["place"]
-                rows = found_rows[np.searchsorted(keys[found_rows], wanted)]
-                by_id = {int(row.id): row.name for row in categories}
-                names[rows] = [by_id[number] for number in detections["category"].tolist()]
-            unknown = np.ones(len(keys), bool)
-            unknown[rows] = False
+            found = matches[iou_type]["all"].detections if iou_type in matches else NO_DETECTION
+            names[found["row"]] = [by_id[number] for number in found["category"].tolist()]
+            unknown = np.ones(len(table), bool)
+            unknown[found["row"]] = False
             for name, (kind, _) in VERDICTS.items():
-                values = np.zeros(len(keys), kind)
-                if detections is not None:
-                    values[rows] = detections[name]
+                values = np.zeros(len(table), kind)
+                values[found["row"]] = found[name]
                 verdicts.append(arrow.array(values, mask=unknown))
         place = table.schema.get_field_index("category")
         table = table.set_column(place, "category", arrow.array(names, arrow.string()))

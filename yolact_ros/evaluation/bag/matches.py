@@ -21,19 +21,18 @@ from yolact_ros.datasets.values import Id
 from yolact_ros.dependencies import require
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
 from yolact_ros.evaluation.coco import (
-    CocoMetrics,
     IouType,
     accumulate,
     match_results,
-    summarize,
 )
 
 __all__ = [
     "AREAS",
+    "NO_DETECTION",
     "MatchCollector",
     "MatchTable",
+    "Verdicts",
     "accumulated",
-    "summarized",
 ]
 
 AREAS = ("all", "small", "medium", "large")
@@ -49,9 +48,10 @@ _DETECTION = np.dtype(
         ("matched", np.uint16),
         ("ignored", np.uint16),
         ("iou", np.float32),
-        ("place", np.int32),
+        ("row", np.int64),
     ]
 )
+NO_DETECTION = np.zeros(0, _DETECTION)
 _OBJECTS = np.dtype([("frame", np.int32), ("category", np.int32), ("count", np.int32)])
 
 
@@ -63,8 +63,8 @@ class MatchTable:
         detections (structured[D]): by category, then by frame, then by falling score. ``frame``,
             ``category`` (id) and ``score``; ``matched`` (bit t set: matched an object at the IoU
             threshold 0.50 + 0.05 t), ``ignored`` (bit t set: counts neither as right nor as wrong
-            there) and ``iou`` with the object matched at 0.5; 0 without; ``place`` among the
-            detections of its frame.
+            there) and ``iou`` with the object matched at 0.5; 0 without; ``row`` in the table of
+            instances.
         objects (structured[G]): ``frame``, ``category`` and ``count`` of the objects to be found.
     """
 
@@ -74,9 +74,7 @@ class MatchTable:
     @classmethod
     def concatenate(cls, tables: Sequence[MatchTable]) -> MatchTable:
         """One table of several."""
-        detections = np.concatenate(
-            [np.zeros(0, _DETECTION), *(table.detections for table in tables)]
-        )
+        detections = np.concatenate([NO_DETECTION, *(table.detections for table in tables)])
         order = np.lexsort((detections["frame"], detections["category"]))
         objects = np.concatenate([np.zeros(0, _OBJECTS), *(table.objects for table in tables)])
         return cls(detections[order], objects)
@@ -121,6 +119,40 @@ class MatchTable:
         return int(self.objects["count"][self.objects["category"] == category].sum())
 
 
+@dataclass(frozen=True)
+class Verdicts:
+    """What is right and wrong in all frames with truth.
+
+    Attributes:
+        tables: by IoU type and area range.
+        num_frames: with truth.
+    """
+
+    tables: Mapping[IouType, Mapping[str, MatchTable]]
+    num_frames: int
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Verdicts]) -> Verdicts:
+        """Those of several bags; an IoU type that one bag's truth does not allow is left out."""
+        iou_types = set(parts[0].tables).intersection(*(part.tables for part in parts))
+        tables = {
+            iou_type: {
+                area: MatchTable.concatenate([part.tables[iou_type][area] for part in parts])
+                for area in AREAS
+            }
+            for iou_type in sorted(iou_types)
+        }
+        return cls(tables, sum(part.num_frames for part in parts))
+
+    def renumbered(self, frames: NDArray[np.int64], categories: NDArray[np.int64]) -> Verdicts:
+        """As :meth:`MatchTable.renumbered`."""
+        tables = {
+            iou_type: {area: table.renumbered(frames, categories) for area, table in own.items()}
+            for iou_type, own in self.tables.items()
+        }
+        return Verdicts(tables, self.num_frames)
+
+
 class MatchCollector:
     """Matches detections with truth as frames come, in blocks.
 
@@ -130,7 +162,6 @@ class MatchCollector:
 
     Attributes:
         unknown_classes: names of detected classes that the truth does not have.
-        num_frames: frames added.
     """
 
     def __init__(self, categories: Sequence[CocoCategory], iou_types: Sequence[IouType]) -> None:
@@ -140,20 +171,23 @@ class MatchCollector:
         self._images: list[CocoImage] = []
         self._annotations: list[CocoAnnotation] = []
         self._results: list[CocoResult] = []
-        self._places: list[int] = []
+        self._rows: list[int] = []
         self._parts: dict[tuple[IouType, str], list[MatchTable]] = {
             (iou_type, area): [] for iou_type in iou_types for area in AREAS
         }
         self.unknown_classes: set[str] = set()
-        self.num_frames = 0
+        self._num_frames = 0
 
-    def add(self, index: int, truth: FrameInstances, found: Sequence[FoundInstance]) -> None:
+    def add(
+        self, index: int, truth: FrameInstances, found: Sequence[FoundInstance], first_row: int = 0
+    ) -> None:
         """Add a frame.
 
         Args:
             index: of the frame; each once, in rising order.
             truth: its annotations; a category's id is their class id plus 1.
             found: its detections, masks of the same image size.
+            first_row: in the table of instances, of the first detection.
         """
         self._images.append(CocoImage(index, *truth.shape))
         for row in truth.instances:
@@ -168,7 +202,7 @@ class MatchCollector:
                 is_crowd=row.is_crowd,
             )
             self._annotations.append(annotation)
-        for place, instance in enumerate(found):
+        for row_number, instance in enumerate(found, first_row):
             category_id = self._category_id(instance.class_name)
             if category_id is None:
                 continue
@@ -181,8 +215,8 @@ class MatchCollector:
             if instance.counts:
                 result["segmentation"] = {"size": truth.shape, "counts": instance.counts}
             self._results.append(result)
-            self._places.append(place)
-        self.num_frames += 1
+            self._rows.append(row_number)
+        self._num_frames += 1
         if len(self._images) >= BLOCK_FRAMES:
             self._match_block()
 
@@ -199,23 +233,21 @@ class MatchCollector:
         dataset = CocoData(tuple(self._images), tuple(self._annotations), tuple(self._categories))
         for iou_type in self._iou_types:
             evaluator = match_results(dataset, self._results, iou_type)
-            tables = _tables(evaluator, dataset, np.array(self._places, np.int32))
+            tables = _tables(evaluator, dataset, np.array(self._rows, np.int64))
             for area, table in zip(AREAS, tables, strict=True):
                 self._parts[iou_type, area].append(table)
-        self._images, self._annotations, self._results, self._places = [], [], [], []
+        self._images, self._annotations, self._results, self._rows = [], [], [], []
 
-    def tables(self) -> dict[IouType, dict[str, MatchTable]]:
-        """Verdicts so far, by IoU type and area range."""
+    def verdicts(self) -> Verdicts:
+        """Those on all frames; to be called once."""
         self._match_block()
-        joined: dict[IouType, dict[str, MatchTable]] = {}
+        tables: dict[IouType, dict[str, MatchTable]] = {}
         for (iou_type, area), parts in self._parts.items():
-            table = MatchTable.concatenate(parts)
-            self._parts[iou_type, area] = [table]
-            joined.setdefault(iou_type, {})[area] = table
-        return joined
+            tables.setdefault(iou_type, {})[area] = MatchTable.concatenate(parts)
+        return Verdicts(tables, self._num_frames)
 
 
-def _tables(evaluator: Any, dataset: CocoData, places: NDArray[np.int32]) -> list[MatchTable]:
+def _tables(evaluator: Any, dataset: CocoData, rows: NDArray[np.int64]) -> list[MatchTable]:
     """Verdicts of an evaluated COCOeval on ``dataset``, one table an area range."""
     params = evaluator.params
     num_images = len(params.imgIds)
@@ -227,13 +259,13 @@ def _tables(evaluator: Any, dataset: CocoData, places: NDArray[np.int32]) -> lis
             for verdict in evaluator.evalImgs[start : start + num_images]:
                 if verdict is not None:
                     frame = dataset.images[verdict["image_id"] - 1].id
-                    parts.append(_table(evaluator, verdict, frame, category.id, places))
+                    parts.append(_table(evaluator, verdict, frame, category.id, rows))
         tables.append(MatchTable.concatenate(parts))
     return tables
 
 
 def _table(
-    evaluator: Any, verdict: Any, frame: Id, category_id: Id, places: NDArray[np.int32]
+    evaluator: Any, verdict: Any, frame: Id, category_id: Id, rows: NDArray[np.int64]
 ) -> MatchTable:
     """COCOeval's verdict on one category in one image."""
     matches = np.asarray(verdict["dtMatches"])
@@ -244,7 +276,7 @@ def _table(
     detections["matched"] = ((matches > 0) * bits).sum(axis=0)
     detections["ignored"] = ((np.asarray(verdict["dtIgnore"]) > 0) * bits).sum(axis=0)
     detections["iou"] = _matched_iou(evaluator, verdict, matches)
-    detections["place"] = places[np.array(verdict["dtIds"], np.int64) - 1]
+    detections["row"] = rows[np.array(verdict["dtIds"], np.int64) - 1]
     count = int(np.count_nonzero(np.asarray(verdict["gtIgnore"]) == 0))
     objects = [(frame, category_id, count)] if count else []
     return MatchTable(detections, np.array(objects, _OBJECTS))
@@ -262,24 +294,6 @@ def _matched_iou(evaluator: Any, verdict: Any, matches: NDArray[Any]) -> NDArray
         if annotation_id > 0:
             found[row] = ious[row, columns[int(annotation_id)]]
     return found
-
-
-def summarized(
-    evaluator: Any,
-    tables: Mapping[str, MatchTable],
-    categories: Sequence[CocoCategory],
-    num_frames: int,
-) -> CocoMetrics:
-    """The metrics of what :func:`accumulated` returned.
-
-    Args:
-        evaluator: of the tables.
-        tables: by area range, as in :meth:`MatchCollector.tables`.
-        categories: of the truth.
-        num_frames: that were matched.
-    """
-    counts = [tables["all"].num_objects(row.id) for row in categories]
-    return summarize(evaluator, categories, counts, num_frames)
 
 
 def accumulated(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.evaluation.bag.frame import DROPPED
-from yolact_ros.evaluation.bag.matches import AREAS, MatchTable, accumulated, summarized
-from yolact_ros.evaluation.bag.score import BagScore
+from yolact_ros.evaluation.bag.matches import AREAS, MatchTable, Verdicts, accumulated
+from yolact_ros.evaluation.bag.score import ACCURACY, BagScore
 from yolact_ros.evaluation.bag.tables import FrameTable, present
-from yolact_ros.evaluation.coco import IouType
+from yolact_ros.evaluation.coco import summarize
 
 __all__ = ["STAGES", "measure"]
 
@@ -29,7 +29,7 @@ def measure(score: BagScore, operating_threshold: float) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "frames": {
             "total": len(frames),
-            "with_truth": score.num_scored,
+            "with_truth": score.verdicts[ACCURACY].num_frames if score.verdicts else 0,
             **dict(sorted(score.statuses.items())),
         },
         "count": _counts(score),
@@ -41,31 +41,20 @@ def measure(score: BagScore, operating_threshold: float) -> dict[str, Any]:
     deadline = _deadline(frames, score.statuses[DROPPED])
     if deadline:
         metrics["deadline"] = deadline
-    if score.matches:
-        metrics["accuracy"] = _accuracy(
-            score.matches, score.categories, score.num_scored, operating_threshold
-        )
-    if score.processed_matches:
-        metrics["accuracy_of_processed_frames"] = _accuracy(
-            score.processed_matches,
-            score.categories,
-            score.num_scored_processed,
-            operating_threshold,
-        )
+    for name, verdicts in score.verdicts.items():
+        metrics[name] = _accuracy(verdicts, score.categories, operating_threshold)
     return metrics
 
 
 def _accuracy(
-    matches: Mapping[IouType, Mapping[str, MatchTable]],
-    categories: Sequence[CocoCategory],
-    num_frames: int,
-    operating_threshold: float,
+    verdicts: Verdicts, categories: Sequence[CocoCategory], operating_threshold: float
 ) -> dict[str, Any]:
     """AP by IoU type (``segm``, ``bbox``), precision-recall curves and the operating point."""
     result: dict[str, Any] = {}
-    for iou_type, tables in matches.items():
+    for iou_type, tables in verdicts.tables.items():
         evaluator = accumulated(tables, categories, iou_type)
-        coco = summarized(evaluator, tables, categories, num_frames)
+        counts = [tables["all"].num_objects(row.id) for row in categories]
+        coco = summarize(evaluator, categories, counts, verdicts.num_frames)
         result[iou_type] = {
             **coco.to_dict(),
             "precision_recall": _precision_curve(evaluator),

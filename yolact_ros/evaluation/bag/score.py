@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from yolact_ros.evaluation.bag.frame import (
     FrameRecord,
 )
 from yolact_ros.evaluation.bag.instance_table import InstanceRows
-from yolact_ros.evaluation.bag.matches import MatchCollector, MatchTable
+from yolact_ros.evaluation.bag.matches import MatchCollector, Verdicts
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.stability import StabilityMeter
 from yolact_ros.evaluation.bag.tables import FrameTable, frame_row, joined_rows
@@ -26,9 +26,9 @@ from yolact_ros.evaluation.bag.tracks import TrackCollector
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.coco import IouType
 
-__all__ = ["AreaTables", "BagScore", "Scorer"]
+__all__ = ["ACCURACY", "ACCURACY_OF_PROCESSED", "BagScore", "Scorer", "join_scores"]
 
-AreaTables = dict[str, MatchTable]
+ACCURACY, ACCURACY_OF_PROCESSED = "accuracy", "accuracy_of_processed_frames"
 
 
 @dataclass
@@ -37,14 +37,11 @@ class BagScore:
 
     Attributes:
         frames: a row for every frame of the topic; its ``index`` is the row.
-        matches: verdicts by IoU type and area range; empty without truth.
-        processed_matches: the same for frames that have a result of their own, where some have
-            not (real-time and recorded).
+        verdicts: by :data:`ACCURACY` and, where not every frame has a result of its own (real-time
+            and recorded), :data:`ACCURACY_OF_PROCESSED` for those that have; empty without truth.
         categories: of the truth.
         statuses: number of frames by status.
         class_counts: detections at the operating point by class name.
-        num_scored, num_scored_processed: frames with truth in ``matches`` and
-            ``processed_matches``.
         truth_steadiness: of the annotations themselves, as far as they follow each other.
         problems: what could not be used.
         bits: in use by 16-bit pixels of the topic; 0 where they have 8.
@@ -52,17 +49,45 @@ class BagScore:
     """
 
     frames: FrameTable = field(default_factory=lambda: joined_rows([]))
-    matches: dict[IouType, AreaTables] = field(default_factory=dict)
-    processed_matches: dict[IouType, AreaTables] = field(default_factory=dict)
+    verdicts: dict[str, Verdicts] = field(default_factory=dict)
     categories: list[CocoCategory] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     class_counts: Counter[str] = field(default_factory=Counter)
-    num_scored: int = 0
-    num_scored_processed: int = 0
     truth_steadiness: list[float] = field(default_factory=list)
     problems: ProblemLog = field(default_factory=ProblemLog)
     bits: int = 0
     tracks: TrackCollector | None = None
+
+
+def join_scores(scores: Sequence[BagScore]) -> BagScore:
+    """The score of all frames of all bags; classes are the same if their names are.
+
+    Verdicts name the rows of all frames: those of the second bag follow those of the first.
+    """
+    names = list(dict.fromkeys(row.name for score in scores for row in score.categories))
+    joined = BagScore(
+        frames=joined_rows([score.frames for score in scores]),
+        categories=[CocoCategory(number, name) for number, name in enumerate(names, 1)],
+    )
+    kinds = dict.fromkeys(kind for score in scores for kind in score.verdicts)
+    parts: dict[str, list[Verdicts]] = {kind: [] for kind in kinds}
+    first = 0
+    for score in scores:
+        numbers = np.arange(first, first + len(score.frames))
+        first += len(score.frames)
+        ids = np.zeros(1 + max((int(row.id) for row in score.categories), default=0), np.int64)
+        for row in score.categories:
+            ids[int(row.id)] = names.index(row.name) + 1
+        for kind, kept in parts.items():
+            if own := score.verdicts.get(kind, score.verdicts.get(ACCURACY)):
+                kept.append(own.renumbered(numbers, ids))
+        joined.statuses.update(score.statuses)
+        joined.class_counts.update(score.class_counts)
+        joined.bits = max(joined.bits, score.bits)
+        joined.truth_steadiness += score.truth_steadiness
+        joined.problems.extend(score.problems)
+    joined.verdicts = {kind: Verdicts.concatenate(kept) for kind, kept in parts.items()}
+    return joined
 
 
 class Scorer:
@@ -99,15 +124,13 @@ class Scorer:
         self._score = BagScore(problems=problems)
         self._meter = StabilityMeter()
         self._truth_meter = StabilityMeter()
-        self._collector: MatchCollector | None = None
-        self._own_collector: MatchCollector | None = None
+        self._collectors: dict[str, MatchCollector] = {}
         self._start_ns: int | None = None
         self._last_stamp_ns: int | None = None
         if truth is not None:
             iou_types: tuple[IouType, ...] = ("bbox", "segm") if truth.has_masks else ("bbox",)
-            self._collector = MatchCollector(truth.categories, iou_types)
-            if separate_processed:
-                self._own_collector = MatchCollector(truth.categories, iou_types)
+            names = (ACCURACY, ACCURACY_OF_PROCESSED) if separate_processed else (ACCURACY,)
+            self._collectors = {n: MatchCollector(truth.categories, iou_types) for n in names}
             if measure_tracks:
                 self._score.tracks = TrackCollector(
                     truth.categories, iou_types, operating_threshold
@@ -134,14 +157,13 @@ class Scorer:
             progress(1)
         score = self._score
         score.frames = joined_rows(self._rows)
-        if self._truth is not None and self._collector is not None:
-            score.matches = self._collector.tables()
-            score.num_scored = self._collector.num_frames
-            if self._own_collector is not None:
-                score.processed_matches = self._own_collector.tables()
-                score.num_scored_processed = self._own_collector.num_frames
+        if self._truth is not None:
+            for name, collector in self._collectors.items():
+                score.verdicts[name] = collector.verdicts()
             self._judge_frames()
-            self._report_truth(self._truth, self._collector.unknown_classes, report_unused)
+            self._report_truth(
+                self._truth, self._collectors[ACCURACY].unknown_classes, report_unused
+            )
         return score
 
     def _add(self, frame: FrameRecord, available: FrameRecord | None) -> None:
@@ -193,17 +215,17 @@ class Scorer:
         """Score the frame against its truth; the number of its objects, None without truth."""
         found = available.instances if available else ()
         truth = self._scored_truth(frame)
-        if truth is None or self._collector is None:
+        if truth is None:
             self._instances.add(frame.index, found, ())
             return None
         instances = found if available and available.shape == truth.shape else ()
-        self._instances.add(frame.index, instances, truth.instances)
-        self._collector.add(frame.index, truth, instances)
+        first_row = self._instances.add(frame.index, instances, truth.instances)
+        self._collectors[ACCURACY].add(frame.index, truth, instances, first_row)
         if self._score.tracks is not None and self._start_ns is not None:
             time_s = (frame.log_time_ns - self._start_ns) / 1e9
             self._score.tracks.add(time_s, truth, instances)
-        if frame.status == PROCESSED and self._own_collector is not None:
-            self._own_collector.add(frame.index, truth, frame.instances)
+        if frame.status == PROCESSED and ACCURACY_OF_PROCESSED in self._collectors:
+            self._collectors[ACCURACY_OF_PROCESSED].add(frame.index, truth, frame.instances)
         objects = [row for row in truth.instances if not row.is_crowd]
         if values := self._truth_meter.add(objects, truth.shape):
             self._score.truth_steadiness.append(values["steadiness"])
@@ -228,9 +250,8 @@ class Scorer:
     def _judge_frames(self) -> None:
         """Fill the columns that need the verdicts: hits, misses and quality of every frame."""
         score, table = self._score, self._score.frames
-        best = next(
-            score.matches[name]["all"] for name in ("segm", "bbox") if name in score.matches
-        )
+        tables = score.verdicts[ACCURACY].tables
+        best = tables["segm" if "segm" in tables else "bbox"]["all"]
         size = len(table)
         verdicts = best.detections[
             (best.detections["score"] >= self._threshold) & (best.detections["ignored"] & 1 == 0)
