@@ -31,29 +31,12 @@ from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
 from yolact_ros.evaluation.benchmark.machine import describe_environment
 
-__all__ = ["EvaluatedBag", "RecordedBag", "Source", "evaluate_bag", "mode_of", "tracking_of"]
+__all__ = ["EvaluatedBag", "Source", "evaluate_bag", "mode_of", "tracking_of"]
 
 PERIOD_FRAMES = 200
 
 Source = Mapping[str, Any]
 """What is evaluated: ``model``, a name for people, and what else decides the result."""
-
-
-@dataclass(frozen=True)
-class RecordedBag:
-    """A bag over which the network has run.
-
-    Attributes:
-        options: of the evaluation of this bag alone.
-        task: the bag.
-        files: of its units in order, as paths or content.
-        is_alone: its truth covers no other bag.
-    """
-
-    options: EvaluationOptions
-    task: BagTask
-    files: Sequence[Path | bytes]
-    is_alone: bool
 
 
 @dataclass(frozen=True)
@@ -79,35 +62,38 @@ class EvaluatedBag:
 
 
 def evaluate_bag(
-    bag: RecordedBag, source: Source, told: Callable[[int], None] | None = None
+    recorded: tuple[BagTask, Sequence[Path | bytes]],
+    source: Source,
+    *,
+    is_alone: bool,
+    told: Callable[[int], None] | None = None,
 ) -> EvaluatedBag:
     """Score a bag's records.
 
     Args:
-        bag: with its records.
+        recorded: the bag, and the files of its units in order, as paths or content.
         source: of the results.
+        is_alone: its truth covers no other bag.
         told: is told of frames done.
 
     Raises:
         DataError: nothing in it can be scored, or the truth cannot be used.
     """
-    options, task = bag.options, bag.task
-    records = FrameRecords(bag.files)
+    task, files = recorded
+    options = task.options
+    records = FrameRecords(files)
     problems = records.problems
     rows = InstanceRows(task.name)
-    truth: Truth | None = None
-    if task.truth:
-        truth = open_truth(
-            task.truth,
-            task.bag,
-            problems,
-            key=options.truth_key,
-            classes=options.classes,
-            model_classes=[] if options.all_classes else source.get("class_names", []),
-        )
+    truth = open_truth(
+        task.source,
+        problems,
+        key=options.truth_key,
+        classes=options.classes,
+        model_classes=[] if options.all_classes else source.get("class_names", []),
+    )
     period_ms = frame_period_ms(record.log_time_ns for record in islice(records, PERIOD_FRAMES))
-    with Bag(task.bag) as images:
-        wanted = _followed(options, task, records, images)
+    with Bag(task.source.path) as images:
+        wanted = _followed(task, records, images)
         rate = options.replay.rate if options.replay is not None else 1.0
         results = (
             available_results(wanted, period_ms / rate)
@@ -126,28 +112,29 @@ def evaluate_bag(
         score = scorer.run(
             results,
             told or (lambda _: None),
-            report_unused=bag.is_alone and not task.limit,
+            report_unused=is_alone and not options.limit,
         )
         _require_frames(score, task.topic)
-        worst: Sequence[WorstFrame] = worst_frames(score.frames, options.num_worst)
-        worst = _with_pictures(options, task, records, score.frames, truth, worst)
+        worst = worst_frames(score.frames, options.num_worst)
+        if task.has_images:
+            worst = _with_pictures(task, images, records, score.frames, truth, worst)
     rate_hz = 1000.0 / period_ms if period_ms else 0.0
     duration_s = float(score.frames["time_s"].max())
     mode = mode_of(options)
     metrics = {
-        "title": f"Evaluation of {task.bag.name}",
+        "title": f"Evaluation of {task.source.path.name}",
         "subtitle": f"{source.get('model', '')}, {mode}; {task.topic}, {len(score.frames)} frames "
         f"in {duration_s:.1f} s ({rate_hz:.3g} Hz)",
         "mode": mode,
         "budget_ms": options.replay.budget_ms if options.replay else 0.0,
         "bag": {
-            "name": task.bag.name,
-            "path": str(task.bag),
+            "name": task.source.path.name,
+            "path": str(task.source.path),
             "topic": task.topic,
             "duration_s": round(duration_s, 3),
             "rate_hz": round(rate_hz, 3),
-            "truth": without_secrets(task.truth),
-            "tags": dict(task.tags),
+            "truth": without_secrets(task.source.truth),
+            "tags": dict(task.source.tags),
         },
         "source": source,
         **measure(score, options.operating_threshold),
@@ -165,20 +152,19 @@ def evaluate_bag(
     return EvaluatedBag(task, metrics, score, frames, instances, report, worst)
 
 
-def _followed(
-    options: EvaluationOptions, task: BagTask, records: FrameRecords, images: Bag
-) -> Iterator[FrameRecord]:
+def _followed(task: BagTask, records: FrameRecords, images: Bag) -> Iterator[FrameRecord]:
     """The records, with ids by the tracker that is to follow them afterwards."""
-    wanted = iter(records)
+    options = task.options
     if options.tracker is None or options.replay is not None:
-        return wanted
+        return iter(records)
     if options.tracker.uses_camera_motion and not task.has_images:
         raise DataError(
             f"{options.tracker.name} looks at the images, which this bag does not have; use "
             "bytetrack or ocsort"
         )
-    source = (images, task.topic)
-    return follow_records(wanted, options.tracker, options.operating_threshold, source)
+    return follow_records(
+        records, options.tracker, options.operating_threshold, (images, task.topic)
+    )
 
 
 def tracking_of(options: EvaluationOptions, scores: Sequence[BagScore]) -> dict[str, Any]:
@@ -204,15 +190,13 @@ def _require_frames(score: BagScore, topic: str) -> None:
 
 
 def _with_pictures(
-    options: EvaluationOptions,
     task: BagTask,
+    images: Bag,
     records: FrameRecords,
     frames: FrameTable,
     truth: Truth | None,
     worst: Sequence[WorstFrame],
-) -> Sequence[WorstFrame]:
-    if not task.has_images:
-        return worst
+) -> list[WorstFrame]:
     wanted: dict[int, tuple[FrameRecord | None, FrameInstances | None]] = {}
     for frame in worst:
         row = frames[frame.index]
@@ -221,8 +205,7 @@ def _with_pictures(
             records.read(available) if available >= 0 else None,
             truth.of_frame(frame.index, int(row["stamp_ns"])) if truth is not None else None,
         )
-    with Bag(task.bag) as bag:
-        pictures = worst_pictures(bag, task.topic, wanted, options.operating_threshold)
+    pictures = worst_pictures(images, task.topic, wanted, task.options.operating_threshold)
     return [replace(frame, picture=pictures.get(frame.index, "")) for frame in worst]
 
 

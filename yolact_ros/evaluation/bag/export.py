@@ -14,7 +14,6 @@ from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.records import FrameRecords, unit_files
 from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.worst_frames import draw_instances
 from yolact_ros.evaluation.bag.writer import BagWriter
 
@@ -41,9 +40,7 @@ def export_evaluation(
         DataError: the bag has no images, or the new one exists or cannot be written.
     """
     (source,) = options.bags
-    truth: Truth | None = None
-    if source.truth:
-        truth = open_truth(source.truth, source.path, ProblemLog(), key=options.truth_key)
+    truth = open_truth(source, ProblemLog(), key=options.truth_key)
     records = FrameRecords(unit_files(options.output))
     with Bag(source.path) as bag, BagWriter(path, overwrite=options.overwrite) as writer:
         topic = choose_image_topic(bag, source.topic)

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from yolact_ros.evaluation.bag.local_copy import local_copies
-from yolact_ros.evaluation.bag.location import BagPath, RemotePath, location, without_secrets
+from yolact_ros.evaluation.bag.location import RemotePath, location, without_secrets
 from yolact_ros.evaluation.bag.options import TopicAddress
 from yolact_ros.evaluation.bag.problems import ProblemLog
+from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth, read_truth_topic
 from yolact_ros.evaluation.bag.truth_file import read_truth_file
@@ -19,19 +20,18 @@ __all__ = ["open_truth"]
 
 
 def open_truth(
-    text: str,
-    bag_path: BagPath,
+    source: BagSource,
     problems: ProblemLog,
     *,
     key: str = "auto",
     classes: Sequence[str] = (),
     model_classes: Sequence[str] = (),
-) -> Truth:
-    """The truth of one bag's frames.
+) -> Truth | None:
+    """The truth of one bag's frames; None where the source names none.
 
     Args:
-        text: path of a COCO, MOT or MOTS file, ``/topic`` or ``/topic@bag``.
-        bag_path: the bag at hand.
+        source: with a truth that is the path of a COCO, MOT or MOTS file, ``/topic`` or
+            ``/topic@bag``.
         problems: receives unreadable messages and classes that are left out.
         key: what ties an image of the file to a frame.
         classes: keep these only.
@@ -39,11 +39,14 @@ def open_truth(
 
     Raises:
         DataError: the truth cannot be read or has none of the classes.
-        ConfigError: ``text`` is neither a file nor a topic.
+        ConfigError: it is neither a file nor a topic.
     """
+    text = source.truth
+    if not text:
+        return None
     if text.startswith("/") and not Path(text).is_file():
         address = TopicAddress.parse(text)
-        with Bag(address.bag or bag_path) as bag:
+        with Bag(address.bag or source.path) as bag:
             truth = read_truth_topic(bag, address.topic)
             # The bag's own damage is listed by whoever reads its images.
             problems.extend(bag.problems, only="unreadable truth")

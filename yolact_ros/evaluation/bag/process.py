@@ -46,7 +46,7 @@ def process_unit(unit: Unit, source: ModelSource, device: str = "") -> PackedRec
         )
     if device:
         source = replace(source, device=device)
-    bag = _bag(unit.task.bag)
+    bag = _bag(unit.task.source.path)
     stays_open = False
     try:
         records = _process(unit, bag, source)

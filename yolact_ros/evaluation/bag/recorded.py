@@ -36,14 +36,14 @@ def recorded_unit(unit: Unit, address: TopicAddress) -> PackedRecords:
 
     def records() -> Iterator[FrameRecord]:
         taken = found.of_images(bag, task.topic) if task.has_images else found.alone()
-        yield from islice(taken, task.limit or None)
+        yield from islice(taken, task.options.limit or None)
         problems.extend(results_bag.problems)
         if task.has_images:
             problems.extend(bag.problems)
-            for stamp_ns in () if task.limit else found.unmatched():
+            for stamp_ns in () if task.options.limit else found.unmatched():
                 problems.add("result without a frame", f"stamp {stamp_ns} ns", "not scored")
 
-    with Bag(address.bag or task.bag) as results_bag, Bag(task.bag) as bag:
+    with Bag(address.bag or task.source.path) as results_bag, Bag(task.source.path) as bag:
         found = _RecordedPredictions(results_bag, address.topic, same_clock=address.bag is None)
         return pack_records(records(), task.header, unit.segment, problems)
 

@@ -85,7 +85,7 @@ def replay_unit(
     """
     task = unit.task
     results = TemporaryStore[Replayed]()
-    with Bag(task.bag) as bag:
+    with Bag(task.source.path) as bag:
         runner = source.open_runner(options)
         try:
             runner.warm_up(_first_image(unit))
@@ -300,7 +300,7 @@ def _read_ahead(
 def _first_image(unit: Unit) -> NDArray[np.uint8]:
     reason = "it has no message"
     task = unit.task
-    with Bag(task.bag) as bag:
+    with Bag(task.source.path) as bag:
         for frame in image_frames(bag, task.topic, unit.segment):
             try:
                 return decode_image(frame)[1]

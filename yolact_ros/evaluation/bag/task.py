@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,38 +27,40 @@ class BagTask:
     """The frames of one bag's image topic, and where what is found out about them goes.
 
     Attributes:
-        name: of the bag among the results.
-        bag: path of the bag.
+        options: of the evaluation of this bag alone.
         topic: of images.
-        folder: of the evaluation.
         header: of the records: what decides the results.
         segments: that are evaluated one by one, in their order.
-        truth: file or topic; empty for none.
-        tags: of the bag.
         has_images: False where only results were recorded.
         num_frames: that will be taken, None if unknown.
     """
 
-    name: str
-    bag: BagPath
+    options: EvaluationOptions
     topic: str
-    folder: Path
     header: Mapping[str, Any]
     segments: tuple[Segment, ...]
-    truth: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
     has_images: bool = True
     num_frames: int | None = None
 
     @property
-    def limit(self) -> int:
-        """Frames that are taken at most; 0 takes all."""
-        return self.segments[0].limit
+    def name(self) -> str:
+        """Of the bag among the results."""
+        return self.options.name
+
+    @property
+    def source(self) -> BagSource:
+        """The bag, its truth and tags."""
+        return self.options.bags[0]
+
+    @property
+    def folder(self) -> Path:
+        """Of the results."""
+        return self.options.output
 
     @property
     def uncut_unit(self) -> Unit:
         """The whole bag as one work unit."""
-        return Unit(self, 0, Segment(limit=self.limit))
+        return Unit(self, 0, Segment(limit=self.options.limit))
 
     def missing(self) -> tuple[list[Unit], int]:
         """The work units that are not done, and how many frames those have that are.
@@ -124,14 +126,10 @@ def plan_bag(options: EvaluationOptions, described: Mapping[str, Any]) -> BagTas
         is_cut = not options.is_timed and not options.limit
         segments = cut(bag.time_range_ns, count) if is_cut else (Segment(limit=options.limit),)
     return BagTask(
-        name=options.name,
-        bag=source.path,
+        options,
         topic=topic.name,
-        folder=options.output,
         header={"format": 2, "bag": _fingerprint(source.path), "topic": topic.name, **described},
         segments=segments,
-        truth=source.truth,
-        tags=source.tags,
         has_images=has_images,
         num_frames=None if count is None else min(count, options.limit or count),
     )
