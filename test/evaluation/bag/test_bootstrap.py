@@ -12,22 +12,26 @@ from yolact_ros.evaluation.bag.bootstrap import (
 )
 
 
+def resampled(num_frames: int, length: int, times: int, random: np.random.Generator) -> np.ndarray:
+    return np.stack([block_weights(num_frames, length, random) for _ in range(times)])
+
+
 def interval_of_mean(values: np.ndarray, weights: np.ndarray) -> Interval:
     drawn = weights @ values / weights.sum(axis=1)
     return percentile_interval(float(values.mean()), drawn)
 
 
 def test_every_resample_draws_as_many_frames_as_there_are() -> None:
-    weights = block_weights(50, 7, 20, np.random.default_rng(0))
+    weights = resampled(50, 7, 20, np.random.default_rng(0))
     assert weights.shape == (20, 50)
     assert (weights.sum(axis=1) == 50).all()
 
 
 def test_blocks_are_consecutive_frames() -> None:
-    weights = block_weights(60, 10, 200, np.random.default_rng(1))
+    weights = resampled(60, 10, 200, np.random.default_rng(1))
     alone = (weights > 0) & (np.roll(weights, 1, 1) == 0) & (np.roll(weights, -1, 1) == 0)
     assert not alone.any()
-    singles = block_weights(60, 1, 200, np.random.default_rng(1))
+    singles = resampled(60, 1, 200, np.random.default_rng(1))
     assert ((singles > 0) & (np.roll(singles, 1, 1) == 0) & (np.roll(singles, -1, 1) == 0)).any()
 
 
@@ -36,7 +40,7 @@ def test_the_interval_of_a_mean_covers_it_in_about_95_of_100_cases() -> None:
     covered = 0
     for _ in range(100):
         values = random.normal(5.0, 2.0, 80)
-        interval = interval_of_mean(values, block_weights(80, 1, 300, random))
+        interval = interval_of_mean(values, resampled(80, 1, 300, random))
         covered += interval.low <= 5.0 <= interval.high
     assert 86 <= covered <= 100
 
@@ -46,7 +50,7 @@ def test_blocks_widen_the_interval_of_neighbours_that_resemble_each_other() -> N
     values = np.repeat(random.normal(0.0, 1.0, 40), 20)
 
     single, block = (
-        interval_of_mean(values, block_weights(800, length, 400, np.random.default_rng(5)))
+        interval_of_mean(values, resampled(800, length, 400, np.random.default_rng(5)))
         for length in (1, 20)
     )
     assert block.high - block.low > 2.5 * (single.high - single.low)

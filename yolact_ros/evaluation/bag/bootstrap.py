@@ -29,7 +29,7 @@ class Interval:
 
     Attributes:
         value: of the data.
-        low, high: ends of the interval that holds the given share of the resampled values.
+        low, high: ends of the interval that holds 95 % of the resampled values.
     """
 
     value: float
@@ -101,23 +101,17 @@ def _ap(
     return sums / RECALLS.size
 
 
-def block_weights(
-    num_frames: int, block_frames: int, resamples: int, random: np.random.Generator
-) -> NDArray[np.int64]:
-    """How often each frame is drawn, int64[resamples, num_frames].
+def block_weights(num_frames: int, block_frames: int, random: np.random.Generator) -> Weights:
+    """How often each frame is drawn, int64[num_frames].
 
     Neighbouring frames of a drive show the same objects: drawing them one by one would take
     them for independent and make intervals too narrow. Blocks of consecutive frames are drawn
     instead (the circular block bootstrap of Politis and Romano, 1992).
     """
     length = max(1, min(block_frames, num_frames))
-    num_blocks = -(-num_frames // length)
-    weights = np.zeros((resamples, num_frames), np.int64)
-    for row in weights:
-        starts = random.integers(0, num_frames, num_blocks)
-        drawn = (starts[:, None] + np.arange(length)).reshape(-1)[:num_frames] % num_frames
-        row += np.bincount(drawn, minlength=num_frames)
-    return weights
+    starts = random.integers(0, num_frames, -(-num_frames // length))
+    drawn = (starts[:, None] + np.arange(length)).reshape(-1)[:num_frames] % num_frames
+    return np.bincount(drawn, minlength=num_frames)
 
 
 def bag_weights(bags: NDArray[np.int64], random: np.random.Generator) -> Weights:
@@ -137,19 +131,15 @@ def bag_weights(bags: NDArray[np.int64], random: np.random.Generator) -> Weights
     return weights
 
 
-def percentile_interval(
-    value: float, drawn: NDArray[np.float64], confidence: float = 0.95
-) -> Interval:
-    """A value with the interval that holds the given share of what resampling made of it.
+def percentile_interval(value: float, drawn: NDArray[np.float64]) -> Interval:
+    """A value with the interval that holds 95 % of what resampling made of it.
 
     Args:
         value: of all frames.
         drawn (float64[resamples]): of the resamples; NaN where one has no value.
-        confidence: share inside the interval.
     """
     present = drawn[~np.isnan(drawn)]
     if not present.size or np.isnan(value):
         return Interval(value, float("nan"), float("nan"))
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(present, [tail, 1.0 - tail])
+    low, high = np.quantile(present, [0.025, 0.975])
     return Interval(value, float(low), float(high))

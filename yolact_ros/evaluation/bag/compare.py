@@ -107,11 +107,7 @@ class Comparison:
                     "value": group.value,
                     "bags": group.num_bags,
                     "runs": [
-                        {
-                            "values": {name: _plain(one) for name, one in values.items()},
-                            "differences": {name: _plain(one) for name, one in changes.items()},
-                        }
-                        for values, changes in zip(group.values, group.differences, strict=True)
+                        _plain(*pair) for pair in zip(group.values, group.differences, strict=True)
                     ],
                 }
                 for group in self.groups
@@ -120,10 +116,7 @@ class Comparison:
                 {
                     "name": run.name,
                     "folder": str(run.folder.path),
-                    "values": {name: _plain(value) for name, value in run.values.items()},
-                    "differences": {
-                        name: _plain(value) for name, value in run.differences.items()
-                    },
+                    **_plain(run.values, run.differences),
                 }
                 for run in self.runs
             ],
@@ -241,7 +234,7 @@ def _compare(
     for resample in range(resamples):
         for number, (statistic, random) in enumerate(zip(statistics, generators, strict=True)):
             if length:
-                weights = block_weights(len(rows[number]), length, 1, random)[0]
+                weights = block_weights(len(rows[number]), length, random)
             else:
                 weights = bag_weights(bags[number], random)
             drawn[number, resample] = statistic(weights)
@@ -342,7 +335,11 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _plain(interval: Interval) -> dict[str, float | None]:
+def _plain(values: Mapping[str, Interval], differences: Mapping[str, Interval]) -> dict[str, Any]:
     return {
-        name: None if np.isnan(value) else float(value) for name, value in vars(interval).items()
+        kind: {
+            name: {end: None if np.isnan(x) else float(x) for end, x in vars(interval).items()}
+            for name, interval in intervals.items()
+        }
+        for kind, intervals in (("values", values), ("differences", differences))
     }

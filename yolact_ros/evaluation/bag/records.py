@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import accumulate, islice
 from pathlib import Path
@@ -31,35 +31,23 @@ _HEADER, _SEGMENT, _PROBLEMS = b"yolact_header", b"yolact_segment", b"yolact_pro
 def _schema() -> Any:
     """A row a frame, in order; fields as in :class:`FrameRecord` without ``index``."""
     arrow = require("pyarrow", extra="bag")
-    text, whole, real = arrow.string(), arrow.int64(), arrow.float64()
-    instance = {
-        "class_id": whole,
-        "class_name": text,
-        "score": real,
-        "bbox_xywh": arrow.list_(real, 4),
-        "counts": text,
-        "track_id": whole,
-        "track_age": whole,
-        "area_px": real,
+    real = arrow.float64()
+    types = {
+        "int": arrow.int64(),
+        "float": real,
+        "float | None": real,
+        "bool": arrow.bool_(),
+        "str": arrow.string(),
+        "tuple[float, float, float, float]": arrow.list_(real, 4),
+        "Mapping[str, float]": arrow.map_(arrow.string(), real),
     }
-    kinds = {"int": whole, "float": real, "bool": arrow.bool_()}
-    timing = {
-        name: kinds[str(field.type)] for name, field in FrameTiming.__dataclass_fields__.items()
-    }
-    return arrow.schema(
-        {
-            "stamp_ns": whole,
-            "log_time_ns": whole,
-            "height_px": whole,
-            "width_px": whole,
-            "status": text,
-            "reason": text,
-            "bits": whole,
-            "instances": arrow.list_(arrow.struct(instance)),
-            "times_ms": arrow.map_(text, real),
-            "timing": arrow.struct(timing),
-        }
-    )
+
+    def columns(of: type) -> dict[str, Any]:
+        return {field.name: types[str(field.type)] for field in fields(of)}
+
+    types["FrameTiming | None"] = arrow.struct(columns(FrameTiming))
+    types["tuple[FoundInstance, ...]"] = arrow.list_(arrow.struct(columns(FoundInstance)))
+    return arrow.schema({n: kind for n, kind in columns(FrameRecord).items() if n != "index"})
 
 
 @dataclass(frozen=True)
