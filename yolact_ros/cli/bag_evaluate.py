@@ -14,7 +14,7 @@ from yolact_ros.cli.model_file import open_model
 from yolact_ros.cli.options import add_options, listed
 from yolact_ros.errors import ConfigError
 from yolact_ros.tracking import TRACKERS, TrackerSettings
-from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER
+from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS
 
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
@@ -221,16 +221,9 @@ def _options(args: argparse.Namespace) -> Any:
     if args.write is not None and len(sources) > 1:
         raise ConfigError("--write makes one bag: evaluate one bag at a time with it")
     replay = None
-    tracker = _tracker(args)
     if args.real_time:
         replay = ReplayOptions(
-            args.rate,
-            args.load,
-            args.budget,
-            args.overrun_policy,
-            tuple(args.input_size),
-            NO_TRACKER if tracker is None else tracker.name,
-            args.track_buffer,
+            args.rate, args.load, args.budget, args.overrun_policy, tuple(args.input_size)
         )
     chosen = listed(args.classes)
     return EvaluationOptions(
@@ -244,7 +237,7 @@ def _options(args: argparse.Namespace) -> Any:
         all_classes=chosen == ["all"],
         operating_threshold=args.operating_threshold,
         replay=replay,
-        tracker=tracker,
+        tracker=_tracker(args),
         measure_tracks=args.track is not None,
         jobs=args.jobs,
         ray=args.ray,

@@ -276,12 +276,11 @@ def test_in_real_time_dropped_frames_count_by_what_the_consumer_had(
     bag: Path, tmp_path: Path
 ) -> None:
     """Each frame takes longer than the next one waits: some are replaced, on any computer."""
-    replay = ReplayOptions(
-        rate=0.5, budget_ms=10_000.0, tracker="bytetrack", track_buffer_ms=60_000.0
-    )
+    replay = ReplayOptions(rate=0.5, budget_ms=10_000.0)
+    tracker = TrackerSettings("bytetrack", 60_000.0)
 
     metrics = evaluate(
-        bag, tmp_path / "out", source=ShapeSource(delay_ms=300.0), replay=replay, tracker=None
+        bag, tmp_path / "out", source=ShapeSource(delay_ms=300.0), replay=replay, tracker=tracker
     )
 
     found = metrics["tracking"]["bbox"]

@@ -172,8 +172,7 @@ def tracking_of(options: EvaluationOptions, scores: Sequence[BagScore]) -> dict[
     collectors = [score.tracks for score in scores if score.tracks is not None]
     if not collectors:
         return {}
-    tracker = options.replay.tracker_settings if options.replay else options.tracker
-    name = "recorded" if tracker is None else tracker.name
+    name = "recorded" if options.tracker is None else options.tracker.name
     return {"tracking": {"tracker": name, **measured_tracks(collectors)}}
 
 
@@ -222,11 +221,16 @@ def mode_of(options: EvaluationOptions) -> str:
 
 
 def _settings(options: EvaluationOptions, source: Source) -> dict[str, Any]:
+    tracker = options.tracker
     default_classes = "all" if options.all_classes else "those the model knows"
     return {
         **{key: value for key, value in source.items() if not isinstance(value, dict | list)},
         "operating_threshold": options.operating_threshold,
-        **({} if options.tracker is None else {"tracker": options.tracker.name}),
+        **(
+            {}
+            if tracker is None
+            else {"tracker": tracker.name, "track_buffer_ms": tracker.buffer_ms}
+        ),
         "truth": without_secrets(options.bags[0].truth) or "none",
         "classes": ", ".join(options.classes) or default_classes,
         **({} if options.replay is None else asdict(options.replay)),

@@ -17,6 +17,7 @@ from yolact_ros.inference.quality.runner import BudgetRunner
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models.checkpoint import read_config
 from yolact_ros.models.zoo import find_model
+from yolact_ros.tracking import TrackerSettings
 
 __all__ = ["ModelSource"]
 
@@ -57,7 +58,9 @@ class ModelSource:
         predictor.warm_up()
         return predictor
 
-    def open_runner(self, replay: ReplayOptions) -> BudgetRunner:
+    def open_runner(
+        self, replay: ReplayOptions, tracker: TrackerSettings | None = None
+    ) -> BudgetRunner:
         """Load the network at every input size of the replay, under its budget.
 
         Raises:
@@ -69,7 +72,7 @@ class ModelSource:
             self._settings(),
             budget_ms=replay.budget_ms,
             policy=OverrunPolicy(replay.overrun_policy),
-            tracker=replay.tracker_settings,
+            tracker=tracker,
         )
 
     def _load(self, input_size_px: int) -> Predictor:

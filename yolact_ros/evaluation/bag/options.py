@@ -12,7 +12,6 @@ from yolact_ros.errors import ConfigError
 from yolact_ros.evaluation.bag.location import BagPath, location
 from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.tracking import TrackerSettings
-from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER
 
 if TYPE_CHECKING:
     from yolact_ros.evaluation.bag.model_source import ModelSource
@@ -65,7 +64,6 @@ class ReplayOptions:
         budget_ms: deadline from reception to publication; 0 for none.
         overrun_policy: ``publish`` late results or ``drop`` them.
         input_sizes_px: network inputs, best first; empty for the model's own alone.
-        tracker, track_buffer_ms: as the node's parameters; "none" follows nothing.
 
     Raises:
         ConfigError: a value out of range.
@@ -76,15 +74,6 @@ class ReplayOptions:
     budget_ms: float = 33.3
     overrun_policy: str = "publish"
     input_sizes_px: tuple[int, ...] = ()
-    tracker: str = NO_TRACKER
-    track_buffer_ms: float = DEFAULT_BUFFER_MS
-
-    @property
-    def tracker_settings(self) -> TrackerSettings | None:
-        """How objects are followed while the bag plays; None where they are not."""
-        if self.tracker == NO_TRACKER:
-            return None
-        return TrackerSettings(self.tracker, self.track_buffer_ms)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.rate) or self.rate <= 0:
@@ -114,7 +103,7 @@ class EvaluationOptions:
         all_classes: score classes that the model does not know, too.
         operating_threshold: score from which on the robot acts on a detection.
         replay: real time; None takes every frame in its time.
-        tracker: follows what was found, afterwards; in real time the replay's does.
+        tracker: follows what was found: in real time while the bag plays, else afterwards.
         measure_tracks: against the tracks of the truth; recorded ids where there is no tracker.
         jobs: processes.
         ray: address of a Ray cluster that does the work; empty for this machine.

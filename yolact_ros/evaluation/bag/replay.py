@@ -40,6 +40,7 @@ from yolact_ros.inference.quality.runner import BudgetRunner, monotonic_ms
 from yolact_ros.inference.slots import TakenItem
 from yolact_ros.inference.worker import SlotWorker
 from yolact_ros.prediction import Prediction
+from yolact_ros.tracking import TrackerSettings
 
 __all__ = ["replay_unit"]
 
@@ -66,15 +67,12 @@ class _Received:
 
 
 def replay_unit(
-    unit: Unit,
-    source: ModelSource,
-    options: ReplayOptions,
-    told: Callable[[int], None],
+    unit: Unit, source: ModelSource, options: ReplayOptions, told: Callable[[int], None]
 ) -> PackedRecords:
-    """Replay one bag; a record of every frame.
+    """Replay one bag, or its first frames; a record of every frame.
 
     Args:
-        unit: the whole bag, or its first frames.
+        unit: all that is to be replayed.
         source: of the network.
         options: rate, load, budget.
         told: is told of frames that are done.
@@ -86,10 +84,10 @@ def replay_unit(
     task = unit.task
     results = TemporaryStore[Replayed]()
     with Bag(task.source.path) as bag:
-        runner = source.open_runner(options)
+        runner = source.open_runner(options, task.options.tracker)
         try:
             runner.warm_up(_first_image(unit))
-            replay = _Replay(results, runner, options, told)
+            replay = _Replay(results, runner, options, task.options.tracker, told)
             with competing_load(options.load), _switching_often():
                 replay.run(image_frames(bag, task.topic, unit.segment))
             replay.report_feed(bag)
@@ -122,6 +120,7 @@ class _Replay:
         results: TemporaryStore[Replayed],
         runner: BudgetRunner,
         options: ReplayOptions,
+        tracker: TrackerSettings | None,
         progress: Callable[[int], None],
     ) -> None:
         self._results = results
@@ -131,7 +130,7 @@ class _Replay:
         self._late_feeds_ms: list[float] = []
         self._in_work: _Received | None = None
         self._processor: FrameProcessor[_Received, None] = FrameProcessor(
-            lambda masks: runner, [self], tracker=lambda: options.tracker_settings
+            lambda masks: runner, [self], tracker=lambda: tracker
         )
         self._worker: SlotWorker[_Replay, _Received] = SlotWorker(
             "yolact replay", self._handle, self._stopped_by
