@@ -78,7 +78,7 @@ def measure(name: str, executor: Executor, units: list[Unit]) -> None:
         for done, (unit, packed) in enumerate(run, 1):
             if packed is None or isinstance(packed, Failure):
                 raise SystemExit(f"unit {unit.number}: {packed}")
-            write_unit(unit.file, packed.data)
+            write_unit(unit.file, packed[0])
             if done == started:
                 begun_s = time.perf_counter()
             if done == started or done * 4 % len(units) == 0:

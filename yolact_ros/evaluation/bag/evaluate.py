@@ -179,10 +179,11 @@ class _Evaluation:
             elif packed is None:
                 uncut.add(unit.task.name)
             else:
-                write_unit(unit.file, packed.data)
-                frames[unit.task.name] += packed.num_frames
+                data, num_frames = packed
+                write_unit(unit.file, data)
+                frames[unit.task.name] += num_frames
                 if self._options.replay is None:
-                    told(packed.num_frames)
+                    told(num_frames)
         return uncut
 
     def _work(self, told: Callable[[int], None]) -> Callable[[Unit], PackedRecords | None]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import bisect
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
 from itertools import accumulate, islice
 from pathlib import Path
@@ -50,17 +50,8 @@ def _schema() -> Any:
     return arrow.schema({n: kind for n, kind in columns(FrameRecord).items() if n != "index"})
 
 
-@dataclass(frozen=True)
-class PackedRecords:
-    """The records of a unit on their way to the folder.
-
-    Attributes:
-        data: content of the Parquet file.
-        num_frames: in it.
-    """
-
-    data: bytes
-    num_frames: int
+PackedRecords = tuple[bytes, int]
+"""The records of a unit on their way to the folder: a Parquet file, and how many there are."""
 
 
 def pack_records(
@@ -68,7 +59,6 @@ def pack_records(
     header: Mapping[str, Any],
     segment: Segment,
     problems: ProblemLog,
-    told: Callable[[int], None] | None = None,
 ) -> PackedRecords:
     """The records as a Parquet file, made block by block.
 
@@ -77,7 +67,6 @@ def pack_records(
         header: what decides them: model, settings and bag.
         segment: of the bag.
         problems: of reading it; complete when the last record has come.
-        told: is told of frames done.
     """
     arrow, parquet = (require(name, extra="bag") for name in ("pyarrow", "pyarrow.parquet"))
     buffer, count = io.BytesIO(), 0
@@ -86,8 +75,6 @@ def pack_records(
         while block := [_row(record) for record in islice(source, BLOCK_FRAMES)]:
             writer.write_table(arrow.Table.from_pylist(block, _schema()))
             count += len(block)
-            if told is not None:
-                told(len(block))
         writer.add_key_value_metadata(
             {
                 _HEADER: json.dumps(header),
@@ -95,7 +82,7 @@ def pack_records(
                 _PROBLEMS: json.dumps(problems.to_dict()),
             }
         )
-    return PackedRecords(buffer.getvalue(), count)
+    return buffer.getvalue(), count
 
 
 def unit_files(folder: Path) -> list[Path]:
