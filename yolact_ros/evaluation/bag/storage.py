@@ -55,8 +55,7 @@ class Bag:
         self.problems = ProblemLog()
         self._reader: Any = None
         self._salvage: list[McapSalvage | SqliteSalvage] = []
-        self._unpacked: tempfile.TemporaryDirectory[str] | None = None
-        self._copies = ExitStack()
+        self._temporary = ExitStack()
         try:
             self._open()
             self.topics: dict[str, BagTopic] = self._list_topics()
@@ -79,16 +78,13 @@ class Bag:
             self._open_salvage()
 
     def _copy_sqlite(self) -> None:
-        storage = self._storage_files()
-        plain = [file.name.removesuffix(FILE_COMPRESSION_SUFFIX) for file in storage]
-        if isinstance(self.path, RemotePath) and any(name.endswith(".db3") for name in plain):
-            files = [file for file in storage if isinstance(file, RemotePath)]
-            if self.path.is_dir():
-                metadata = self.path / "metadata.yaml"
-                files += [metadata] if metadata.is_file() else []
-                self._source = self._copies.enter_context(local_copies(files))
-            else:
-                self._source = self._copies.enter_context(local_copies(files)) / self.path.name
+        files = [file for file in self._storage_files() if isinstance(file, RemotePath)]
+        if any(file.name.removesuffix(FILE_COMPRESSION_SUFFIX).endswith(".db3") for file in files):
+            metadata = self.path / "metadata.yaml"
+            if isinstance(metadata, RemotePath) and self.path.is_dir() and metadata.is_file():
+                files.append(metadata)
+            folder = self._temporary.enter_context(local_copies(files))
+            self._source = folder if self.path.is_dir() else folder / self.path.name
 
     def _check_readable(self) -> None:
         if not self.path.exists():
@@ -154,9 +150,8 @@ class Bag:
 
     def _open_file(self, file: BagPath) -> McapSalvage | SqliteSalvage:
         if file.suffix == FILE_COMPRESSION_SUFFIX:
-            if self._unpacked is None:
-                self._unpacked = tempfile.TemporaryDirectory(prefix="yolact_bag_")
-            plain = Path(self._unpacked.name, file.stem)
+            folder = tempfile.TemporaryDirectory(prefix="yolact_bag_")
+            plain = Path(self._temporary.enter_context(folder), file.stem)
             if not decompress_file(file, plain):
                 self.problems.add("truncated file", file.name, "decompressed as far as it goes")
             file = plain
@@ -278,10 +273,7 @@ class Bag:
         """Close the files and remove what was decompressed."""
         self._close_reader()
         self._salvage = []
-        if self._unpacked is not None:
-            self._unpacked.cleanup()
-            self._unpacked = None
-        self._copies.close()
+        self._temporary.close()
 
     def __enter__(self) -> Bag:
         return self
