@@ -36,8 +36,7 @@ def read_annotations(
             detections are taken, for example those of a large model to judge a small one by.
         images: of a results file, the JSON with the ``images`` and ``categories`` that its ids
             stand for; None takes ``images.json`` beside it.
-        key: what ties an image to a frame, see
-            :func:`yolact_ros.evaluation.bag.truth_file.read_truth_file`.
+        key: what ties an image to a frame, see :func:`.truth_file.read_truth_file`.
         score_threshold: results of a lower score are left out.
 
     Raises:
@@ -121,17 +120,7 @@ def annotate_bag(
     overwrite: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[int, ProblemLog]:
-    """Write a new bag with the images and a truth message for every annotated one.
-
-    Args:
-        bag: the source.
-        topic: of its images.
-        truth: annotations by frame.
-        path: of the new bag.
-        truth_topic: its topic of the truth.
-        copy_images: False leaves the images out.
-        overwrite: replace a bag that is there.
-        progress: told of frames done.
+    """Write a new bag, ``path``, with the images of ``topic`` and a truth message for each known.
 
     Returns:
         how many frames were annotated, and what could not be used.

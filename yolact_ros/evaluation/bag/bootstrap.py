@@ -68,10 +68,9 @@ class WeightedAp:
             )
 
     def __call__(self, weights: Weights) -> NDArray[np.float64]:
-        """AP 0..1 at each IoU threshold, float64[10]; NaN where no object is left.
+        """AP 0..1 at each IoU threshold, float64[10], where each frame counts ``weights`` times.
 
-        Args:
-            weights (int64[num_frames]): how often each frame counts.
+        NaN where no object is left.
         """
         values = []
         for frames, right, wrong, objects in self._categories:
@@ -115,14 +114,10 @@ def block_weights(num_frames: int, block_frames: int, random: np.random.Generato
 
 
 def bag_weights(bags: NDArray[np.int64], random: np.random.Generator) -> Weights:
-    """How often each frame is drawn, int64[len(bags)], where whole bags are drawn.
+    """How often each frame is drawn, int64[frames], where the bags that they are of are drawn.
 
     A drive has one weather and one place, so that its frames fail together: what a model does on
     other drives is only as sure as there are drives (the cluster bootstrap).
-
-    Args:
-        bags (int64[frames]): number of each frame's bag.
-        random: generator.
     """
     _, numbers = np.unique(bags, return_inverse=True)
     count = int(numbers.max()) + 1
@@ -132,12 +127,7 @@ def bag_weights(bags: NDArray[np.int64], random: np.random.Generator) -> Weights
 
 
 def percentile_interval(value: float, drawn: NDArray[np.float64]) -> Interval:
-    """A value with the interval that holds 95 % of what resampling made of it.
-
-    Args:
-        value: of all frames.
-        drawn (float64[resamples]): of the resamples; NaN where one has no value.
-    """
+    """A value of all frames, with 95 % of those of the resamples; NaN where one has none."""
     present = drawn[~np.isnan(drawn)]
     if not present.size or np.isnan(value):
         return Interval(value, float("nan"), float("nan"))

@@ -21,12 +21,7 @@ TAG_STATISTICS = tuple(one for one in STATISTICS if one.name in ("mask_ap", "box
 
 
 def render_comparison(comparison: Comparison, command: str, broken: Sequence[str]) -> str:
-    """The comparison as one HTML document.
-
-    Args:
-        comparison: of the runs.
-        command: as the user gave it.
-        broken: limits that a run does not keep.
+    """The comparison as one HTML document, with the user's command and the limits it broke.
 
     Raises:
         DependencyError: jinja2 or matplotlib is not installed.

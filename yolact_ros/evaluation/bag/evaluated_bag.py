@@ -44,7 +44,6 @@ class EvaluatedBag:
     """A finished evaluation of one bag.
 
     Attributes:
-        task: the bag.
         metrics: content of its metrics.json.
         score: what is behind it.
         frames, instances: Arrow tables; None once they are written.
@@ -74,7 +73,7 @@ def evaluate_bag(
         recorded: the bag, and the files of its units in order, as paths or content.
         source: of the results.
         is_alone: its truth covers no other bag.
-        told: is told of frames done.
+        told: of frames done.
 
     Raises:
         DataError: nothing in it can be scored, or the truth cannot be used.

@@ -25,16 +25,10 @@ NAMESPACE = "/yolact"  # as the node's name is
 def export_evaluation(
     options: EvaluationOptions, path: Path, overlay: str, watcher: Watcher
 ) -> None:
-    """Write instances, overlay and truth of the one bag that ``options`` evaluated.
+    """Write instances, overlay and truth of the one bag that ``options`` evaluated to ``path``.
 
-    All have the stamps and log times of the images.
-
-    Args:
-        options: of the evaluation, which has finished; its operating threshold is the least score
-            of what is written and drawn.
-        path: of the new bag.
-        overlay: ``jpeg``, ``raw`` or ``none``.
-        watcher: is told how far the work is.
+    All have the stamps and log times of the images. What is written and drawn is of the operating
+    threshold or more; the overlay is ``jpeg``, ``raw`` or ``none``.
 
     Raises:
         DataError: the bag has no images, or the new one exists or cannot be written.

@@ -31,12 +31,9 @@ class VideoBagOptions:
     """The new bag.
 
     Attributes:
-        path: of the new bag.
-        topic: of the images.
         encoding: ``raw`` (bgr8 Image) or ``jpeg`` (CompressedImage).
         rate_hz: frames a second; 0 takes the times of the source.
         limit: most frames; 0 takes all.
-        frame_id: of the headers.
         truth_topic: of the annotations of photographs.
         overwrite: replace a bag that is there.
     """
@@ -91,14 +88,8 @@ def write_photo_bag(
 ) -> tuple[int, Defects]:
     """Write annotated photographs as a slide show with a truth topic.
 
-    The frames come in the file's order and their pixels are those that ``yolact evaluate``
-    sees, so that both give the same AP.
-
-    Args:
-        annotations: COCO annotation file.
-        folder: that its file names are relative to.
-        options: of the new bag; 1 Hz unless a rate is given.
-        progress: told of frames done.
+    The frames come in the file's order, at 1 Hz unless a rate is given, and their pixels are those
+    that ``yolact evaluate`` sees, so that both give the same AP.
 
     Returns:
         how many there are, and what was left out or mended of their annotations.

@@ -21,11 +21,7 @@ _GATHERED = tuple(name for name in INSTANCE_COLUMNS if name[:5] not in ("segm_",
 
 
 class InstanceRows:
-    """Gathers the rows of one bag frame by frame.
-
-    Args:
-        bag: name of the bag.
-    """
+    """Gathers the rows of one bag frame by frame."""
 
     def __init__(self, bag: str) -> None:
         self._bag = bag
@@ -81,9 +77,7 @@ class InstanceRows:
     ) -> Any:
         """The Arrow table of all frames with the columns of ``INSTANCE_COLUMNS``.
 
-        Args:
-            matches: verdicts by area range; their detections' ``row`` is that of this table.
-            categories: of the truth.
+        Verdicts come by IoU type and area range; a detection's ``row`` is that of this table.
         """
         arrow = require("pyarrow", extra="bag")
         self._pack()
@@ -108,9 +102,7 @@ class InstanceRows:
 def match_tables(table: Any, firsts: Mapping[str, int]) -> dict[IouType, MatchTable]:
     """The verdicts of an instance table by IoU type; those without any are left out.
 
-    Args:
-        table: of one or several bags.
-        firsts: row of each bag's first frame in the table of all frames.
+    ``firsts`` is the row of each bag's first frame in the table of all frames.
     """
     arrow, compute = (require(name, extra="bag") for name in ("pyarrow", "pyarrow.compute"))
     table = table.filter(compute.is_valid(table["category"]))

@@ -99,12 +99,7 @@ class MatchTable:
     def renumbered(
         self, frames: NDArray[np.int64], categories: NDArray[np.int64] | None = None
     ) -> MatchTable:
-        """The same under other numbers.
-
-        Args:
-            frames: new number of each frame; -1 leaves it out.
-            categories: new id of each category id; None keeps them.
-        """
+        """The same with the new number of each frame (-1 leaves it out) and category id."""
         parts = []
         for rows in (self.detections, self.objects):
             kept = rows[frames[rows["frame"]] >= 0]
@@ -154,11 +149,7 @@ class Verdicts:
 
 
 class MatchCollector:
-    """Matches detections with truth as frames come, in blocks.
-
-    Args:
-        categories: of the truth; detections of other classes are left out.
-        iou_types: "bbox", "segm" or both.
+    """Matches detections with truth as frames come, in blocks; leaves other classes out.
 
     Attributes:
         unknown_classes: names of detected classes that the truth does not have.
@@ -181,10 +172,9 @@ class MatchCollector:
     def add(
         self, index: int, truth: FrameInstances, found: Sequence[FoundInstance], first_row: int = 0
     ) -> None:
-        """Add a frame.
+        """Add a frame; each once, by rising index.
 
         Args:
-            index: of the frame; each once, in rising order.
             truth: its annotations; a category's id is their class id plus 1.
             found: its detections, masks of the same image size.
             first_row: in the table of instances, of the first detection.

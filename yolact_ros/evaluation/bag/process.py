@@ -28,12 +28,8 @@ MAX_FAILURES_IN_A_ROW = 10
 def process_unit(unit: Unit, source: ModelSource, device: str = "") -> PackedRecords | None:
     """A record of every frame of the unit; None for a part of a bag that turns out damaged.
 
-    What is left of a damaged bag depends on where one begins to read: such a bag is one unit.
-
-    Args:
-        unit: of a bag.
-        source: of the network.
-        device: that the network runs on; empty takes the source's.
+    What is left of a damaged bag depends on where one begins to read: such a bag is one unit. The
+    network runs on the source's device where none is named.
 
     Raises:
         DataError: the network fails on frame after frame, or is another one on this machine.

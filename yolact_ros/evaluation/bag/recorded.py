@@ -22,11 +22,7 @@ STAGES = ("preprocess", "inference", "postprocess")
 
 
 def recorded_unit(unit: Unit, address: TopicAddress) -> PackedRecords:
-    """A record of every frame with the result that a robot published of it.
-
-    Args:
-        unit: the whole bag, or its first frames.
-        address: of the results.
+    """A record of every frame with the result that a robot published of it at ``address``.
 
     Raises:
         DataError: no such topic, of another type, or without a readable message.
@@ -51,14 +47,8 @@ def recorded_unit(unit: Unit, address: TopicAddress) -> PackedRecords:
 class _RecordedPredictions:
     """The results on a topic, found by the stamps of their images; kept on disk.
 
-    Args:
-        bag: that holds the topic; unreadable messages are added to its problems.
-        topic: of type InstanceArray.
-        same_clock: the images are in this bag too, so that its log times say when a consumer
-            had each result; otherwise reception plus ``report.total_ms`` does.
-
-    Raises:
-        DataError: no such topic, of another type, or without a readable message.
+    With ``same_clock`` the images are in this bag too, so that its log times say when a consumer
+    had each result; otherwise reception plus ``report.total_ms`` does.
     """
 
     def __init__(self, bag: Bag, topic: str, *, same_clock: bool) -> None:

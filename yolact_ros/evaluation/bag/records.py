@@ -66,7 +66,7 @@ def pack_records(
         records: in the order of the topic, without gaps.
         header: what decides them: model, settings and bag.
         segment: of the bag.
-        problems: of reading it; complete when the last record has come.
+        problems: complete when the last record has come.
     """
     arrow, parquet = (require(name, extra="bag") for name in ("pyarrow", "pyarrow.parquet"))
     buffer, count = io.BytesIO(), 0
@@ -101,7 +101,7 @@ def read_header(file: Path) -> tuple[Mapping[str, Any], Segment, int]:
 
 
 class FrameRecords:
-    """All records of an evaluation, a block of them in memory at a time.
+    """All records of an evaluation, by index; a block of them is in memory at a time.
 
     Args:
         files: of its units in the order of their frames, as paths or content.
@@ -110,7 +110,7 @@ class FrameRecords:
         problems: of reading the bag.
 
     Raises:
-        DataError: a file is damaged.
+        DataError: a file is damaged; also while reading.
     """
 
     def __init__(self, files: Sequence[Path | bytes]) -> None:
@@ -129,15 +129,10 @@ class FrameRecords:
         return self._ends[-1] if self._ends else 0
 
     def __iter__(self) -> Iterator[FrameRecord]:
-        """Records by index."""
         return map(self.read, range(len(self)))
 
     def read(self, index: int) -> FrameRecord:
-        """The record of one frame.
-
-        Raises:
-            DataError: its file is damaged.
-        """
+        """The record of one frame."""
         if index not in self._block:
             number = bisect.bisect_right(self._ends, index)
             first = self._ends[number - 1] if number else 0

@@ -71,12 +71,6 @@ def replay_unit(
 ) -> PackedRecords:
     """Replay one bag, or its first frames; a record of every frame.
 
-    Args:
-        unit: all that is to be replayed.
-        source: of the network.
-        options: rate, load, budget.
-        told: is told of frames that are done.
-
     Raises:
         DataError: the bag has no frame that can be decoded.
         YolactError: the network cannot be opened.

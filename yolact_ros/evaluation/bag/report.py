@@ -30,7 +30,7 @@ def render_report(
 
     Args:
         metrics: the content of metrics.json.
-        frames: a row a frame; of several bags one after the other.
+        frames: of several bags one after the other.
         worst: the frames to show.
         bags: metrics of each bag, where there are several; they have no common time to plot over.
 

@@ -75,12 +75,6 @@ class ResultFolder:
     ) -> None:
         """Write all files; metrics.json, which makes the evaluation a finished one, last.
 
-        Args:
-            path: of the folder.
-            metrics: content of metrics.json.
-            frames, instances: Arrow tables.
-            report: HTML document.
-
         Raises:
             DataError, ConfigError: the folder cannot be written.
         """

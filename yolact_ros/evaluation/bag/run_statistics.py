@@ -85,7 +85,8 @@ class RunStatistics:
     Args:
         frames: of the run.
         matches: verdicts by IoU type, with rows of ``frames``.
-        rows: the frames that take part, as rows of ``frames``; weights are in this order.
+        rows: the frames that take part, as rows of ``frames``; weights (int64[len(rows)], how
+            often each counts) are in this order.
     """
 
     def __init__(
@@ -100,11 +101,7 @@ class RunStatistics:
         }
 
     def __call__(self, weights: Weights) -> NDArray[np.float64]:
-        """Every statistic of :data:`STATISTICS`, float64[15]; NaN where the run has none.
-
-        Args:
-            weights (int64[len(rows)]): how often each frame counts.
-        """
+        """Every statistic of :data:`STATISTICS`, float64[15]; NaN where the run has none."""
         values = dict.fromkeys((statistic.name for statistic in STATISTICS), np.nan)
         if "segm" in self._ap:
             by_threshold = self._ap["segm"](weights)

@@ -37,11 +37,7 @@ class _Cut(Exception):
 
 
 class McapSalvage:
-    """Sequential reader of one MCAP file that survives damage.
-
-    Args:
-        path: of the file.
-        problems: receives what is skipped, with its byte offset.
+    """Sequential reader of one MCAP file; ``problems`` has what it skips, with the byte offset.
 
     Raises:
         DataError: the file does not start as MCAP.

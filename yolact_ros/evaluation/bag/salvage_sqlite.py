@@ -18,9 +18,7 @@ MAX_SKIP_ROWS = 1 << 24
 class SqliteSalvage:
     """Reader of one ``.db3`` file by row number, which needs no index and steps over bad pages.
 
-    Args:
-        path: of the file.
-        problems: receives what is skipped, with its row number.
+    ``problems`` has what it skips, with the row number.
 
     Raises:
         DataError: not SQLite, or its list of topics is lost.

@@ -144,13 +144,10 @@ class Scorer:
         *,
         report_unused: bool,
     ) -> BagScore:
-        """Score all frames.
+        """Score all frames, which come in order.
 
-        Args:
-            results: frames in order, each with the result that counts for it.
-            progress: told of frames done.
-            report_unused: annotated frames that the bag does not have are a problem; not so where
-                the truth covers more than this bag.
+        Annotated frames that the bag does not have are a problem with ``report_unused``; not so
+        where the truth covers more than this bag.
         """
         for frame, available in results:
             self._add(frame, available)

@@ -29,10 +29,6 @@ class StabilityMeter:
     def add(self, instances: Sequence[FoundInstance], shape: tuple[int, int]) -> dict[str, float]:
         """Compare a frame's instances with those of the frame before.
 
-        Args:
-            instances: of the frame.
-            shape: height and width of the image.
-
         Returns:
             columns of the table of frames; none for the first frame and after a change of the
             image size. ``steadiness`` is the sum of matched IoU (masks where both have one, else
@@ -71,13 +67,8 @@ def match_instances(
 ) -> list[tuple[int, int, float]]:
     """Pairs of instances of one class, the largest IoU first, each instance in one pair at most.
 
-    Args:
-        before, now: instances of two frames.
-        shape: height and width of both images.
-        min_iou: pairs below it are not made.
-
     Returns:
-        row in ``before``, column in ``now``, and their IoU.
+        row in ``before``, column in ``now``, and their IoU, ``min_iou`` or more.
     """
     if not before or not now:
         return []

@@ -193,12 +193,7 @@ class Bag:
         start_ns: int | None = None,
         stop_ns: int | None = None,
     ) -> Iterator[RawMessage]:
-        """Messages of the named topics by the time of recording.
-
-        Args:
-            topic_names: of the bag.
-            start_ns: log time from which on; None begins with the first.
-            stop_ns: log time up to which, itself not included; None ends with the last.
+        """Messages of the named topics by log time, from the start on and before the stop.
 
         A damaged place ends neither the iteration nor the program: it is listed in ``problems``
         and reading goes on behind it.

@@ -90,13 +90,7 @@ class BagTask:
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker does at a time.
-
-    Attributes:
-        task: the bag.
-        number: of the unit in the bag.
-        segment: of the bag.
-    """
+    """What one worker does at a time: a numbered segment of a bag."""
 
     task: BagTask
     number: int
@@ -109,11 +103,9 @@ class Unit:
 
 
 def plan_bag(options: EvaluationOptions, described: Mapping[str, Any]) -> BagTask:
-    """Open a bag, choose its topic and cut it into segments.
+    """Open the one bag of ``options``, choose its topic and cut it into segments.
 
-    Args:
-        options: of the evaluation of this one bag.
-        described: what decides the results beside the bag, for the records' headers.
+    What decides the results beside the bag is ``described``, for the records' headers.
 
     Raises:
         DataError: it cannot be read, has no image topic, or has several and none is named.

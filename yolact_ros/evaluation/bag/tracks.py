@@ -40,11 +40,6 @@ CROWD_SHARE = 0.5
 class TrackCollector:
     """Gathers, frame by frame, which tracks there are and which were found.
 
-    Args:
-        categories: of the truth.
-        iou_types: what is measured.
-        operating_threshold: least score of a detection that counts.
-
     Attributes:
         frames: tracks of each frame, by kind of overlap and class.
         has_ids: an object of the truth has a track id.
@@ -66,10 +61,8 @@ class TrackCollector:
     def add(self, time_s: float, truth: FrameInstances, found: Iterable[FoundInstance]) -> None:
         """Add a frame, in order.
 
-        Args:
-            time_s: since the beginning.
-            truth: its objects; those without a track id are neither right nor wrong to find.
-            found: with the ids of their tracks; those without one count as not found.
+        Objects without a track id are neither right nor wrong to find; what was found without one
+        counts as not found.
         """
         self._times_s.append(time_s)
         shown = [one for one in found if one.track_id and one.score >= self._threshold]
@@ -131,7 +124,7 @@ def follow_records(
         records: in order, their instances by falling score.
         settings: of the tracker.
         operating_threshold: detections from this score on are objects; those below may keep them.
-        images: bag and topic of the images, for a tracker that looks at them.
+        images: bag and topic, for a tracker that looks at them.
     """
     tracker = Tracker(settings)
     frames = image_frames(*images) if images and settings.uses_camera_motion else iter(())

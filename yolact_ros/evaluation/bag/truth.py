@@ -140,10 +140,6 @@ def truth_from_instances(frames: Iterable[FrameInstances]) -> Truth:
 def read_truth_topic(bag: Bag, topic: str) -> Truth:
     """The annotations that a topic of InstanceArray holds, one message a frame.
 
-    Args:
-        bag: that holds the topic; unreadable messages are added to its problems.
-        topic: its name.
-
     Raises:
         DataError: no such topic, of another type, or without any class.
     """
@@ -157,12 +153,7 @@ def read_truth_topic(bag: Bag, topic: str) -> Truth:
 def instance_messages(
     bag: Bag, topic: str, problem: str
 ) -> Iterator[tuple[int, int, FrameInstances]]:
-    """The readable messages of an InstanceArray topic.
-
-    Args:
-        bag: that holds the topic.
-        topic: its name.
-        problem: kind under which unreadable messages are added to the bag's problems.
+    """The readable messages of an InstanceArray topic; the others are problems of the bag.
 
     Returns:
         number on the topic, log time in nanoseconds and content of each.

@@ -86,13 +86,10 @@ def draw_instances(
     class_ids: Mapping[str, int],
     enlarged: int = 1,
 ) -> NDArray[np.uint8]:
-    """An image with instances drawn into it.
+    """A copy of an image, uint8[H, W, 3], with instances drawn into it.
 
-    Args:
-        image_bgr (uint8[H, W, 3]): is not changed.
-        instances: of the image.
-        class_ids: number of each class name; stable numbers give stable colours.
-        enlarged: times as large in both directions, for labels that can be read.
+    Stable numbers of the classes give stable colours; ``enlarged`` times as large in both
+    directions, labels can be read.
     """
     shape = (image_bgr.shape[0], image_bgr.shape[1])
     boxes = np.array([found.bbox_xywh for found in instances], np.float32).reshape(-1, 4)
@@ -133,8 +130,6 @@ def worst_pictures(
     """Draw frames; reads the topic once, up to the last frame that is wanted.
 
     Args:
-        bag: with the images.
-        topic: of the images.
         wanted: by frame index, the result that counted and the annotations (None without truth).
         operating_threshold: instances below are not drawn.
 
