@@ -20,7 +20,6 @@ import numpy as np
 import psutil
 from long_bag import START_NS, TrivialSource
 
-from yolact_ros.evaluation.bag.evaluate import write_unit
 from yolact_ros.evaluation.bag.executor import Executor, Failure, LocalExecutor
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.process import process_unit
@@ -29,6 +28,7 @@ from yolact_ros.evaluation.bag.segment import Segment
 from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag
 from yolact_ros.evaluation.bag.writer import BagWriter
+from yolact_ros.evaluation.output_folder import write_bytes
 
 PERIOD_NS = 33_000_000
 
@@ -78,7 +78,7 @@ def measure(name: str, executor: Executor, units: list[Unit]) -> None:
         for done, (unit, packed) in enumerate(run, 1):
             if packed is None or isinstance(packed, Failure):
                 raise SystemExit(f"unit {unit.number}: {packed}")
-            write_unit(unit.file, packed[0])
+            write_bytes(unit.file, packed[0])
             if done == started:
                 begun_s = time.perf_counter()
             if done == started or done * 4 % len(units) == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,10 +30,11 @@ from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
 from yolact_ros.evaluation.bag.score import BagScore, join_scores
 from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag, unique_names
 from yolact_ros.evaluation.bag.worst_frames import WorstFrame
+from yolact_ros.evaluation.output_folder import write_bytes
 from yolact_ros.evaluation.template import require_page_packages
 from yolact_ros.evaluation.track_measures import require_track_eval
 
-__all__ = ["Watcher", "evaluate_bags", "write_unit"]
+__all__ = ["Watcher", "evaluate_bags"]
 
 LEAST_FREE_BYTES = 50_000_000
 SCENES_OF_A_BAG = 2
@@ -180,7 +180,7 @@ class _Evaluation:
                 uncut.add(unit.task.name)
             else:
                 data, num_frames = packed
-                write_unit(unit.file, data)
+                write_bytes(unit.file, data)
                 frames[unit.task.name] += num_frames
                 if self._options.replay is None:
                     told(num_frames)
@@ -322,13 +322,3 @@ def _prepare_folder(options: EvaluationOptions, task: BagTask) -> None:
     free_bytes = shutil.disk_usage(task.folder).free
     if free_bytes < LEAST_FREE_BYTES:
         raise DataError(f"{task.folder}: only {free_bytes // 1_000_000} MB left on its disk")
-
-
-def write_unit(path: Path, data: bytes) -> None:
-    """Whoever looks, after a kill at any moment too, finds the whole file or none."""
-    partial_path = path.with_name(f".{path.name}.partial")
-    try:
-        partial_path.write_bytes(data)
-        os.replace(partial_path, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from error
