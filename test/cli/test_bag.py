@@ -140,7 +140,7 @@ def test_a_second_start_only_scores(
 
 
 def test_a_model_can_be_opened_in_another_process(model: Path) -> None:
-    source = ModelSource(str(model), "cpu", top_k=7)
+    source = ModelSource(str(model), num_threads=7)
     assert pickle.loads(pickle.dumps(source)) == source
 
 

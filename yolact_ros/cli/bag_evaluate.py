@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,7 @@ again.
 exit code: 0 done, 1 a limit is broken or a bag was left out, 2 nothing could be done"""
 
 AUTO, RECORDED = "auto", "recorded"
-# Offline the paper's protocol, in real time the node's defaults.
-OFFLINE_SCORE, OFFLINE_TOP_K = 0.05, 100
-NODE_SCORE, NODE_TOP_K = 0.3, 15
+NODE_SCORE = 0.3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -249,11 +248,18 @@ def _options(args: argparse.Namespace) -> Any:
 
 
 def _source(args: argparse.Namespace) -> Any:
-    from yolact_ros.evaluation.bag.model_source import ModelSource
+    from yolact_ros.evaluation.bag.model_source import (
+        NODE_SETTINGS,
+        OFFLINE_SETTINGS,
+        ModelSource,
+    )
 
     # Opened here once: its remarks are told once, and a wrong file before any process starts.
     names = open_model(args.model, args.class_names).config.class_names
-    score, top_k = (NODE_SCORE, NODE_TOP_K) if args.real_time else (OFFLINE_SCORE, OFFLINE_TOP_K)
+    default = NODE_SETTINGS if args.real_time else OFFLINE_SETTINGS
+    given = {
+        name: getattr(args, name) for name in ("score_threshold", "top_k", "nms_threshold", "nms")
+    }
     threads = args.threads or (1 if args.ray else 0)
     if not threads and args.jobs > 1:
         import torch
@@ -265,9 +271,6 @@ def _source(args: argparse.Namespace) -> Any:
         class_names=names if args.class_names else (),
         device=args.device,
         input_size_px=args.input_size[0] if args.input_size else 0,
-        score_threshold=score if args.score_threshold is None else args.score_threshold,
-        top_k=top_k if args.top_k is None else args.top_k,
-        nms_threshold=args.nms_threshold,
-        nms=args.nms,
+        settings=replace(default, **{name: v for name, v in given.items() if v is not None}),
         num_threads=threads,
     )

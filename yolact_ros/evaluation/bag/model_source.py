@@ -19,7 +19,11 @@ from yolact_ros.models.checkpoint import read_config
 from yolact_ros.models.zoo import find_model
 from yolact_ros.tracking import TrackerSettings
 
-__all__ = ["ModelSource"]
+__all__ = ["NODE_SETTINGS", "OFFLINE_SETTINGS", "ModelSource"]
+
+# Offline the paper's protocol, in real time the node's defaults.
+OFFLINE_SETTINGS = PredictionSettings(score_threshold=0.05, top_k=100)
+NODE_SETTINGS = PredictionSettings()
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,7 @@ class ModelSource:
         class_names: of all classes; empty takes the model's own.
         device: as the Predictor takes it.
         input_size_px: side of the network input; 0 takes the model's own.
-        score_threshold: least score kept.
-        top_k: most instances kept of a frame.
-        nms_threshold: IoU above which the lower score of a class is dropped.
-        nms: ``fast``, ``cross-class`` or ``standard``; None is the network's own.
+        settings: what is kept of a frame.
         num_threads: of torch in each process; 0 leaves torch's choice.
     """
 
@@ -42,10 +43,7 @@ class ModelSource:
     class_names: tuple[str, ...] = ()
     device: str = "auto"
     input_size_px: int = 0
-    score_threshold: float = 0.05
-    top_k: int = 100
-    nms_threshold: float = 0.5
-    nms: str | None = None
+    settings: PredictionSettings = OFFLINE_SETTINGS
     num_threads: int = 0
 
     def open(self) -> Predictor:
@@ -69,7 +67,7 @@ class ModelSource:
         own_px = self.input_size_px or read_config(find_model(self.model)).input_size_px
         return BudgetRunner(
             {size_px: self._load(size_px) for size_px in replay.input_sizes_px or (own_px,)},
-            self._settings(),
+            self.settings,
             budget_ms=replay.budget_ms,
             policy=OverrunPolicy(replay.overrun_policy),
             tracker=tracker,
@@ -84,15 +82,7 @@ class ModelSource:
             input_size_px=input_size_px,
             class_names=self.class_names,
             device=self.device,
-            settings=self._settings(),
-        )
-
-    def _settings(self) -> PredictionSettings:
-        return PredictionSettings(
-            score_threshold=self.score_threshold,
-            top_k=self.top_k,
-            nms_threshold=self.nms_threshold,
-            nms=self.nms,  # type: ignore[arg-type]
+            settings=self.settings,
         )
 
     def describe(self) -> Mapping[str, Any]:
@@ -104,7 +94,9 @@ class ModelSource:
             CheckpointError: no such model.
         """
         path = find_model(self.model)
-        values = {key: value for key, value in asdict(self).items() if key != "num_threads"}
+        values = {**asdict(self), **asdict(self.settings)}
+        for key in ("num_threads", "settings", "class_ids", "masks"):
+            del values[key]
         config = read_config(path, class_names=self.class_names)
         return {
             **values,

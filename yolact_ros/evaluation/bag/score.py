@@ -21,7 +21,7 @@ from yolact_ros.evaluation.bag.instance_table import InstanceRows
 from yolact_ros.evaluation.bag.matches import MatchCollector, Verdicts
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.stability import StabilityMeter
-from yolact_ros.evaluation.bag.tables import FrameTable, frame_row, joined_rows
+from yolact_ros.evaluation.bag.tables import FRAME_COLUMNS, FrameTable, frame_row, joined_rows
 from yolact_ros.evaluation.bag.tracks import TrackCollector
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.coco import IouType
@@ -186,11 +186,7 @@ class Scorer:
             values["num_instances"] = len(shown)
             values["total_ms"] = sum(frame.times_ms.values())
             if timing := frame.timing:
-                values["total_ms"] = timing.total_ms
-                values["wait_ms"] = timing.wait_ms
-                values["image_age_ms"] = timing.image_age_ms
-                values["degradation"] = timing.degradation
-                values["input_size_px"] = timing.input_size_px
+                values |= {key: v for key, v in vars(timing).items() if key in FRAME_COLUMNS}
                 values["deadline_met"] = timing.deadline_met if timing.budget_ms > 0 else None
         self._rows.append(frame_row(frame.index, frame.stamp_ns, **values))
 
