@@ -14,9 +14,9 @@ from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
 from yolact_ros.evaluation.bag.messages import (
     INSTANCE_ARRAY,
     BagTopic,
-    InstanceReader,
     RawMessage,
     default_typestore,
+    read_instances,
     serialize_instances,
 )
 from yolact_ros.ops.coco_rle import decode_crop
@@ -63,7 +63,7 @@ def test_run_lengths_of_another_image_are_refused() -> None:
 
 
 def read_back(data: bytes) -> FrameInstances:
-    return InstanceReader().read(RawMessage(BagTopic("/t", INSTANCE_ARRAY), 0, data))
+    return read_instances(RawMessage(BagTopic("/t", INSTANCE_ARRAY), 0, data))
 
 
 def test_instances_survive_their_message() -> None:

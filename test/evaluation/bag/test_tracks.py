@@ -35,9 +35,12 @@ from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame import FoundInstance
 from yolact_ros.evaluation.bag.messages import INSTANCE_ARRAY, default_typestore
 from yolact_ros.evaluation.bag.options import EvaluationOptions, ReplayOptions, TopicAddress
-from yolact_ros.evaluation.bag.run_statistics import TRACK_STATISTICS
+from yolact_ros.evaluation.bag.run_statistics import (
+    TRACK_STATISTICS,
+    track_differences,
+    track_values,
+)
 from yolact_ros.evaluation.bag.summary import comparison_text, summary_text
-from yolact_ros.evaluation.bag.track_intervals import track_differences, track_values
 from yolact_ros.tracking import TRACKERS, TrackerName, TrackerSettings
 
 NUM_FRAMES = 12

@@ -215,7 +215,7 @@ def test_truth_from_a_topic_is_that_of_the_file(tmp_path: Path) -> None:
     bag_path = write_bag(tmp_path / "b", image_messages(3, 2) + truth_messages(3, 2))
     from_file, _ = read_truth_file(write(tmp_path, truth_json(3, 2)))
     with Bag(bag_path) as bag:
-        from_topic = read_truth_topic(bag, TRUTH_TOPIC)
+        from_topic = read_truth_topic(bag, TRUTH_TOPIC, bag.problems)
     assert from_topic.categories == [CocoCategory(1, "person")]
     for index in range(3):
         ours = from_topic.of_frame(index, stamp_ns(index))
@@ -232,7 +232,7 @@ def test_a_truth_instance_of_score_zero_is_a_crowd(tmp_path: Path) -> None:
     content = instance_message(0, [box_instance((5, 5, 30, 30), score=0.0)])
     bag_path = write_bag(tmp_path / "b", [(TRUTH_TOPIC, INSTANCE_ARRAY, stamp_ns(0), content)])
     with Bag(bag_path) as bag:
-        frame = read_truth_topic(bag, TRUTH_TOPIC).of_frame(0, stamp_ns(0))
+        frame = read_truth_topic(bag, TRUTH_TOPIC, bag.problems).of_frame(0, stamp_ns(0))
     assert frame is not None
     assert frame.instances[0].is_crowd
 
@@ -242,7 +242,7 @@ def test_an_unreadable_truth_message_is_listed_and_the_others_are_used(tmp_path:
     topic, kind, time, data = messages[1]
     messages[1] = (topic, kind, time, data[: len(data) // 2])
     with Bag(write_bag(tmp_path / "b", messages)) as bag:
-        truth = read_truth_topic(bag, TRUTH_TOPIC)
+        truth = read_truth_topic(bag, TRUTH_TOPIC, bag.problems)
         assert [boxes(truth, i) is None for i in range(3)] == [False, True, False]
         assert bag.problems.counts == {"unreadable truth": 1}
         assert "/truth message 1" in bag.problems.examples[0].place
@@ -251,7 +251,7 @@ def test_an_unreadable_truth_message_is_listed_and_the_others_are_used(tmp_path:
 def test_a_topic_that_is_no_truth_lists_those_that_are(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "b", image_messages(1) + truth_messages(1))
     with Bag(path) as bag, pytest.raises(DataError, match=r"no topic /nothing .*it has /truth"):
-        read_truth_topic(bag, "/nothing")
+        read_truth_topic(bag, "/nothing", bag.problems)
 
 
 def test_stamps_as_floating_point_seconds_are_found_within_a_microsecond() -> None:

@@ -19,9 +19,14 @@ from yolact_ros.evaluation.bag.bootstrap import (
     percentile_interval,
 )
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
-from yolact_ros.evaluation.bag.run_statistics import STATISTICS, RunStatistics, Statistic
+from yolact_ros.evaluation.bag.run_statistics import (
+    STATISTICS,
+    RunStatistics,
+    Statistic,
+    track_differences,
+    track_values,
+)
 from yolact_ros.evaluation.bag.tables import FrameTable
-from yolact_ros.evaluation.bag.track_intervals import track_differences, track_values
 
 __all__ = ["ComparedRun", "Comparison", "TagGroup", "compare_runs", "verdict"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,10 @@ __all__ = [
     "IMAGE",
     "INSTANCE_ARRAY",
     "BagTopic",
-    "InstanceReader",
     "RawMessage",
     "default_typestore",
     "message_header",
+    "read_instances",
     "serialize_instances",
 ]
 
@@ -162,26 +162,18 @@ def _report_message(types: Mapping[str, Any], report: Mapping[str, Any]) -> Any:
     return report_type(**{name: report.get(name, int(name == "deadline_met")) for name in fields})
 
 
-class InstanceReader:
-    """Reads a bag's InstanceArray messages by the bag's own definition, where it has one."""
+def read_instances(message: RawMessage) -> FrameInstances:
+    """The content of an InstanceArray, by the bag's own definition where it has one.
 
-    def __init__(self) -> None:
-        self._stores: dict[str, Any] = {}
-
-    def read(self, message: RawMessage) -> FrameInstances:
-        """The content of ``message``.
-
-        Raises:
-            DataError: of another type, cut off, or with masks that cannot be.
-        """
-        topic = message.topic
-        if topic.message_type != INSTANCE_ARRAY:
-            raise DataError(f"{topic.name} is of {topic.message_type}, expected {INSTANCE_ARRAY}")
-        if topic.definition:
-            if topic.definition not in self._stores:
-                self._stores[topic.definition] = _recorded_typestore(topic)
-            return _frame_instances(_parsed(message.data, self._stores[topic.definition]))
-        return _frame_instances(_parsed_by_length(message.data))
+    Raises:
+        DataError: of another type, cut off, or with masks that cannot be.
+    """
+    topic = message.topic
+    if topic.message_type != INSTANCE_ARRAY:
+        raise DataError(f"{topic.name} is of {topic.message_type}, expected {INSTANCE_ARRAY}")
+    if topic.definition:
+        return _frame_instances(_parsed(message.data, _recorded_typestore(topic)))
+    return _frame_instances(_parsed_by_length(message.data))
 
 
 def _parsed_by_length(data: bytes) -> Any:
@@ -218,6 +210,7 @@ def _frame_instances(parsed: Any) -> FrameInstances:
     )
 
 
+@lru_cache(maxsize=8)
 def _recorded_typestore(topic: BagTopic) -> Any:
     """A typestore that reads a topic's type as the bag's recorder defined it.
 

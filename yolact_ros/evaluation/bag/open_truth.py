@@ -47,9 +47,8 @@ def open_truth(
     if text.startswith("/") and not Path(text).is_file():
         address = TopicAddress.parse(text)
         with Bag(address.bag or source.path) as bag:
-            truth = read_truth_topic(bag, address.topic)
             # The bag's own damage is listed by whoever reads its images.
-            problems.extend(bag.problems, only="unreadable truth")
+            truth = read_truth_topic(bag, address.topic, problems)
     else:
         with ExitStack() as stack:
             path = location(text)

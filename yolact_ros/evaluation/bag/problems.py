@@ -42,15 +42,14 @@ class ProblemLog:
         if count <= MAX_EXAMPLES_PER_KIND:
             self.examples.append(Problem(kind, place, reason))
 
-    def extend(self, other: ProblemLog, *, only: str = "") -> None:
-        """Add everything that ``other`` holds, or what is of the kind ``only``."""
+    def extend(self, other: ProblemLog) -> None:
+        """Add everything that ``other`` holds."""
         for problem in other.examples:
             shown = sum(kept.kind == problem.kind for kept in self.examples)
-            if shown < MAX_EXAMPLES_PER_KIND and only in ("", problem.kind):
+            if shown < MAX_EXAMPLES_PER_KIND:
                 self.examples.append(problem)
         for kind, count in other.counts.items():
-            if only in ("", kind):
-                self.counts[kind] = self.counts.get(kind, 0) + count
+            self.counts[kind] = self.counts.get(kind, 0) + count
 
     def add_defects(self, defects: Defects, place: str) -> None:
         """Add what was left out or mended of a file, ``place``."""

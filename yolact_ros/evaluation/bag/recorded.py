@@ -57,7 +57,9 @@ class _RecordedPredictions:
         # Log time and content by stamp.
         self._messages: TemporaryStore[tuple[int, FrameInstances]] = TemporaryStore()
         self._used: set[int] = set()
-        for number, log_time_ns, content in instance_messages(bag, topic, "unreadable result"):
+        for number, log_time_ns, content in instance_messages(
+            bag, topic, "unreadable result", bag.problems
+        ):
             if not self._messages:
                 # Of the frames without a result too.
                 self._budget_ms = float(content.report.get("budget_ms", 0.0))

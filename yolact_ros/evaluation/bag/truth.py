@@ -11,7 +11,8 @@ from yolact_ros.datasets.coco_data import CocoCategory
 from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
-from yolact_ros.evaluation.bag.messages import INSTANCE_ARRAY, InstanceReader
+from yolact_ros.evaluation.bag.messages import INSTANCE_ARRAY, read_instances
+from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.temporary_store import TemporaryStore
 
@@ -137,13 +138,13 @@ def truth_from_instances(frames: Iterable[FrameInstances]) -> Truth:
     return Truth("stamp", categories.values(), numbered())
 
 
-def read_truth_topic(bag: Bag, topic: str) -> Truth:
+def read_truth_topic(bag: Bag, topic: str, problems: ProblemLog) -> Truth:
     """The annotations that a topic of InstanceArray holds, one message a frame.
 
     Raises:
         DataError: no such topic, of another type, or without any class.
     """
-    messages = instance_messages(bag, topic, "unreadable truth")
+    messages = instance_messages(bag, topic, "unreadable truth", problems)
     try:
         return truth_from_instances(frame for _, _, frame in messages)
     except DataError as error:
@@ -151,9 +152,9 @@ def read_truth_topic(bag: Bag, topic: str) -> Truth:
 
 
 def instance_messages(
-    bag: Bag, topic: str, problem: str
+    bag: Bag, topic: str, unreadable: str, problems: ProblemLog
 ) -> Iterator[tuple[int, int, FrameInstances]]:
-    """The readable messages of an InstanceArray topic; the others are problems of the bag.
+    """The readable messages of an InstanceArray topic; others are a problem, ``unreadable``.
 
     Returns:
         number on the topic, log time in nanoseconds and content of each.
@@ -168,16 +169,13 @@ def instance_messages(
             f"{bag.path}: no topic {topic} of type {INSTANCE_ARRAY}; it has "
             f"{', '.join(there) or 'none'}"
         )
-    return _readable_messages(bag, topic, problem)
 
+    def readable() -> Iterator[tuple[int, int, FrameInstances]]:
+        for number, message in enumerate(bag.messages({topic})):
+            try:
+                yield number, message.log_time_ns, read_instances(message)
+            except DataError as error:
+                place = f"{topic} message {number}, log time {message.log_time_ns} ns"
+                problems.add(unreadable, place, str(error))
 
-def _readable_messages(
-    bag: Bag, topic: str, problem: str
-) -> Iterator[tuple[int, int, FrameInstances]]:
-    reader = InstanceReader()
-    for number, message in enumerate(bag.messages({topic})):
-        try:
-            yield number, message.log_time_ns, reader.read(message)
-        except DataError as error:
-            place = f"{topic} message {number}, log time {message.log_time_ns} ns"
-            bag.problems.add(problem, place, str(error))
+    return readable()
