@@ -146,7 +146,6 @@ def test_the_competing_load_ends_with_the_block() -> None:
         ({"rate": 0.0}, "rate is 0"),
         ({"load": -1}, "load is -1"),
         ({"budget_ms": float("nan")}, "budget is nan"),
-        ({"overrun_policy": "panic"}, "overrun policy is 'panic'"),
     ],
 )
 def test_impossible_replays_are_refused(changes: dict[str, Any], expected: str) -> None:

@@ -75,22 +75,22 @@ NS = str(stamp_ns(1))
         ),
         ([{"frame_index": i} for i in range(3)], "index"),
         ([{"index": i, "file_name": "000000397133.jpg"} for i in range(3)], "index"),
-        ([{"file_name": f"00000039713{i}.jpg"} for i in range(3)], "order"),
-        ([{"stamp_ns": stamp_ns(0)}, {"index": 1}, {}], "order"),
+        ([{"file_name": f"00000039713{i}.jpg"} for i in range(3)], "index"),
+        ([{"stamp_ns": stamp_ns(0)}, {"index": 1}, {}], "index"),
     ],
 )
 def test_images_are_tied_to_frames_by_what_they_have(
     tmp_path: Path, keys: list[dict[str, Any]], used: str
 ) -> None:
-    truth, key = read_truth_file(write(tmp_path, with_keys(keys)))
-    assert key == used
+    truth = read_truth_file(write(tmp_path, with_keys(keys)))
+    assert truth.key == used
     for index in range(3):
         assert boxes(truth, index) == [list(rectangle(index))]
     assert boxes(truth, 3) is None
 
 
 def test_masks_of_a_file_are_the_polygons(tmp_path: Path) -> None:
-    truth, _ = read_truth_file(write(tmp_path, truth_json(1)))
+    truth = read_truth_file(write(tmp_path, truth_json(1)))
     frame = truth.of_frame(0, stamp_ns(0))
     assert frame is not None
     expected = box_instance(rectangle(0)).counts
@@ -100,7 +100,7 @@ def test_masks_of_a_file_are_the_polygons(tmp_path: Path) -> None:
 
 
 def test_frames_that_nobody_asked_for_are_known(tmp_path: Path) -> None:
-    truth, _ = read_truth_file(write(tmp_path, truth_json(4)))
+    truth = read_truth_file(write(tmp_path, truth_json(4)))
     truth.of_frame(0, stamp_ns(0))
     truth.of_frame(2, stamp_ns(2))
     assert truth.unused == [stamp_ns(1), stamp_ns(3)]
@@ -110,7 +110,7 @@ def test_only_chosen_classes_are_kept(tmp_path: Path) -> None:
     dataset = truth_json(2, objects=2)
     dataset["categories"].append({"id": 5, "name": "dog"})
     dataset["annotations"][1]["category_id"] = 5
-    truth, _ = read_truth_file(write(tmp_path, dataset))
+    truth = read_truth_file(write(tmp_path, dataset))
     truth.keep_classes(["dog"])
     assert [row.name for row in truth.categories] == ["dog"]
     assert boxes(truth, 0) == [list(rectangle(0, 1))]
@@ -121,7 +121,7 @@ def test_classes_that_a_model_does_not_know_are_left_out_and_named(tmp_path: Pat
     dataset = truth_json(1, objects=2)
     dataset["categories"].append({"id": 5, "name": "fork lift"})
     dataset["annotations"][1]["category_id"] = 5
-    truth, _ = read_truth_file(write(tmp_path, dataset))
+    truth = read_truth_file(write(tmp_path, dataset))
     assert truth.keep_known_classes(["cat", "Person"]) == ["fork lift"]
     assert boxes(truth, 0) == [list(rectangle(0, 0))]
     with pytest.raises(DataError, match="no class 'cat'; it has person"):
@@ -162,7 +162,7 @@ def test_what_cannot_be_used_is_counted_and_the_rest_is_the_truth(tmp_path: Path
     dataset = truth_json(3)
     del dataset["images"][1]["height"]
     dataset["annotations"][2]["segmentation"] = {"size": [3, 3], "counts": [9]}
-    truth, _ = read_truth_file(write(tmp_path, dataset))
+    truth = read_truth_file(write(tmp_path, dataset))
     assert boxes(truth, 1) is None
     assert boxes(truth, 2) == [list(rectangle(2))]
     assert truth.defects.to_dict()["left_out"] == {
@@ -179,8 +179,8 @@ def test_what_cannot_be_used_is_counted_and_the_rest_is_the_truth(tmp_path: Path
 def test_an_image_that_is_left_out_moves_no_other_to_its_frame(tmp_path: Path) -> None:
     dataset = with_keys([{}, {}, {}])
     del dataset["images"][1]["height"]
-    truth, key = read_truth_file(write(tmp_path, dataset))
-    assert key == "order"
+    truth = read_truth_file(write(tmp_path, dataset))
+    assert truth.key == "index"
     assert boxes(truth, 1) is None
     assert boxes(truth, 2) == [list(rectangle(2))]
 
@@ -190,8 +190,8 @@ def test_an_image_that_is_left_out_moves_no_other_to_its_frame(tmp_path: Path) -
 )
 def test_a_stamp_that_is_none_leaves_the_order_of_the_file(tmp_path: Path, stamp: Any) -> None:
     keys = [{"stamp": stamp}, {"stamp": stamp}]
-    truth, key = read_truth_file(write(tmp_path, with_keys(keys)))
-    assert key == "order"
+    truth = read_truth_file(write(tmp_path, with_keys(keys)))
+    assert truth.key == "index"
     assert boxes(truth, 1) == [list(rectangle(1))]
 
 
@@ -200,7 +200,7 @@ def test_boxes_alone_are_a_truth_without_masks(tmp_path: Path) -> None:
     for row in dataset["annotations"]:
         row["segmentation"] = []
         del row["area"]
-    truth, _ = read_truth_file(write(tmp_path, dataset))
+    truth = read_truth_file(write(tmp_path, dataset))
     assert not truth.has_masks
     assert boxes(truth, 1) == [list(rectangle(1))]
 
@@ -213,7 +213,7 @@ def test_a_demanded_key_that_is_missing_names_the_image(tmp_path: Path) -> None:
 
 def test_truth_from_a_topic_is_that_of_the_file(tmp_path: Path) -> None:
     bag_path = write_bag(tmp_path / "b", image_messages(3, 2) + truth_messages(3, 2))
-    from_file, _ = read_truth_file(write(tmp_path, truth_json(3, 2)))
+    from_file = read_truth_file(write(tmp_path, truth_json(3, 2)))
     with Bag(bag_path) as bag:
         from_topic = read_truth_topic(bag, TRUTH_TOPIC, bag.problems)
     assert from_topic.categories == [CocoCategory(1, "person")]

@@ -14,9 +14,9 @@ from yolact_ros.datasets.json_file import read_json
 from yolact_ros.errors import DataError, FrameFault
 from yolact_ros.evaluation.bag.frame import PROCESSED, FrameInstances
 from yolact_ros.evaluation.bag.image_topic import decode_image, image_frames
-from yolact_ros.evaluation.bag.options import check_topic_name
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.records import FrameRecords, unit_files
+from yolact_ros.evaluation.bag.sources import check_topic_name
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.truth import Truth, truth_from_instances
 from yolact_ros.evaluation.bag.truth_file import truth_from_data
@@ -53,12 +53,12 @@ def read_annotations(
         )
     try:
         if not isinstance(found, list):
-            return truth_from_data(parse_coco(found), key)[0]
+            return truth_from_data(parse_coco(found), key)
         listing = read_json(described)
         if isinstance(listing, dict):
             listing["annotations"] = []
         data = parse_coco(listing)
-        return truth_from_data(_as_truth(data, found, score_threshold), key)[0]
+        return truth_from_data(_as_truth(data, found, score_threshold), key)
     except DataError as error:
         with_images = f" with {described}" if isinstance(found, list) else ""
         raise DataError(f"{path}{with_images}: {error}") from error

@@ -99,19 +99,8 @@ def evaluate_bag(
             if options.is_timed
             else own_results(wanted)
         )
-        scorer = Scorer(
-            truth,
-            task.topic,
-            options.operating_threshold,
-            problems,
-            rows,
-            separate_processed=options.is_timed,
-            measure_tracks=options.measure_tracks,
-        )
-        score = scorer.run(
-            results,
-            told or (lambda _: None),
-            report_unused=is_alone and not options.limit,
+        score = Scorer(task, truth, problems, rows).run(
+            results, told or (lambda _: None), report_unused=is_alone and not options.limit
         )
         _require_frames(score, task.topic)
         worst = worst_frames(score.frames, options.num_worst)

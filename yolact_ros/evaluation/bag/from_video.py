@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from yolact_ros.datasets.coco_file import read_coco_file
 from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import ConfigError, DataError, ImageError
-from yolact_ros.evaluation.bag.options import check_topic_name
+from yolact_ros.evaluation.bag.sources import check_topic_name
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.truth_file import truth_from_data
 from yolact_ros.evaluation.bag.writer import BagWriter
@@ -50,8 +50,6 @@ class VideoBagOptions:
     def __post_init__(self) -> None:
         check_topic_name(self.topic)
         check_topic_name(self.truth_topic)
-        if self.encoding not in ("raw", "jpeg"):
-            raise ConfigError(f"encoding is {self.encoding!r}, expected 'raw' or 'jpeg'")
         if not 0.0 <= self.rate_hz <= 1000.0 or self.limit < 0:
             raise ConfigError("rate must be 0 to 1000 Hz and the limit at least 0")
 
@@ -101,7 +99,7 @@ def write_photo_bag(
     images = DatasetImages(data, folder, options.limit or None)
     # The frames are the images that can be used: those that were left out have none.
     frames = tuple(replace(image, position=index) for index, image in enumerate(data.images))
-    truth, _ = truth_from_data(replace(data, images=frames), "order")
+    truth = truth_from_data(replace(data, images=frames), "order")
     with BagWriter(options.path, overwrite=options.overwrite) as writer:
         rate_hz = options.rate_hz or 1.0
         timed = ((image_bgr, index / rate_hz) for index, (_, image_bgr) in enumerate(images))

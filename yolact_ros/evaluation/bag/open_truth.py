@@ -57,7 +57,7 @@ def open_truth(
             if path.suffix == ".txt":
                 truth = read_truth_text(path)
             else:
-                truth, _ = read_truth_file(path, key)
+                truth = read_truth_file(path, key)
         problems.add_defects(truth.defects, without_secrets(text))
     if classes:
         truth.keep_classes(classes)

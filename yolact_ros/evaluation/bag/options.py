@@ -16,17 +16,7 @@ from yolact_ros.tracking import TrackerSettings
 if TYPE_CHECKING:
     from yolact_ros.evaluation.bag.model_source import ModelSource
 
-__all__ = ["EvaluationOptions", "ReplayOptions", "TopicAddress", "check_topic_name"]
-
-
-def check_topic_name(name: str) -> None:
-    """Refuse what is no name of a topic.
-
-    Raises:
-        ConfigError: it does not start with a slash.
-    """
-    if not name.startswith("/"):
-        raise ConfigError(f"{name!r} is no topic: expected a name that starts with /")
+__all__ = ["EvaluationOptions", "ReplayOptions", "TopicAddress"]
 
 
 @dataclass(frozen=True)
@@ -82,10 +72,6 @@ class ReplayOptions:
             raise ConfigError(f"load is {self.load}, expected a number of processes, 0 or more")
         if not math.isfinite(self.budget_ms) or self.budget_ms < 0:
             raise ConfigError(f"budget is {self.budget_ms} ms, expected 0 (none) or more")
-        if self.overrun_policy not in ("publish", "drop"):
-            raise ConfigError(
-                f"overrun policy is {self.overrun_policy!r}, expected 'publish' or 'drop'"
-            )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from yolact_ros.evaluation.bag.matches import MatchCollector, Verdicts
 from yolact_ros.evaluation.bag.problems import ProblemLog
 from yolact_ros.evaluation.bag.stability import StabilityMeter
 from yolact_ros.evaluation.bag.tables import FRAME_COLUMNS, FrameTable, frame_row, joined_rows
+from yolact_ros.evaluation.bag.task import BagTask
 from yolact_ros.evaluation.bag.tracks import TrackCollector
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.coco import IouType
@@ -93,32 +94,22 @@ def join_scores(scores: Sequence[BagScore]) -> BagScore:
 class Scorer:
     """Scores the frames of one bag in a single pass.
 
+    Detections of the operating threshold or more are what the robot acts on: they are counted,
+    followed and judged one by one; AP takes all.
+
     Args:
+        task: the bag.
         truth: annotations, or None.
-        topic: of the images, for messages.
-        operating_threshold: detections of at least this score are what the robot acts on: they
-            are counted, followed and judged one by one; AP takes all.
         problems: receives what cannot be used.
         instances: receives what counted for each frame.
-        separate_processed: score the processed frames by themselves too, for where a frame may
-            count by another's result.
-        measure_tracks: gather the tracks of truth and results.
     """
 
     def __init__(
-        self,
-        truth: Truth | None,
-        topic: str,
-        operating_threshold: float,
-        problems: ProblemLog,
-        instances: InstanceRows,
-        *,
-        separate_processed: bool,
-        measure_tracks: bool = False,
+        self, task: BagTask, truth: Truth | None, problems: ProblemLog, instances: InstanceRows
     ) -> None:
         self._truth = truth
-        self._topic = topic
-        self._threshold = operating_threshold
+        self._topic = task.topic
+        self._threshold = task.options.operating_threshold
         self._rows: list[FrameTable] = []
         self._instances = instances
         self._score = BagScore(problems=problems)
@@ -129,12 +120,10 @@ class Scorer:
         self._last_stamp_ns: int | None = None
         if truth is not None:
             iou_types: tuple[IouType, ...] = ("bbox", "segm") if truth.has_masks else ("bbox",)
-            names = (ACCURACY, ACCURACY_OF_PROCESSED) if separate_processed else (ACCURACY,)
+            names = (ACCURACY, ACCURACY_OF_PROCESSED) if task.options.is_timed else (ACCURACY,)
             self._collectors = {n: MatchCollector(truth.categories, iou_types) for n in names}
-            if measure_tracks:
-                self._score.tracks = TrackCollector(
-                    truth.categories, iou_types, operating_threshold
-                )
+            if task.options.measure_tracks:
+                self._score.tracks = TrackCollector(truth.categories, iou_types, self._threshold)
             self._score.categories = truth.categories
 
     def run(

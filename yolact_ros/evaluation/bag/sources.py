@@ -11,9 +11,19 @@ from pathlib import Path
 from yolact_ros.errors import ConfigError, DataError, YolactError
 from yolact_ros.evaluation.bag.location import BagPath, RemotePath, location
 
-__all__ = ["BagSource", "read_sources"]
+__all__ = ["BagSource", "check_topic_name", "read_sources"]
 
 PATH, TOPIC, TRUTH = "path", "topic", "truth"
+
+
+def check_topic_name(name: str) -> None:
+    """Refuse what is no name of a topic.
+
+    Raises:
+        ConfigError: it does not start with a slash.
+    """
+    if not name.startswith("/"):
+        raise ConfigError(f"{name!r} is no topic: expected a name that starts with /")
 
 
 @dataclass(frozen=True)
@@ -134,8 +144,8 @@ def _line(values: Mapping[str, str], folder: BagPath, default: BagSource) -> Bag
     if not name:
         raise DataError("no path; expected that of a bag")
     topic = values.get(TOPIC, "") or default.topic
-    if topic and not topic.startswith("/"):
-        raise DataError(f"{topic!r} is no topic: expected a name that starts with /")
+    if topic:
+        check_topic_name(topic)
     truth = values.get(TRUTH, "")
     return BagSource(
         path=location(name) if "://" in name else folder / name,

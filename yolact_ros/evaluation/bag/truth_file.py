@@ -18,7 +18,6 @@ from yolact_ros.evaluation.bag.truth import Truth
 
 __all__ = ["read_truth_file", "truth_from_data"]
 
-KEYS = ("auto", "stamp", "index", "order")
 STAMP_NAME = re.compile(r"(\d{8,10})[._](\d{9})|(\d{16,19})")
 _HELP = {
     "stamp": '"stamp_ns" (integer), "stamp" (seconds) or a file name that is the stamp',
@@ -28,7 +27,7 @@ _HELP = {
 MAX_INT64 = (1 << 63) - 1
 
 
-def read_truth_file(path: Path, key: str = "auto") -> tuple[Truth, str]:
+def read_truth_file(path: Path, key: str = "auto") -> Truth:
     """Read COCO annotations of a bag's frames.
 
     Args:
@@ -38,9 +37,6 @@ def read_truth_file(path: Path, key: str = "auto") -> tuple[Truth, str]:
             ``1700000000_123456789.png``. ``index``: its ``frame_index`` or ``index``, the
             position on the topic from 0. ``order``: its position in the file's list. ``auto``:
             the first of these that every image has.
-
-    Returns:
-        the truth and the key that was used.
 
     Raises:
         DataError: not such a file, no key for some image, or a key twice.
@@ -52,7 +48,7 @@ def read_truth_file(path: Path, key: str = "auto") -> tuple[Truth, str]:
         raise DataError(f"{path}: {error}") from error
 
 
-def truth_from_data(data: CocoData, key: str = "auto") -> tuple[Truth, str]:
+def truth_from_data(data: CocoData, key: str = "auto") -> Truth:
     """The truth in COCO annotations, its categories numbered from 1; see :func:`read_truth_file`.
 
     Raises:
@@ -63,14 +59,11 @@ def truth_from_data(data: CocoData, key: str = "auto") -> tuple[Truth, str]:
     if twice:
         raise DataError(f"{twice} images have the {used} of another one")
     categories = [CocoCategory(id_, row.name) for id_, row in enumerate(data.categories, 1)]
-    frames = _frames(data, keys)
     kind = "stamp" if used == "stamp" else "index"
-    return Truth(kind, categories, frames, data.defects), used
+    return Truth(kind, categories, _frames(data, keys), data.defects)
 
 
 def _keys(images: Sequence[CocoImage], key: str) -> tuple[str, list[int]]:
-    if key not in KEYS:
-        raise DataError(f"truth key {key!r} is unknown, expected one of {', '.join(KEYS)}")
     finders: dict[str, Callable[[CocoImage], int | None]] = {"stamp": _stamp_ns, "index": _index}
     for name in finders if key == "auto" else [key]:
         if name == "order":
