@@ -21,10 +21,10 @@ import psutil
 from long_bag import START_NS, TrivialSource
 
 from yolact_ros.evaluation.bag.executor import Executor, Failure, LocalExecutor
+from yolact_ros.evaluation.bag.messages import Segment
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.process import process_unit
 from yolact_ros.evaluation.bag.ray_executor import RayExecutor
-from yolact_ros.evaluation.bag.segment import Segment
 from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag
 from yolact_ros.evaluation.bag.writer import BagWriter

@@ -23,9 +23,9 @@ from bag_samples import (
 )
 
 from yolact_ros.errors import ConfigError, DataError
-from yolact_ros.evaluation.bag.available_results import available_results
 from yolact_ros.evaluation.bag.competing_load import competing_load
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
+from yolact_ros.evaluation.bag.evaluated_bag import available_results
 from yolact_ros.evaluation.bag.frame import DROPPED, PROCESSED, FrameRecord, FrameTiming
 from yolact_ros.evaluation.bag.messages import IMAGE, INSTANCE_ARRAY
 from yolact_ros.evaluation.bag.options import EvaluationOptions, ReplayOptions

@@ -26,13 +26,13 @@ from yolact_ros.errors import DataError, WorkerError
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.executor import Failure, LocalExecutor
 from yolact_ros.evaluation.bag.image_topic import image_frames
-from yolact_ros.evaluation.bag.messages import IMAGE
+from yolact_ros.evaluation.bag.messages import IMAGE, Segment
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.records import FrameRecords, unit_files
 from yolact_ros.evaluation.bag.result_folder import ResultFolder
-from yolact_ros.evaluation.bag.segment import Segment, cut
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.tables import INSTANCE_COLUMNS, read_table
+from yolact_ros.evaluation.bag.task import cut
 
 NUM_FRAMES = 160
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.available_results import (
-    available_results,
-    frame_period_ms,
-    own_results,
-)
-from yolact_ros.evaluation.bag.frame import UNREADABLE, FrameInstances, FrameRecord
+from yolact_ros.evaluation.bag.frame import PROCESSED, UNREADABLE, FrameInstances, FrameRecord
 from yolact_ros.evaluation.bag.instance_table import InstanceRows
 from yolact_ros.evaluation.bag.location import without_secrets
 from yolact_ros.evaluation.bag.metrics import measure
@@ -22,7 +18,7 @@ from yolact_ros.evaluation.bag.open_truth import open_truth
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.records import FrameRecords
 from yolact_ros.evaluation.bag.report import render_report
-from yolact_ros.evaluation.bag.score import ACCURACY, BagScore, Scorer
+from yolact_ros.evaluation.bag.score import ACCURACY, BagScore, FrameResult, Scorer
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.tables import FrameTable, frames_to_arrow
 from yolact_ros.evaluation.bag.task import BagTask
@@ -31,7 +27,7 @@ from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
 from yolact_ros.evaluation.benchmark.machine import describe_environment
 
-__all__ = ["EvaluatedBag", "Source", "evaluate_bag", "mode_of", "tracking_of"]
+__all__ = ["EvaluatedBag", "Source", "available_results", "evaluate_bag", "mode_of", "tracking_of"]
 
 PERIOD_FRAMES = 200
 
@@ -223,3 +219,38 @@ def _settings(options: EvaluationOptions, source: Source) -> dict[str, Any]:
         "classes": ", ".join(options.classes) or default_classes,
         **({} if options.replay is None else asdict(options.replay)),
     }
+
+
+def own_results(records: Iterable[FrameRecord]) -> Iterator[FrameResult]:
+    """Every frame counts by its own result, however long it took."""
+    return ((record, record if record.status == PROCESSED else None) for record in records)
+
+
+def available_results(records: Iterable[FrameRecord], period_ms: float) -> Iterator[FrameResult]:
+    """Every frame counts by what the consumer had when its result was due.
+
+    That is the newest result, of this frame or one before, published no later than the frame's
+    reception plus the budget; without a budget, no later than one frame period after it. A late
+    or dropped frame is so scored by an older result, as streaming perception is (Li, Wang and
+    Ramanan, "Towards Streaming Perception", 2020).
+
+    Args:
+        records: with ``timing`` where processed; a dropped frame has its reception there.
+        period_ms: of the camera.
+    """
+    waiting: deque[tuple[float, FrameRecord]] = deque()
+    available: FrameRecord | None = None
+    for record in records:
+        if timing := record.timing:
+            if record.status == PROCESSED:
+                waiting.append((timing.published_ms, record))
+            due_ms = timing.received_ms + (timing.budget_ms or period_ms)
+            while waiting and waiting[0][0] <= due_ms:
+                available = waiting.popleft()[1]
+        yield record, available
+
+
+def frame_period_ms(log_times_ns: Iterable[int]) -> float:
+    """Median time between two frames in milliseconds; 0 for fewer than two."""
+    gaps = sorted(later - earlier for earlier, later in pairwise(log_times_ns))
+    return gaps[len(gaps) // 2] / 1e6 if gaps else 0.0

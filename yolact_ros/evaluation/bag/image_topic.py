@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 
 from yolact_ros.errors import DataError, FrameFault
 from yolact_ros.evaluation.bag.location import BagPath
-from yolact_ros.evaluation.bag.messages import COMPRESSED_IMAGE, IMAGE, BagTopic, RawMessage
-from yolact_ros.evaluation.bag.segment import WHOLE, Segment
+from yolact_ros.evaluation.bag.messages import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    WHOLE,
+    BagTopic,
+    RawMessage,
+    Segment,
+)
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.inference.bit_depth import FULL_BITS, BitDepth
 from yolact_ros.inference.cdr import (

@@ -22,8 +22,10 @@ __all__ = [
     "COMPRESSED_IMAGE",
     "IMAGE",
     "INSTANCE_ARRAY",
+    "WHOLE",
     "BagTopic",
     "RawMessage",
+    "Segment",
     "default_typestore",
     "message_header",
     "read_instances",
@@ -70,6 +72,29 @@ class RawMessage:
     topic: BagTopic
     log_time_ns: int
     data: bytes
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Messages of a bag by log time; by default all.
+
+    Attributes:
+        start_ns: the first is not before; None is the beginning of the bag.
+        stop_ns: the last is before; None is the end of the bag.
+        limit: most messages; 0 takes all.
+    """
+
+    start_ns: int | None = None
+    stop_ns: int | None = None
+    limit: int = 0
+
+    @property
+    def is_part(self) -> bool:
+        """Others come before or after."""
+        return (self.start_ns, self.stop_ns) != (None, None)
+
+
+WHOLE = Segment()
 
 
 @cache

@@ -54,10 +54,8 @@ def open_truth(
             path = location(text)
             if isinstance(path, RemotePath):
                 path = stack.enter_context(local_copies([path])) / path.name
-            if path.suffix == ".txt":
-                truth = read_truth_text(path)
-            else:
-                truth = read_truth_file(path, key)
+            is_text = path.suffix == ".txt"
+            truth = read_truth_text(path) if is_text else read_truth_file(path, key)
         problems.add_defects(truth.defects, without_secrets(text))
     if classes:
         truth.keep_classes(classes)

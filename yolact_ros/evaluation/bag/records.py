@@ -16,8 +16,8 @@ from typing import Any
 from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameRecord, FrameTiming
+from yolact_ros.evaluation.bag.messages import Segment
 from yolact_ros.evaluation.bag.problems import ProblemLog
-from yolact_ros.evaluation.bag.segment import Segment
 
 __all__ = ["FrameRecords", "PackedRecords", "pack_records", "read_header", "unit_files"]
 

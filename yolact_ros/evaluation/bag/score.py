@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from yolact_ros.datasets.coco_data import CocoCategory
-from yolact_ros.evaluation.bag.available_results import FrameResult
 from yolact_ros.evaluation.bag.frame import (
     DROPPED,
     PROCESSED,
@@ -27,9 +26,12 @@ from yolact_ros.evaluation.bag.tracks import TrackCollector
 from yolact_ros.evaluation.bag.truth import Truth
 from yolact_ros.evaluation.coco import IouType
 
-__all__ = ["ACCURACY", "ACCURACY_OF_PROCESSED", "BagScore", "Scorer", "join_scores"]
+__all__ = ["ACCURACY", "ACCURACY_OF_PROCESSED", "BagScore", "FrameResult", "Scorer", "join_scores"]
 
 ACCURACY, ACCURACY_OF_PROCESSED = "accuracy", "accuracy_of_processed_frames"
+
+FrameResult = tuple[FrameRecord, FrameRecord | None]
+"""A frame of the topic, and the one whose instances are scored against its truth, if any."""
 
 
 @dataclass

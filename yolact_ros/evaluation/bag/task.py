@@ -6,20 +6,24 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.image_topic import choose_image_topic
 from yolact_ros.evaluation.bag.location import BagPath
-from yolact_ros.evaluation.bag.messages import BagTopic
+from yolact_ros.evaluation.bag.messages import WHOLE, BagTopic, Segment
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.records import read_header, unit_files
-from yolact_ros.evaluation.bag.segment import Segment, cut
 from yolact_ros.evaluation.bag.sources import BagSource
 from yolact_ros.evaluation.bag.storage import Bag
 
-__all__ = ["BagTask", "Unit", "plan_bag", "unique_names"]
+__all__ = ["BagTask", "Unit", "cut", "plan_bag", "unique_names"]
+
+# A segment takes a few milliseconds of its own, and what a dead worker had done of it is lost.
+LEAST_FRAMES = 50
+MOST_SEGMENTS = 100
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,24 @@ def plan_bag(options: EvaluationOptions, described: Mapping[str, Any]) -> BagTas
         has_images=has_images,
         num_frames=None if count is None else min(count, options.limit or count),
     )
+
+
+def cut(time_range_ns: tuple[int, int] | None, num_frames: int | None) -> tuple[Segment, ...]:
+    """Segments of equal duration that are the whole bag together.
+
+    Every image of a bag stands for itself, so any time will do. The result depends on the bag
+    alone: whoever goes on with an evaluation finds the same segments.
+
+    Args:
+        time_range_ns: of the bag; None where it cannot be cut.
+        num_frames: of the topic; None likewise.
+    """
+    count = min(MOST_SEGMENTS, (num_frames or 0) // LEAST_FRAMES)
+    if time_range_ns is None or count < 2:
+        return (WHOLE,)
+    first_ns, last_ns = time_range_ns
+    times = sorted({first_ns + (last_ns - first_ns) * n // count for n in range(1, count)})
+    return tuple(Segment(start, stop) for start, stop in pairwise([None, *times, None]))
 
 
 def _choose_topic(bag: Bag, options: EvaluationOptions) -> tuple[BagTopic, bool]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from yolact_ros.errors import FrameFault
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances, FrameRecord
 from yolact_ros.evaluation.bag.image_topic import decode_image, image_frames
-from yolact_ros.evaluation.bag.segment import Segment
+from yolact_ros.evaluation.bag.messages import Segment
 from yolact_ros.evaluation.bag.storage import Bag
 from yolact_ros.evaluation.bag.tables import FrameTable, present
 from yolact_ros.ops.coco_rle import decode_crop
