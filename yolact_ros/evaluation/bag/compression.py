@@ -26,7 +26,7 @@ def decompress_zstd(data: bytes) -> bytes:
     """Content of one zstd frame; of a cut-off frame what comes before the cut.
 
     Raises:
-        DataError: damaged, or not zstd.
+        DataError: damaged.
     """
     zstd = _zstd()
     try:

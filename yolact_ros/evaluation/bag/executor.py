@@ -81,9 +81,6 @@ def attempt(function: Callable[[Item], Result], item: Item) -> Result | Failure:
 class LocalExecutor:
     """Processes of this machine; with one job this process itself.
 
-    Args:
-        jobs: processes at most.
-
     Raises:
         WorkerError: at the end of the block: a process died.
     """

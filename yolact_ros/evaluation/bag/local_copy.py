@@ -7,7 +7,8 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from operator import methodcaller
 from pathlib import Path
 
 from yolact_ros import resources
@@ -41,47 +42,32 @@ def local_copies(files: Sequence[RemotePath]) -> Iterator[Path]:
             (folder / LOCK_FILE).touch()
             missing = [file for file in files if not (folder / file.name).is_file()]
             _make_room(root, sum(stats[file].st_size for file in missing))
+            partial = str(folder / ".partial")
             for file in missing:
-                _fetch(file, folder)
+                file.ask(methodcaller("get_file", file.url, partial))
+                os.replace(partial, folder / file.name)
         yield folder
-
-
-def _fetch(file: RemotePath, folder: Path) -> None:
-    partial = folder / ".partial"
-    file.ask(lambda storage: storage.get_file(file.url, str(partial)))
-    os.replace(partial, folder / file.name)
 
 
 def _make_room(root: Path, num_bytes: int) -> None:
     limit_bytes = _limit_bytes()
-    folders = _folders(root)
+    # The one that was not used for longest first.
+    locks = sorted(root.glob(f"*/{LOCK_FILE}"), key=lambda lock: lock.stat().st_mtime)
     while True:
         used_bytes = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
         free_bytes = shutil.disk_usage(root).free
         if num_bytes <= min(limit_bytes - used_bytes, free_bytes):
             return
-        if not folders:
+        if not locks:
             raise StorageError(
                 f"a copy of {num_bytes / 1e9:.3g} GB has no room in {root}: of "
                 f"{limit_bytes / 1e9:.3g} GB {used_bytes / 1e9:.3g} are in use, and "
                 f"{free_bytes / 1e9:.3g} GB of the disk are free; set {LIMIT_VARIABLE}, or "
                 "YOLACT_ROS_CACHE to a folder elsewhere"
             )
-        _remove_unused(folders.pop(0))
-
-
-def _folders(root: Path) -> list[Path]:
-    """One for each copy, the one that was not used for longest first."""
-    locks = sorted(root.glob(f"*/{LOCK_FILE}"), key=lambda lock: lock.stat().st_mtime)
-    return [lock.parent for lock in locks]
-
-
-def _remove_unused(folder: Path) -> None:
-    try:
-        with _locked(folder / LOCK_FILE, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            shutil.rmtree(folder)
-    except BlockingIOError:
-        pass  # somebody reads it
+        lock = locks.pop(0)
+        with suppress(BlockingIOError), _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(lock.parent)  # nobody reads it
 
 
 def _cache_folder() -> Path:

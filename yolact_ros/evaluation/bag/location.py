@@ -54,12 +54,10 @@ class RemotePath:
     Reads fetch ranges. A storage that does not answer is asked again for ``patience_s``. As text
     the address has neither password nor query, so that any message may name it.
 
-    Args:
-        url: as the user wrote it.
-        patience_s: how long a storage that does not answer is asked again.
-
     Raises:
         ConfigError, DependencyError: as of :func:`location`.
+        StorageError: of each method that asks the storage: it has no such file, does not allow it,
+            or did not answer in time.
     """
 
     url: str
@@ -126,20 +124,16 @@ class RemotePath:
         return self
 
     def exists(self) -> bool:
-        """True for a file or folder that is there.
-
-        Raises:
-            StorageError: the storage does not answer, or does not allow it.
-        """
+        """True for a file or folder that is there."""
         return self._info() is not None or self.is_dir()
 
     def is_file(self) -> bool:
-        """True for a file; may raise as :meth:`exists`."""
+        """True for a file."""
         info = self._info()
         return info is not None and info["type"] == "file" and not self.url.endswith("/")
 
     def is_dir(self) -> bool:
-        """True for a folder; may raise as :meth:`exists`."""
+        """True for a folder."""
         if self._protocol.startswith("http"):
             # A web server has no folders: one that has the list of a bag's files is a bag.
             return not self.suffix and (self / "metadata.yaml").is_file()
@@ -147,21 +141,13 @@ class RemotePath:
         return info is not None and info["type"] == "directory"
 
     def iterdir(self) -> Iterator[RemotePath]:
-        """The files in this folder; of a web server those that it lists.
-
-        Raises:
-            StorageError: as :meth:`exists`, or there is no folder.
-        """
+        """The files in this folder; of a web server those that it lists."""
         found = self.ask(lambda storage: storage.ls(self.url.rstrip("/") + "/", detail=False))
         names = {PurePosixPath(urlsplit(str(entry)).path).name for entry in found}
         return iter([self / name for name in sorted(names) if name and name != self._path.name])
 
     def glob(self) -> list[RemotePath]:
-        """The files and folders that an address with ``*`` matches.
-
-        Raises:
-            StorageError: as :meth:`exists`.
-        """
+        """The files and folders that an address with ``*`` matches."""
         found = self.ask(lambda storage: storage.glob(self.url))
         marks = urlsplit(self.url)
         if self._protocol.startswith("http"):
@@ -174,11 +160,7 @@ class RemotePath:
         ]
 
     def stat(self, *, follow_symlinks: bool = True) -> RemoteStat:
-        """The size, and what tells that a file is still the same.
-
-        Raises:
-            StorageError: as :meth:`exists`, or there is no such file.
-        """
+        """The size, and what tells that a file is still the same."""
         info = self._info()
         if info is None:
             raise StorageError(f"{self}: there is no such file")
@@ -186,20 +168,16 @@ class RemotePath:
         return RemoteStat(int(info.get("size") or 0), str(version).strip('"'))
 
     def open(self, mode: str = "rb") -> BinaryIO:
-        """A stream that fetches what is read of it, in blocks.
-
-        Raises:
-            StorageError: as :meth:`stat`; also while reading.
-        """
+        """A stream that fetches what is read of it, in blocks."""
         assert mode == "rb"
         return io.BufferedReader(_Ranges(self), BLOCK_BYTES)
 
     def read_bytes(self) -> bytes:
-        """The whole content; may raise as :meth:`stat`."""
+        """The whole content."""
         return bytes(self.ask(lambda storage: storage.cat_file(self.url)))
 
     def read_text(self, encoding: str | None = None) -> str:
-        """The whole content as text; may raise as :meth:`stat`."""
+        """The whole content as text."""
         return self.read_bytes().decode(encoding or "utf-8")
 
     def _info(self) -> dict[str, Any] | None:
@@ -209,14 +187,7 @@ class RemotePath:
             return None
 
     def ask(self, question: Callable[[Any], Answer]) -> Answer:
-        """The storage's answer, asked again while there is hope.
-
-        Args:
-            question: is given fsspec's file system.
-
-        Raises:
-            StorageError: it has no such file, does not allow it, or did not answer in time.
-        """
+        """The answer to a question about fsspec's file system, asked again while there is hope."""
         endpoint = _endpoint(self._protocol, self._host)
         begun_s = time.monotonic()
         pause_s = FIRST_PAUSE_S

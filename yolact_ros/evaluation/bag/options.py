@@ -21,12 +21,7 @@ __all__ = ["EvaluationOptions", "ReplayOptions", "TopicAddress"]
 
 @dataclass(frozen=True)
 class TopicAddress:
-    """A topic, maybe of another bag: ``/topic`` or ``/topic@path/of/bag``.
-
-    Attributes:
-        topic: name.
-        bag: None for the bag at hand.
-    """
+    """A topic, maybe of another bag; None for the bag at hand."""
 
     topic: str
     bag: BagPath | None = None
@@ -84,7 +79,7 @@ class EvaluationOptions:
         output: folder of the results; several bags get a folder each inside.
         source: of the network; None scores recorded predictions.
         predictions: where recorded predictions are; None runs the network.
-        truth_key: see :func:`yolact_ros.evaluation.bag.truth_file.read_truth_file`.
+        truth_key: see :func:`.truth_file.read_truth_file`.
         classes: score these only; empty takes those that the model knows.
         all_classes: score classes that the model does not know, too.
         operating_threshold: score from which on the robot acts on a detection.

@@ -30,10 +30,7 @@ FORMAT = 3
 
 
 class ResultFolder:
-    """A finished evaluation, read back for comparison.
-
-    Args:
-        path: of the folder, or of its metrics.json.
+    """A finished evaluation, read back for comparison; named by its folder or metrics.json.
 
     Attributes:
         path: of the folder.

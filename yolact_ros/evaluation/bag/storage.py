@@ -34,11 +34,8 @@ class Bag:
 
     Of a remote bag ranges are read. SQLite cannot do so: such a bag is copied (:mod:`local_copy`).
 
-    Args:
-        path: of the bag, or its address.
-
     Attributes:
-        path: of the bag.
+        path: of the bag, or its address.
         topics: by name.
         problems: what could not be read so far.
 

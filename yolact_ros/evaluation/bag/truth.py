@@ -25,13 +25,12 @@ class Truth:
     """Annotations by frame.
 
     Args:
-        key: frames are found by ``stamp`` (nanoseconds) or by ``index`` (position on the topic).
-        categories: the id of each is the class id of its annotations plus 1.
         frames: key and annotations of each frame; consumed at once, to disk.
-        defects: what was left out or mended while reading.
 
     Attributes:
-        key, categories, defects: as given.
+        key: frames are found by ``stamp`` (nanoseconds) or by ``index`` (position on the topic).
+        categories: the id of each is the class id of its annotations plus 1.
+        defects: what was left out or mended while reading.
         has_masks: an annotation has a mask, or there is none.
         duplicates: keys that came more than once; the first counts.
 

@@ -35,10 +35,6 @@ class BagWriter:
     The folder appears under its name when the writer is closed; an exception or a kill before
     leaves nothing there. Use as a context manager.
 
-    Args:
-        path: of the new folder.
-        overwrite: replace a bag that is there.
-
     Raises:
         DataError: ``path`` exists, or cannot be written.
         DependencyError: rosbags is not installed.
