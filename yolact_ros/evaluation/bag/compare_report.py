@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from yolact_ros.evaluation.bag.compare import ComparedRun, Comparison, verdict
+from yolact_ros.evaluation.bag.report import column_series
 from yolact_ros.evaluation.bag.run_statistics import STATISTICS, TRACK_STATISTICS
 from yolact_ros.evaluation.bag.tables import present
 from yolact_ros.evaluation.charts import Series, bar_chart, line_chart
@@ -150,13 +151,8 @@ def _timing(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
             y_range=(0.0, 102.0),
         )
         charts.append(("Latency", chart))
-    over_time = []
-    for run in runs:
-        quality = run.folder.frames["quality"]
-        known = ~np.isnan(quality)
-        if known.any():
-            times_s = run.folder.frames["time_s"][known]
-            over_time.append(Series(run.name, times_s, quality[known]))
+    over_time = [column_series(run.name, run.folder.frames, "quality") for run in runs]
+    over_time = [line for line in over_time if line.y.size]
     if over_time:
         chart = line_chart(over_time, x_label="time, s", y_label="quality", y_range=(0.0, 1.02))
         charts.append(("Quality of each frame", chart))

@@ -73,9 +73,7 @@ def write_video_bag(
             (frame.image_bgr, count / options.rate_hz if options.rate_hz else frame.time_s)
             for count, frame in enumerate(islice(frames, options.limit or None))
         )
-        with BagWriter(options.path, overwrite=options.overwrite) as writer:
-            count = _write(writer, images, options, None, progress)
-        return count, frames.unreadable
+        return _write(images, options, None, progress), frames.unreadable
 
 
 def write_photo_bag(
@@ -100,15 +98,12 @@ def write_photo_bag(
     # The frames are the images that can be used: those that were left out have none.
     frames = tuple(replace(image, position=index) for index, image in enumerate(data.images))
     truth = truth_from_data(replace(data, images=frames), "order")
-    with BagWriter(options.path, overwrite=options.overwrite) as writer:
-        rate_hz = options.rate_hz or 1.0
-        timed = ((image_bgr, index / rate_hz) for index, (_, image_bgr) in enumerate(images))
-        count = _write(writer, timed, options, truth, progress)
-    return count, data.defects
+    rate_hz = options.rate_hz or 1.0
+    timed = ((image_bgr, index / rate_hz) for index, (_, image_bgr) in enumerate(images))
+    return _write(timed, options, truth, progress), data.defects
 
 
 def _write(
-    writer: BagWriter,
     images: Iterator[tuple[NDArray[np.uint8], float]],
     options: VideoBagOptions,
     truth: Truth | None,
@@ -116,18 +111,19 @@ def _write(
 ) -> int:
     """Write images with their times in seconds; returns how many."""
     count = 0
-    for index, (image_bgr, time_s) in enumerate(images):
-        stamp_ns = START_NS + round(time_s * 1e9)
-        as_jpeg = options.encoding == "jpeg"
-        writer.write_image(
-            options.topic, image_bgr, stamp_ns, stamp_ns, options.frame_id, as_jpeg=as_jpeg
-        )
-        known = truth.of_frame(index, stamp_ns) if truth is not None else None
-        if known is not None:
-            message = replace(known, stamp_ns=stamp_ns, frame_id=options.frame_id)
-            writer.write_instances(options.truth_topic, message, stamp_ns)
-        count += 1
-        progress(1)
-    if not count:
-        raise DataError("the source has no frame")
+    with BagWriter(options.path, overwrite=options.overwrite) as writer:
+        for image_bgr, time_s in images:
+            stamp_ns = START_NS + round(time_s * 1e9)
+            as_jpeg = options.encoding == "jpeg"
+            writer.write_image(
+                options.topic, image_bgr, stamp_ns, stamp_ns, options.frame_id, as_jpeg=as_jpeg
+            )
+            known = truth.of_frame(count, stamp_ns) if truth is not None else None
+            if known is not None:
+                message = replace(known, stamp_ns=stamp_ns, frame_id=options.frame_id)
+                writer.write_instances(options.truth_topic, message, stamp_ns)
+            count += 1
+            progress(1)
+        if not count:
+            raise DataError("the source has no frame")
     return count

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,15 +200,15 @@ class _Replay:
             "inference": result.times.inference_ms,
             "postprocess": result.times.postprocess_ms,
         }
-        record = replace(
-            self._empty_record(received),
+        self._put(
+            received,
+            result.prediction,
             height_px=result.decoded.image_bgr.shape[0],
             width_px=result.decoded.image_bgr.shape[1],
             bits=received.frame.bits,
             times_ms=times_ms,
             timing=self._timing(result),
         )
-        self._put(record, result.prediction)
 
     def replaced(self, frames: int) -> None:
         """Recorded already, when the newer frame was fed."""
@@ -254,14 +255,13 @@ class _Replay:
     def _record(self, received: _Received, status: str, reason: str) -> None:
         received_ms = received.received_ms - self._start_ms
         timing = FrameTiming(received_ms, received_ms, budget_ms=self._options.budget_ms)
-        record = self._empty_record(received)
-        self._put(replace(record, status=status, reason=reason, timing=timing))
+        self._put(received, status=status, reason=reason, timing=timing)
 
-    def _empty_record(self, received: _Received) -> FrameRecord:
+    def _put(
+        self, received: _Received, prediction: Prediction | None = None, **values: Any
+    ) -> None:
         frame = received.frame
-        return FrameRecord(frame.index, frame.stamp_ns, frame.message.log_time_ns)
-
-    def _put(self, record: FrameRecord, prediction: Prediction | None = None) -> None:
+        record = FrameRecord(frame.index, frame.stamp_ns, frame.message.log_time_ns, **values)
         self._results.put(record.index, (record, prediction))
         self._progress(1)
 

@@ -14,7 +14,7 @@ from yolact_ros.evaluation.charts import Series, histogram, line_chart
 from yolact_ros.evaluation.template import render
 from yolact_ros.evaluation.text import number, percent
 
-__all__ = ["render_report"]
+__all__ = ["column_series", "render_report"]
 
 Metrics = Mapping[str, Any]
 Chart = tuple[str, str]  # title and address
@@ -104,28 +104,28 @@ def _precision_recall(iou_type: str, values: Metrics) -> Chart:
 
 
 def _over_time(frames: FrameTable) -> list[Chart]:
-    counts = [_series("found", frames, "num_instances", step=True)]
+    counts = [column_series("found", frames, "num_instances", step=True)]
     if present(frames, "num_truth").size:
-        counts.append(_series("truth", frames, "num_truth", step=True, dashed=True))
+        counts.append(column_series("truth", frames, "num_truth", step=True, dashed=True))
     charts = [_time_chart("Instances", counts, "instances")]
     for column, title in (
         ("quality", "Quality of each frame: ΣIoU / (TP + FP/2 + FN/2)"),
         ("steadiness", "Steadiness against the frame before"),
     ):
         if present(frames, column).size:
-            line = _series(column, frames, column)
+            line = column_series(column, frames, column)
             charts.append(_time_chart(title, [line], column, (0.0, 1.02)))
     return charts
 
 
 def _deadlines(frames: FrameTable, budget_ms: float) -> list[Chart]:
-    latency = [_series("reception to publication", frames, "total_ms")]
+    latency = [column_series("reception to publication", frames, "total_ms")]
     if budget_ms:
         ends_s = frames["time_s"][[0, -1]]
         limit_ms = np.full(2, budget_ms)
         latency.append(Series(f"budget {budget_ms:g} ms", ends_s, limit_ms, dashed=True))
-    age = [_series("age", frames, "image_age_ms")]
-    size = [_series("input", frames, "input_size_px", step=True)]
+    age = [column_series("age", frames, "image_age_ms")]
+    size = [column_series("input", frames, "input_size_px", step=True)]
     return [
         _time_chart("Latency", latency, "ms"),
         _time_chart("Age of the image when its result was published", age, "ms"),
@@ -140,7 +140,7 @@ def _time_chart(
     return title, line_chart(lines, x_label="time, s", y_label=y_label, y_range=y_range)
 
 
-def _series(
+def column_series(
     label: str, frames: FrameTable, column: str, *, step: bool = False, dashed: bool = False
 ) -> Series:
     """A column over time; frames that have no number are passed over."""

@@ -115,8 +115,7 @@ def schema(columns: Mapping[str, tuple[str, str]]) -> Any:
 
 
 _NUMBERS = [name for name in FRAME_COLUMNS if name != "bag"]
-_WHOLE = ("index", "stamp_ns")
-_TYPE = np.dtype([(name, np.int64 if name in _WHOLE else np.float64) for name in _NUMBERS])
+_TYPE = np.dtype([(name, FRAME_COLUMNS[name][0]) for name in _NUMBERS])
 
 FrameTable = NDArray[np.void]
 """A row a frame with the fields of :data:`FRAME_COLUMNS` but ``bag``; NaN instead of null."""
