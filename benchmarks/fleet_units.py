@@ -20,14 +20,14 @@ import numpy as np
 import psutil
 from long_bag import START_NS, TrivialSource
 
-from yolact_ros.evaluation.bag.executor import Executor, Failure, LocalExecutor
-from yolact_ros.evaluation.bag.messages import Segment
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.process import process_unit
-from yolact_ros.evaluation.bag.ray_executor import RayExecutor
-from yolact_ros.evaluation.bag.sources import BagSource
-from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag
-from yolact_ros.evaluation.bag.writer import BagWriter
+from yolact_ros.evaluation.bag.reading.messages import Segment
+from yolact_ros.evaluation.bag.reading.sources import BagSource
+from yolact_ros.evaluation.bag.units.executor import Executor, Failure, LocalExecutor
+from yolact_ros.evaluation.bag.units.process import process_unit
+from yolact_ros.evaluation.bag.units.ray_executor import RayExecutor
+from yolact_ros.evaluation.bag.units.task import BagTask, Unit, plan_bag
+from yolact_ros.evaluation.bag.writing.writer import BagWriter
 from yolact_ros.evaluation.output_folder import write_bytes
 
 PERIOD_NS = 33_000_000

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
-from yolact_ros.evaluation.bag.messages import (
+from yolact_ros.evaluation.bag.options import ReplayOptions
+from yolact_ros.evaluation.bag.reading.messages import (
     COMPRESSED_IMAGE,
     IMAGE,
     INSTANCE_ARRAY,
     default_typestore,
     serialize_instances,
 )
-from yolact_ros.evaluation.bag.model_source import ModelSource
-from yolact_ros.evaluation.bag.options import ReplayOptions
-from yolact_ros.evaluation.bag.sources import BagSource
+from yolact_ros.evaluation.bag.reading.sources import BagSource
+from yolact_ros.evaluation.bag.units.model_source import ModelSource
 from yolact_ros.inference.predictor import DetectedFrame, StageTimes
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner

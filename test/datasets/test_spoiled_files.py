@@ -19,7 +19,7 @@ from yolact_ros.datasets.coco_file import parse_coco
 from yolact_ros.datasets.coco_results import parse_results
 from yolact_ros.datasets.defects import Defects
 from yolact_ros.errors import YolactError
-from yolact_ros.evaluation.bag.truth_file import truth_from_data
+from yolact_ros.evaluation.bag.truth.truth_file import truth_from_data
 from yolact_ros.evaluation.coco import evaluate_results
 from yolact_ros.ops.coco_rle import mask_area
 from yolact_ros.training.annotations import DataSource, read_source

@@ -60,11 +60,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: bag or results cannot be used, or no result belongs to a frame.
     """
-    from yolact_ros.evaluation.bag.annotate import annotate_bag, read_annotations
-    from yolact_ros.evaluation.bag.image_topic import choose_image_topic
-    from yolact_ros.evaluation.bag.location import location
     from yolact_ros.evaluation.bag.problems import problem_lines
-    from yolact_ros.evaluation.bag.storage import Bag
+    from yolact_ros.evaluation.bag.reading.image_topic import choose_image_topic
+    from yolact_ros.evaluation.bag.reading.location import location
+    from yolact_ros.evaluation.bag.reading.storage import Bag
+    from yolact_ros.evaluation.bag.writing.annotate import annotate_bag, read_annotations
 
     with Bag(location(args.bag)) as bag, ProgressBars() as bars:
         topic = choose_image_topic(bag, args.topic)

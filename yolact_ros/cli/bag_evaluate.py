@@ -194,7 +194,7 @@ def run(args: argparse.Namespace) -> int:
     with ProgressBars() as bars:
         metrics = evaluate_bags(options, bars)
         if args.write is not None:
-            from yolact_ros.evaluation.bag.export import export_evaluation
+            from yolact_ros.evaluation.bag.writing.export import export_evaluation
 
             export_evaluation(options, args.write, args.overlay, bars)
             print(f"bag: {args.write}")
@@ -210,9 +210,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Any:
-    from yolact_ros.evaluation.bag.location import without_secrets
     from yolact_ros.evaluation.bag.options import EvaluationOptions, ReplayOptions, TopicAddress
-    from yolact_ros.evaluation.bag.sources import read_sources
+    from yolact_ros.evaluation.bag.reading.location import without_secrets
+    from yolact_ros.evaluation.bag.reading.sources import read_sources
 
     if not args.real_time and len(args.input_size) > 1:
         raise ConfigError("several input sizes are the levels of a budget: add --real-time")
@@ -248,7 +248,7 @@ def _options(args: argparse.Namespace) -> Any:
 
 
 def _source(args: argparse.Namespace) -> Any:
-    from yolact_ros.evaluation.bag.model_source import (
+    from yolact_ros.evaluation.bag.units.model_source import (
         NODE_SETTINGS,
         OFFLINE_SETTINGS,
         ModelSource,

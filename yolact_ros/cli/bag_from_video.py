@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         YolactError: the source cannot be read or the bag not written.
     """
     from yolact_ros.cli.defect_lines import print_defects
-    from yolact_ros.evaluation.bag.from_video import (
+    from yolact_ros.evaluation.bag.writing.from_video import (
         VideoBagOptions,
         write_photo_bag,
         write_video_bag,

@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         YolactError: nothing in the bag can be read.
     """
-    from yolact_ros.evaluation.bag.location import location
-    from yolact_ros.evaluation.bag.storage import Bag
+    from yolact_ros.evaluation.bag.reading.location import location
+    from yolact_ros.evaluation.bag.reading.storage import Bag
 
     with Bag(location(args.bag)) as bag:
         topics = sorted(bag.topics.values(), key=lambda topic: topic.name)

@@ -18,18 +18,18 @@ from yolact_ros.evaluation.bag.evaluated_bag import (
     mode_of,
     tracking_of,
 )
-from yolact_ros.evaluation.bag.executor import Executor, Failure, LocalExecutor
-from yolact_ros.evaluation.bag.metrics import measure
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.process import close_network, process_unit
-from yolact_ros.evaluation.bag.ray_executor import RayExecutor
-from yolact_ros.evaluation.bag.recorded import recorded_unit
-from yolact_ros.evaluation.bag.records import PackedRecords, unit_files
-from yolact_ros.evaluation.bag.report import render_report
-from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
-from yolact_ros.evaluation.bag.score import BagScore, join_scores
-from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag, unique_names
-from yolact_ros.evaluation.bag.worst_frames import WorstFrame
+from yolact_ros.evaluation.bag.report.report import render_report
+from yolact_ros.evaluation.bag.report.result_folder import METRICS_FILE, ResultFolder
+from yolact_ros.evaluation.bag.report.worst_frames import WorstFrame
+from yolact_ros.evaluation.bag.scoring.metrics import measure
+from yolact_ros.evaluation.bag.scoring.score import BagScore, join_scores
+from yolact_ros.evaluation.bag.units.executor import Executor, Failure, LocalExecutor
+from yolact_ros.evaluation.bag.units.process import close_network, process_unit
+from yolact_ros.evaluation.bag.units.ray_executor import RayExecutor
+from yolact_ros.evaluation.bag.units.recorded import recorded_unit
+from yolact_ros.evaluation.bag.units.records import PackedRecords, unit_files
+from yolact_ros.evaluation.bag.units.task import BagTask, Unit, plan_bag, unique_names
 from yolact_ros.evaluation.output_folder import write_bytes
 from yolact_ros.evaluation.template import require_page_packages
 from yolact_ros.evaluation.track_measures import require_track_eval
@@ -193,7 +193,7 @@ class _Evaluation:
             return partial(recorded_unit, address=options.predictions)
         if options.replay is None:
             return partial(process_unit, source=options.source, device=self._executor.device)
-        from yolact_ros.evaluation.bag.replay import replay_unit
+        from yolact_ros.evaluation.bag.units.replay import replay_unit
 
         return partial(replay_unit, source=options.source, options=options.replay, told=told)
 

@@ -11,20 +11,20 @@ from typing import Any
 
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.frame import PROCESSED, UNREADABLE, FrameInstances, FrameRecord
-from yolact_ros.evaluation.bag.instance_table import InstanceRows
-from yolact_ros.evaluation.bag.location import without_secrets
-from yolact_ros.evaluation.bag.metrics import measure
-from yolact_ros.evaluation.bag.open_truth import open_truth
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.records import FrameRecords
-from yolact_ros.evaluation.bag.report import render_report
-from yolact_ros.evaluation.bag.score import ACCURACY, BagScore, FrameResult, Scorer
-from yolact_ros.evaluation.bag.storage import Bag
-from yolact_ros.evaluation.bag.tables import FrameTable, frames_to_arrow
-from yolact_ros.evaluation.bag.task import BagTask
-from yolact_ros.evaluation.bag.tracks import follow_records, measured_tracks
-from yolact_ros.evaluation.bag.truth import Truth
-from yolact_ros.evaluation.bag.worst_frames import WorstFrame, worst_frames, worst_pictures
+from yolact_ros.evaluation.bag.reading.location import without_secrets
+from yolact_ros.evaluation.bag.reading.storage import Bag
+from yolact_ros.evaluation.bag.report.report import render_report
+from yolact_ros.evaluation.bag.report.worst_frames import WorstFrame, worst_frames, worst_pictures
+from yolact_ros.evaluation.bag.scoring.instance_table import InstanceRows
+from yolact_ros.evaluation.bag.scoring.metrics import measure
+from yolact_ros.evaluation.bag.scoring.score import ACCURACY, BagScore, FrameResult, Scorer
+from yolact_ros.evaluation.bag.scoring.tables import FrameTable, frames_to_arrow
+from yolact_ros.evaluation.bag.scoring.tracks import follow_records, measured_tracks
+from yolact_ros.evaluation.bag.truth.open_truth import open_truth
+from yolact_ros.evaluation.bag.truth.truth import Truth
+from yolact_ros.evaluation.bag.units.records import FrameRecords
+from yolact_ros.evaluation.bag.units.task import BagTask
 from yolact_ros.evaluation.benchmark.machine import describe_environment
 
 __all__ = ["EvaluatedBag", "Source", "available_results", "evaluate_bag", "mode_of", "tracking_of"]

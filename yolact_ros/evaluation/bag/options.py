@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.evaluation.bag.location import BagPath, location
-from yolact_ros.evaluation.bag.sources import BagSource
+from yolact_ros.evaluation.bag.reading.location import BagPath, location
+from yolact_ros.evaluation.bag.reading.sources import BagSource
 from yolact_ros.tracking import TrackerSettings
 
 if TYPE_CHECKING:
-    from yolact_ros.evaluation.bag.model_source import ModelSource
+    from yolact_ros.evaluation.bag.units.model_source import ModelSource
 
 __all__ = ["EvaluationOptions", "ReplayOptions", "TopicAddress"]
 
@@ -79,7 +79,7 @@ class EvaluationOptions:
         output: folder of the results; several bags get a folder each inside.
         source: of the network; None scores recorded predictions.
         predictions: where recorded predictions are; None runs the network.
-        truth_key: see :func:`.truth_file.read_truth_file`.
+        truth_key: see :func:`.read_truth_file`.
         classes: score these only; empty takes those that the model knows.
         all_classes: score classes that the model does not know, too.
         operating_threshold: score from which on the robot acts on a detection.

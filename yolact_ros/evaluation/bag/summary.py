@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from yolact_ros.evaluation.bag.compare import Comparison, verdict
+from yolact_ros.evaluation.bag.compare.compare import Comparison, verdict
+from yolact_ros.evaluation.bag.compare.run_statistics import STATISTICS, TRACK_STATISTICS
 from yolact_ros.evaluation.bag.problems import problem_lines
-from yolact_ros.evaluation.bag.run_statistics import STATISTICS, TRACK_STATISTICS
 from yolact_ros.evaluation.text import aligned_table, number, percent
 from yolact_ros.inference.bit_depth import FULL_BITS
 
