@@ -33,7 +33,7 @@ def local_copies(files: Sequence[RemotePath]) -> Iterator[Path]:
     """
     stats = {file: file.stat() for file in files}
     named = "\n".join(f"{file.url} {stat}" for file, stat in stats.items())
-    root = _cache_folder()
+    root = resources.cache_folder("bags")
     folder = root / hashlib.sha256(named.encode()).hexdigest()[:32]
     with ExitStack() as in_use:
         # One process at a time looks for room and fetches.
@@ -68,11 +68,6 @@ def _make_room(root: Path, num_bytes: int) -> None:
         lock = locks.pop(0)
         with suppress(BlockingIOError), _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
             shutil.rmtree(lock.parent)  # nobody reads it
-
-
-def _cache_folder() -> Path:
-    override = os.environ.get("YOLACT_ROS_CACHE")
-    return Path(override).expanduser() / "bags" if override else resources.cache_folder("bags")
 
 
 def _limit_bytes() -> int:

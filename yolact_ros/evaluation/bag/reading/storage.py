@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -19,6 +18,7 @@ from yolact_ros.evaluation.bag.reading.location import BagPath, RemotePath
 from yolact_ros.evaluation.bag.reading.messages import BagTopic, RawMessage
 from yolact_ros.evaluation.bag.reading.salvage_mcap import McapSalvage
 from yolact_ros.evaluation.bag.reading.salvage_sqlite import SqliteSalvage
+from yolact_ros.inference.sources import natural_order
 
 __all__ = ["Bag"]
 
@@ -129,7 +129,8 @@ class Bag:
             for file in self._source.iterdir()
             if file.name.removesuffix(FILE_COMPRESSION_SUFFIX).endswith(STORAGE_SUFFIXES)
         ]
-        return sorted(files, key=_natural_order)
+        # bag_2.mcap before bag_10.mcap, as the recorder numbers the parts of a bag.
+        return sorted(files, key=lambda file: natural_order(file.name))
 
     def _open_salvage(self) -> None:
         self._reader = None
@@ -272,14 +273,6 @@ class Bag:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _natural_order(path: BagPath) -> list[tuple[int, str]]:
-    """bag_2.mcap before bag_10.mcap, as the recorder numbers the parts of a bag."""
-    return [
-        (int(piece), "") if piece.isdecimal() else (-1, piece)
-        for piece in re.split(r"(\d+)", path.name)
-    ]
 
 
 def _one_line(error: BaseException) -> str:
