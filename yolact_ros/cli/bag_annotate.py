@@ -55,11 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the bag; 0.
-
-    Raises:
-        YolactError: bag or results cannot be used, or no result belongs to a frame.
-    """
+    """Write the bag; 0."""
     from yolact_ros.evaluation.bag.problems import problem_lines
     from yolact_ros.evaluation.bag.reading.image_topic import choose_image_topic
     from yolact_ros.evaluation.bag.reading.location import location

@@ -52,11 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, print the table; 0, or 1 when a limit is broken.
-
-    Raises:
-        YolactError: results or options cannot be used.
-    """
+    """Compare, print the table; 0, or 1 when a limit is broken."""
     from yolact_ros.evaluation.bag.compare.compare import compare_runs
     from yolact_ros.evaluation.bag.compare.compare_report import render_comparison
     from yolact_ros.evaluation.bag.summary import comparison_text

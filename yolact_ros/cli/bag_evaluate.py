@@ -182,11 +182,7 @@ def _add_real_time(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, print the numbers; 0, or 1 when a limit is broken.
-
-    Raises:
-        YolactError: bags, truth, model or options cannot be used.
-    """
+    """Evaluate, print the numbers; 0, or 1 when a limit is broken."""
     from yolact_ros.evaluation.bag.evaluate import evaluate_bags
     from yolact_ros.evaluation.bag.summary import summary_text
 

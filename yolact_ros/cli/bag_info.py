@@ -22,11 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list; 0, or 1 if something is damaged.
-
-    Raises:
-        YolactError: nothing in the bag can be read.
-    """
+    """Print the list; 0, or 1 if something is damaged."""
     from yolact_ros.evaluation.bag.reading.location import location
     from yolact_ros.evaluation.bag.reading.storage import Bag
 

@@ -22,11 +22,7 @@ TAG_STATISTICS = tuple(one for one in STATISTICS if one.name in ("mask_ap", "box
 
 
 def render_comparison(comparison: Comparison, command: str, broken: Sequence[str]) -> str:
-    """The comparison as one HTML document, with the user's command and the limits it broke.
-
-    Raises:
-        DependencyError: jinja2 or matplotlib is not installed.
-    """
+    """The comparison as one HTML document, with the user's command and the limits it broke."""
     first, *others = comparison.runs
     blocks = f"blocks of {comparison.block_frames} frames" if comparison.block_frames else "bags"
     subtitle = (

@@ -33,9 +33,6 @@ def render_report(
         frames: of several bags one after the other.
         worst: the frames to show.
         bags: metrics of each bag, where there are several; they have no common time to plot over.
-
-    Raises:
-        DependencyError: jinja2 or matplotlib is not installed.
     """
     accuracy = metrics.get("accuracy", {})
     budget_ms = float(metrics.get("budget_ms", 0.0))

@@ -100,11 +100,7 @@ INSTANCE_COLUMNS: Mapping[str, tuple[str, str]] = {
 
 
 def schema(columns: Mapping[str, tuple[str, str]]) -> Any:
-    """The Arrow schema of a table; each field's metadata says what the column means.
-
-    Raises:
-        DependencyError: pyarrow is not installed.
-    """
+    """The Arrow schema of a table; each field's metadata says what the column means."""
     arrow = require("pyarrow", extra="bag")
     return arrow.schema(
         [

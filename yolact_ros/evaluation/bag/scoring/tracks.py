@@ -87,7 +87,6 @@ def measured_tracks(collectors: Sequence[TrackCollector]) -> dict[str, Any]:
 
     Raises:
         DataError: the truth has no track ids.
-        DependencyError: trackeval is not installed.
     """
     if not any(collector.has_ids for collector in collectors):
         raise DataError(
