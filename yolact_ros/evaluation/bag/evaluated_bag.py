@@ -16,10 +16,9 @@ from yolact_ros.evaluation.bag.reading.location import without_secrets
 from yolact_ros.evaluation.bag.reading.storage import Bag
 from yolact_ros.evaluation.bag.report.report import render_report
 from yolact_ros.evaluation.bag.report.worst_frames import WorstFrame, worst_frames, worst_pictures
-from yolact_ros.evaluation.bag.scoring.instance_table import InstanceRows
 from yolact_ros.evaluation.bag.scoring.metrics import measure
 from yolact_ros.evaluation.bag.scoring.score import ACCURACY, BagScore, FrameResult, Scorer
-from yolact_ros.evaluation.bag.scoring.tables import FrameTable, frames_to_arrow
+from yolact_ros.evaluation.bag.scoring.tables import FrameTable, InstanceRows, frames_to_arrow
 from yolact_ros.evaluation.bag.scoring.tracks import follow_records, measured_tracks
 from yolact_ros.evaluation.bag.truth.open_truth import open_truth
 from yolact_ros.evaluation.bag.truth.truth import Truth

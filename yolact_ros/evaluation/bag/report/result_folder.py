@@ -10,13 +10,13 @@ from typing import Any
 from yolact_ros.datasets.json_file import read_json
 from yolact_ros.dependencies import require
 from yolact_ros.errors import DataError
-from yolact_ros.evaluation.bag.scoring.instance_table import match_tables
 from yolact_ros.evaluation.bag.scoring.matches import MatchTable
 from yolact_ros.evaluation.bag.scoring.tables import (
     FRAME_COLUMNS,
     INSTANCE_COLUMNS,
     frames_from_arrow,
     join_tables,
+    match_tables,
     read_table,
     write_table,
 )

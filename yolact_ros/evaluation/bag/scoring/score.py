@@ -17,12 +17,12 @@ from yolact_ros.evaluation.bag.frame import (
     FrameRecord,
 )
 from yolact_ros.evaluation.bag.problems import ProblemLog
-from yolact_ros.evaluation.bag.scoring.instance_table import InstanceRows
 from yolact_ros.evaluation.bag.scoring.matches import MatchCollector, Verdicts
 from yolact_ros.evaluation.bag.scoring.stability import StabilityMeter
 from yolact_ros.evaluation.bag.scoring.tables import (
     FRAME_COLUMNS,
     FrameTable,
+    InstanceRows,
     frame_row,
     joined_rows,
 )
