@@ -40,5 +40,5 @@ def run(args: argparse.Namespace) -> int:
                 for _ in bag.messages(set(bag.topics)):
                     told(1)
         for problem in bag.problems.examples:
-            print(f"{problem.kind}: {problem.place}: {problem.reason}")
+            print(f"{problem['kind']}: {problem['place']}: {problem['reason']}")
         return 1 if len(bag.problems) else 0

@@ -164,10 +164,10 @@ def _require_frames(score: BagScore, topic: str) -> None:
     if not score.statuses:
         raise DataError(f"{topic} has no message")
     if set(score.statuses) == {UNREADABLE}:
-        first = next(p for p in score.problems.examples if p.kind == f"{UNREADABLE} frame")
+        first = next(p for p in score.problems.examples if p["kind"] == f"{UNREADABLE} frame")
         raise DataError(
             f"not one of the {score.statuses[UNREADABLE]} images of {topic} can be decoded; the "
-            f"first: {first.reason}"
+            f"first: {first['reason']}"
         )
 
 

@@ -37,7 +37,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def times(path: Path | RemotePath) -> tuple[list[int], list[str]]:
     with Bag(path) as bag:
         found = [m.log_time_ns for m in bag.messages({IMAGE_TOPIC})]
-        return found, [problem.kind for problem in bag.problems.examples]
+        return found, [problem["kind"] for problem in bag.problems.examples]
 
 
 def test_a_path_and_a_file_address_are_of_this_machine() -> None:

@@ -102,7 +102,7 @@ def test_a_truncated_bag_is_read_up_to_the_cut(bag_copy: Path) -> None:
     times, bag = read_images(bag_copy)
     assert NUM_FRAMES * 0.5 < len(times) < NUM_FRAMES * 0.65
     assert times == [stamp_ns(i) for i in range(len(times))]
-    place = " ".join(problem.place for problem in bag.problems.examples)
+    place = " ".join(problem["place"] for problem in bag.problems.examples)
     assert file.name in place
     assert "byte" in place or "row" in place
 
@@ -152,7 +152,7 @@ def test_a_missing_part_of_a_bag_is_listed_and_the_rest_read(
     )
     times, bag = read_images(first)
     assert times == [stamp_ns(i) for i in range(100)]
-    assert "drive_1.mcap" in bag.problems.examples[0].reason
+    assert "drive_1.mcap" in bag.problems.examples[0]["reason"]
 
 
 def test_a_truncated_compressed_file_is_unpacked_as_far_as_it_goes(

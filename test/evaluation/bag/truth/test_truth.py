@@ -245,7 +245,7 @@ def test_an_unreadable_truth_message_is_listed_and_the_others_are_used(tmp_path:
         truth = read_truth_topic(bag, TRUTH_TOPIC, bag.problems)
         assert [boxes(truth, i) is None for i in range(3)] == [False, True, False]
         assert bag.problems.counts == {"unreadable truth": 1}
-        assert "/truth message 1" in bag.problems.examples[0].place
+        assert "/truth message 1" in bag.problems.examples[0]["place"]
 
 
 def test_a_topic_that_is_no_truth_lists_those_that_are(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ class FrameRecords:
         for file in files:
             metadata, num_frames = _metadata(file)
             counts.append(num_frames)
-            self.problems.extend(ProblemLog.from_dict(json.loads(metadata[_PROBLEMS])))
+            self.problems.extend(ProblemLog(**json.loads(metadata[_PROBLEMS])))
         self._ends = list(accumulate(counts))
         self._block = range(0)
         self._records: list[FrameRecord] = []
