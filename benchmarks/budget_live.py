@@ -31,7 +31,7 @@ from yolact_ros.cli.benchmark_live import LiveRun, LiveSettings, run_live
 from yolact_ros.cli.benchmark_ros import camera_source
 from yolact_ros.cli.demo_plan import model_parameters
 from yolact_ros.cli.demo_processes import require_ros
-from yolact_ros.evaluation.bag.competing_load import CompetingLoad
+from yolact_ros.evaluation.bag.units.competing_load import competing_load
 from yolact_ros.evaluation.benchmark.live_record import ResultRecord, find_untruths, summarise
 from yolact_ros.evaluation.benchmark.machine import LoadMeter, describe_machine
 from yolact_ros.evaluation.benchmark.tables import LIVE_COLUMNS, live_cells
@@ -65,7 +65,7 @@ class TimedLoad:
         """Start or end them; called all the time."""
         if self.from_s <= elapsed_s < self.to_s and not self.begun_ns:
             self.begun_ns = time.time_ns()
-            self._running.enter_context(CompetingLoad(self.processes))
+            self._running.enter_context(competing_load(self.processes))
         if elapsed_s >= self.to_s:
             self.end()
 

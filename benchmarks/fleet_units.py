@@ -20,14 +20,15 @@ import numpy as np
 import psutil
 from long_bag import START_NS, TrivialSource
 
-from yolact_ros.evaluation.bag.evaluate import write_unit
-from yolact_ros.evaluation.bag.executor import Executor, Failure, LocalExecutor
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.process import process_unit
-from yolact_ros.evaluation.bag.ray_executor import RayExecutor
-from yolact_ros.evaluation.bag.segment import Segment
-from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag
-from yolact_ros.evaluation.bag.writer import BagWriter
+from yolact_ros.evaluation.bag.reading.messages import Segment
+from yolact_ros.evaluation.bag.reading.sources import BagSource
+from yolact_ros.evaluation.bag.units.executor import Executor, Failure, LocalExecutor
+from yolact_ros.evaluation.bag.units.process import process_unit
+from yolact_ros.evaluation.bag.units.ray_executor import RayExecutor
+from yolact_ros.evaluation.bag.units.task import BagTask, Unit, plan_bag
+from yolact_ros.evaluation.bag.writing.writer import BagWriter
+from yolact_ros.evaluation.output_folder import write_bytes
 
 PERIOD_NS = 33_000_000
 
@@ -44,7 +45,7 @@ def write_bag(path: Path, num_frames: int) -> None:
 def plan(bag: Path, output: Path, num_units: int) -> list[Unit]:
     """A unit for each frame of the bag."""
     source = TrivialSource()
-    options = EvaluationOptions(bags=(bag,), output=output, name="tiny", source=source)
+    options = EvaluationOptions(bags=(BagSource(bag),), output=output, name="tiny", source=source)
     described = {"source": dict(source.describe())}
     task: BagTask = plan_bag(options, described)
     (output / "units").mkdir(parents=True)
@@ -77,7 +78,7 @@ def measure(name: str, executor: Executor, units: list[Unit]) -> None:
         for done, (unit, packed) in enumerate(run, 1):
             if packed is None or isinstance(packed, Failure):
                 raise SystemExit(f"unit {unit.number}: {packed}")
-            write_unit(unit.file, packed.data)
+            write_bytes(unit.file, packed[0])
             if done == started:
                 begun_s = time.perf_counter()
             if done == started or done * 4 % len(units) == 0:

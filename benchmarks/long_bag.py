@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
-from yolact_ros.evaluation.bag.model_source import ModelSource
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.sources import BagSource
-from yolact_ros.evaluation.bag.writer import BagWriter
+from yolact_ros.evaluation.bag.reading.sources import BagSource
+from yolact_ros.evaluation.bag.units.model_source import ModelSource
+from yolact_ros.evaluation.bag.writing.writer import BagWriter
 from yolact_ros.inference.predictor import StageTimes
 from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.prediction import Prediction

@@ -22,7 +22,7 @@ from bag_samples import (  # noqa: E402
 )
 
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances  # noqa: E402
-from yolact_ros.evaluation.bag.messages import (  # noqa: E402
+from yolact_ros.evaluation.bag.reading.messages import (  # noqa: E402
     IMAGE,
     INSTANCE_ARRAY,
     serialize_instances,

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from yolact_ros.evaluation.bag.frame import FoundInstance, FrameInstances
-from yolact_ros.evaluation.bag.messages import (
+from yolact_ros.evaluation.bag.options import ReplayOptions
+from yolact_ros.evaluation.bag.reading.messages import (
     COMPRESSED_IMAGE,
     IMAGE,
     INSTANCE_ARRAY,
     default_typestore,
     serialize_instances,
 )
-from yolact_ros.evaluation.bag.model_source import ModelSource
-from yolact_ros.evaluation.bag.options import ReplayOptions
-from yolact_ros.evaluation.bag.sources import BagSource
+from yolact_ros.evaluation.bag.reading.sources import BagSource
+from yolact_ros.evaluation.bag.units.model_source import ModelSource
 from yolact_ros.inference.predictor import DetectedFrame, StageTimes
 from yolact_ros.inference.quality.plan import OverrunPolicy
 from yolact_ros.inference.quality.runner import BudgetRunner
@@ -34,6 +34,7 @@ from yolact_ros.ops.coco_rle import encode_crop
 from yolact_ros.ops.placement import Placement
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import Detections, MaskCrop
+from yolact_ros.tracking import TrackerSettings
 
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 100_000_000
@@ -229,7 +230,9 @@ class ShapeSource(ModelSource):
     def open(self) -> Any:
         return ShapeSegmenter(self)
 
-    def open_runner(self, replay: ReplayOptions) -> BudgetRunner:
+    def open_runner(
+        self, replay: ReplayOptions, tracker: TrackerSettings | None = None
+    ) -> BudgetRunner:
         sizes = replay.input_sizes_px or (320,)
         predictors: Any = {size: ShapePredictor(self, size) for size in sizes}
         return BudgetRunner(
@@ -237,7 +240,7 @@ class ShapeSource(ModelSource):
             PredictionSettings(),
             budget_ms=replay.budget_ms,
             policy=OverrunPolicy(replay.overrun_policy),
-            tracker=replay.tracker_settings,
+            tracker=tracker,
         )
 
     def describe(self) -> dict[str, Any]:

@@ -484,7 +484,7 @@ CHAPTERS = (
 
 MEASURES = "measures for minutes on a quiet computer; its parts are tested in test/evaluation"
 RUNS_ON = "runs until it is stopped; the steps with --ray start two such nodes"
-TRACKS = "needs a truth with track ids: test/evaluation/bag/test_tracks.py"
+TRACKS = "needs a truth with track ids: test/evaluation/bag/scoring/test_tracks.py"
 NOT_RUN = {
     "./dev run python benchmarks/tracking.py": MEASURES,
     "./dev run python benchmarks/tracking.py --cost": MEASURES,

@@ -28,7 +28,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Empty
 
-from yolact_ros.evaluation.bag.messages import default_typestore
+from yolact_ros.evaluation.bag.reading.messages import default_typestore
 
 POLL_S = 0.1
 

@@ -13,11 +13,14 @@ __all__ = ["cache_folder", "find_resource", "resource_folders"]
 
 
 def cache_folder(content: str) -> Path:
-    """The folder of ``content`` ("models", "engines") below ``~/.cache/yolact_ros``.
+    """The folder of ``content`` ("models", "engines", "bags") below ``~/.cache/yolact_ros``.
 
-    ``$XDG_CACHE_HOME`` replaces ``~/.cache``. A user without a home folder, as in a container that
-    runs under a mere number, has one in the folder for temporary files.
+    ``$YOLACT_ROS_CACHE`` replaces that, ``$XDG_CACHE_HOME`` replaces ``~/.cache``. A user without
+    a home folder, as in a container that runs under a mere number, has one in the folder for
+    temporary files.
     """
+    if override := os.environ.get("YOLACT_ROS_CACHE"):
+        return Path(override).expanduser() / content
     try:
         base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     except RuntimeError:

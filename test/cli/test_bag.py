@@ -14,10 +14,10 @@ from bag_samples import image_messages, truth_messages, write_bag
 from PIL import Image
 
 from yolact_ros.cli.main import main
-from yolact_ros.evaluation.bag.image_topic import image_frames
-from yolact_ros.evaluation.bag.messages import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
-from yolact_ros.evaluation.bag.model_source import ModelSource
-from yolact_ros.evaluation.bag.storage import Bag
+from yolact_ros.evaluation.bag.reading.image_topic import image_frames
+from yolact_ros.evaluation.bag.reading.messages import COMPRESSED_IMAGE, IMAGE, INSTANCE_ARRAY
+from yolact_ros.evaluation.bag.reading.storage import Bag
+from yolact_ros.evaluation.bag.units.model_source import ModelSource
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.settings import PredictionSettings
 
@@ -140,7 +140,7 @@ def test_a_second_start_only_scores(
 
 
 def test_a_model_can_be_opened_in_another_process(model: Path) -> None:
-    source = ModelSource(str(model), "cpu", top_k=7)
+    source = ModelSource(str(model), num_threads=7)
     assert pickle.loads(pickle.dumps(source)) == source
 
 

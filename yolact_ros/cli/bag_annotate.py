@@ -55,16 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the bag; 0.
-
-    Raises:
-        YolactError: bag or results cannot be used, or no result belongs to a frame.
-    """
-    from yolact_ros.evaluation.bag.annotate import annotate_bag, read_annotations
-    from yolact_ros.evaluation.bag.image_topic import choose_image_topic
-    from yolact_ros.evaluation.bag.location import location
+    """Write the bag; 0."""
     from yolact_ros.evaluation.bag.problems import problem_lines
-    from yolact_ros.evaluation.bag.storage import Bag
+    from yolact_ros.evaluation.bag.reading.image_topic import choose_image_topic
+    from yolact_ros.evaluation.bag.reading.location import location
+    from yolact_ros.evaluation.bag.reading.storage import Bag
+    from yolact_ros.evaluation.bag.writing.annotate import annotate_bag, read_annotations
 
     with Bag(location(args.bag)) as bag, ProgressBars() as bars:
         topic = choose_image_topic(bag, args.topic)
@@ -74,17 +70,16 @@ def run(args: argparse.Namespace) -> int:
             key=args.truth_key,
             score_threshold=args.score_threshold,
         )
-        with truth:
-            count, problems = annotate_bag(
-                bag,
-                topic.name,
-                truth,
-                args.output,
-                args.truth_topic,
-                copy_images=not args.truth_only,
-                overwrite=args.overwrite,
-                progress=bars.start(args.output.name, topic.message_count),
-            )
+        count, problems = annotate_bag(
+            bag,
+            topic.name,
+            truth,
+            args.output,
+            args.truth_topic,
+            copy_images=not args.truth_only,
+            overwrite=args.overwrite,
+            progress=bars.start(args.output.name, topic.message_count),
+        )
     if problems:
         lines = problem_lines(problems.to_dict())
         print("\n".join(["left out or mended:", *lines]), file=sys.stderr)

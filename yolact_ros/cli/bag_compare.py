@@ -13,7 +13,7 @@ from yolact_ros.cli.bag_progress import ProgressBars
 from yolact_ros.cli.options import listed
 
 if TYPE_CHECKING:
-    from yolact_ros.evaluation.bag.compare import Comparison
+    from yolact_ros.evaluation.bag.compare.compare import Comparison
 
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
@@ -52,13 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, print the table; 0, or 1 when a limit is broken.
-
-    Raises:
-        YolactError: results or options cannot be used.
-    """
-    from yolact_ros.evaluation.bag.compare import compare_runs
-    from yolact_ros.evaluation.bag.compare_report import render_comparison
+    """Compare, print the table; 0, or 1 when a limit is broken."""
+    from yolact_ros.evaluation.bag.compare.compare import compare_runs
+    from yolact_ros.evaluation.bag.compare.compare_report import render_comparison
     from yolact_ros.evaluation.bag.summary import comparison_text
     from yolact_ros.evaluation.output_folder import make_output_folder, write_json, write_text
     from yolact_ros.evaluation.template import require_page_packages

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from yolact_ros.cli.model_file import open_model
 from yolact_ros.cli.options import add_options, listed
 from yolact_ros.errors import ConfigError
 from yolact_ros.tracking import TRACKERS, TrackerSettings
-from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER
+from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS
 
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
@@ -30,9 +31,7 @@ again.
 exit code: 0 done, 1 a limit is broken or a bag was left out, 2 nothing could be done"""
 
 AUTO, RECORDED = "auto", "recorded"
-# Offline the paper's protocol, in real time the node's defaults.
-OFFLINE_SCORE, OFFLINE_TOP_K = 0.05, 100
-NODE_SCORE, NODE_TOP_K = 0.3, 15
+NODE_SCORE = 0.3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -183,11 +182,7 @@ def _add_real_time(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, print the numbers; 0, or 1 when a limit is broken.
-
-    Raises:
-        YolactError: bags, truth, model or options cannot be used.
-    """
+    """Evaluate, print the numbers; 0, or 1 when a limit is broken."""
     from yolact_ros.evaluation.bag.evaluate import evaluate_bags
     from yolact_ros.evaluation.bag.summary import summary_text
 
@@ -195,7 +190,7 @@ def run(args: argparse.Namespace) -> int:
     with ProgressBars() as bars:
         metrics = evaluate_bags(options, bars)
         if args.write is not None:
-            from yolact_ros.evaluation.bag.export import export_evaluation
+            from yolact_ros.evaluation.bag.writing.export import export_evaluation
 
             export_evaluation(options, args.write, args.overlay, bars)
             print(f"bag: {args.write}")
@@ -211,9 +206,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Any:
-    from yolact_ros.evaluation.bag.location import without_secrets
     from yolact_ros.evaluation.bag.options import EvaluationOptions, ReplayOptions, TopicAddress
-    from yolact_ros.evaluation.bag.sources import read_sources
+    from yolact_ros.evaluation.bag.reading.location import without_secrets
+    from yolact_ros.evaluation.bag.reading.sources import read_sources
 
     if not args.real_time and len(args.input_size) > 1:
         raise ConfigError("several input sizes are the levels of a budget: add --real-time")
@@ -221,16 +216,9 @@ def _options(args: argparse.Namespace) -> Any:
     if args.write is not None and len(sources) > 1:
         raise ConfigError("--write makes one bag: evaluate one bag at a time with it")
     replay = None
-    tracker = _tracker(args)
     if args.real_time:
         replay = ReplayOptions(
-            args.rate,
-            args.load,
-            args.budget,
-            args.overrun_policy,
-            tuple(args.input_size),
-            NO_TRACKER if tracker is None else tracker.name,
-            args.track_buffer,
+            args.rate, args.load, args.budget, args.overrun_policy, tuple(args.input_size)
         )
     chosen = listed(args.classes)
     return EvaluationOptions(
@@ -244,7 +232,7 @@ def _options(args: argparse.Namespace) -> Any:
         all_classes=chosen == ["all"],
         operating_threshold=args.operating_threshold,
         replay=replay,
-        tracker=tracker,
+        tracker=_tracker(args),
         measure_tracks=args.track is not None,
         jobs=args.jobs,
         ray=args.ray,
@@ -256,11 +244,18 @@ def _options(args: argparse.Namespace) -> Any:
 
 
 def _source(args: argparse.Namespace) -> Any:
-    from yolact_ros.evaluation.bag.model_source import ModelSource
+    from yolact_ros.evaluation.bag.units.model_source import (
+        NODE_SETTINGS,
+        OFFLINE_SETTINGS,
+        ModelSource,
+    )
 
     # Opened here once: its remarks are told once, and a wrong file before any process starts.
     names = open_model(args.model, args.class_names).config.class_names
-    score, top_k = (NODE_SCORE, NODE_TOP_K) if args.real_time else (OFFLINE_SCORE, OFFLINE_TOP_K)
+    default = NODE_SETTINGS if args.real_time else OFFLINE_SETTINGS
+    given = {
+        name: getattr(args, name) for name in ("score_threshold", "top_k", "nms_threshold", "nms")
+    }
     threads = args.threads or (1 if args.ray else 0)
     if not threads and args.jobs > 1:
         import torch
@@ -272,9 +267,6 @@ def _source(args: argparse.Namespace) -> Any:
         class_names=names if args.class_names else (),
         device=args.device,
         input_size_px=args.input_size[0] if args.input_size else 0,
-        score_threshold=score if args.score_threshold is None else args.score_threshold,
-        top_k=top_k if args.top_k is None else args.top_k,
-        nms_threshold=args.nms_threshold,
-        nms=args.nms,
+        settings=replace(default, **{name: v for name, v in given.items() if v is not None}),
         num_threads=threads,
     )

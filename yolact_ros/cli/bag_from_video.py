@@ -44,13 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the bag; 0, or 1 when images were passed over.
-
-    Raises:
-        YolactError: the source cannot be read or the bag not written.
-    """
+    """Write the bag; 0, or 1 when images were passed over."""
     from yolact_ros.cli.defect_lines import print_defects
-    from yolact_ros.evaluation.bag.from_video import (
+    from yolact_ros.evaluation.bag.writing.from_video import (
         VideoBagOptions,
         write_photo_bag,
         write_video_bag,

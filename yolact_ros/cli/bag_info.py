@@ -22,13 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list; 0, or 1 if something is damaged.
-
-    Raises:
-        YolactError: nothing in the bag can be read.
-    """
-    from yolact_ros.evaluation.bag.location import location
-    from yolact_ros.evaluation.bag.storage import Bag
+    """Print the list; 0, or 1 if something is damaged."""
+    from yolact_ros.evaluation.bag.reading.location import location
+    from yolact_ros.evaluation.bag.reading.storage import Bag
 
     with Bag(location(args.bag)) as bag:
         topics = sorted(bag.topics.values(), key=lambda topic: topic.name)
@@ -44,5 +40,5 @@ def run(args: argparse.Namespace) -> int:
                 for _ in bag.messages(set(bag.topics)):
                     told(1)
         for problem in bag.problems.examples:
-            print(f"{problem.kind}: {problem.place}: {problem.reason}")
+            print(f"{problem['kind']}: {problem['place']}: {problem['reason']}")
         return 1 if len(bag.problems) else 0

@@ -42,10 +42,10 @@ def broken_limits(
     missed = metrics.get("deadline", {}).get("miss_rate")
     p95_ms = metrics.get("latency_ms", {}).get("total", {}).get("p95")
     checks = (
-        _check("AP", _percent(ap), args.min_map, "%", at_least=True),
-        _check("deadlines missed", _percent(missed), args.max_miss, "%"),
+        _check("AP", ap, args.min_map, "%", at_least=True),
+        _check("deadlines missed", missed, args.max_miss, "%"),
         _check("latency p95", p95_ms, args.max_p95, "ms"),
-        _check("AP lost", _percent(ap_lost), getattr(args, "max_map_loss", None), "%"),
+        _check("AP lost", ap_lost, getattr(args, "max_map_loss", None), "%"),
     )
     return [text for text in checks if text]
 
@@ -58,9 +58,6 @@ def _check(
     expected = f"expected at {'least' if at_least else 'most'} {limit:g} {unit}"
     if value is None:
         return f"{name} was not measured, {expected}"
+    value *= 100 if unit == "%" else 1
     kept = value >= limit if at_least else value <= limit
     return "" if kept else f"{name} is {value:.4g} {unit}, {expected}"
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None else 100 * value

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
 
 __all__ = ["ProgressBars"]
 
@@ -34,7 +31,7 @@ class ProgressBars:
             self._bar.close()
             self._bar = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ProgressBars:
         return self
 
     def __exit__(self, *_: object) -> None:

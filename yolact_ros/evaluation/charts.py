@@ -167,7 +167,7 @@ def line_chart(
 
 
 @chart_style()
-def histogram(values: Values, *, x_label: str, limit: float | None = None, bins: int = 40) -> str:
+def histogram(values: Values, *, x_label: str, limit: float | None = None) -> str:
     """Share of the values in each bin, as a ``data:`` address; empty without a finite value.
 
     The axis ends at the 99.5th percentile (or the limit), and the last bin holds what is beyond.
@@ -176,7 +176,6 @@ def histogram(values: Values, *, x_label: str, limit: float | None = None, bins:
         values (float64[n]): NaN is passed over.
         x_label: of the axis.
         limit: marked by a dashed line.
-        bins: how many.
 
     Raises:
         DependencyError: matplotlib is not installed.
@@ -192,7 +191,7 @@ def histogram(values: Values, *, x_label: str, limit: float | None = None, bins:
     shares = np.full(finite.size, 100 / finite.size)
     _, _, bars = axes.hist(
         np.minimum(finite, top),
-        bins=bins,
+        bins=40,
         range=(low, top),
         weights=shares,
         color=COLOURS[0],

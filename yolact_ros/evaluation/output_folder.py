@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yolact_ros.errors import ConfigError
 
-__all__ = ["make_output_folder", "write_json", "write_text"]
+__all__ = ["make_output_folder", "write_bytes", "write_json", "write_text"]
 
 
 def make_output_folder(folder: Path) -> Path:
@@ -28,6 +28,11 @@ def make_output_folder(folder: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, as :func:`write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
     """Write a file; a reader, and a kill at any moment, finds the old content or the new one.
 
     Raises:
@@ -35,7 +40,7 @@ def write_text(path: Path, text: str) -> None:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(data)
         os.replace(partial, path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

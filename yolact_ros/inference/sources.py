@@ -26,6 +26,7 @@ __all__ = [
     "FrameSource",
     "ImageSource",
     "VideoSource",
+    "natural_order",
     "open_source",
 ]
 
@@ -225,7 +226,7 @@ def open_source(source: str | Path | int) -> FrameSource:
     if path.is_dir():
         images = sorted(
             (file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES),
-            key=_natural_order,
+            key=lambda path: natural_order(path.name),
         )
         if not images:
             raise ImageError(f"{path}: a folder without images ({' '.join(IMAGE_SUFFIXES)})")
@@ -261,11 +262,11 @@ def _not_a_video(source: Path | int | str) -> str:
     return f"camera {source} cannot be opened; {there}"
 
 
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """frame2 before frame10."""
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A key to sort by that has frame2 before frame10."""
     return [
         (int(piece), "") if piece.isdecimal() else (-1, piece)
-        for piece in re.split(r"(\d+)", path.name)
+        for piece in re.split(r"(\d+)", name)
     ]
 
 

@@ -36,18 +36,16 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from yolact_ros.datasets.coco_file import read_coco_file
 from yolact_ros.errors import DataError, DependencyError, WorkerError
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
-from yolact_ros.evaluation.bag.messages import (
+from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
+from yolact_ros.evaluation.bag.reading.messages import (
     COMPRESSED_IMAGE,
     IMAGE,
     INSTANCE_ARRAY,
     default_typestore,
 )
-from yolact_ros.evaluation.bag.options import EvaluationOptions, TopicAddress
-from yolact_ros.evaluation.bag.records import FrameRecords, unit_files
-from yolact_ros.evaluation.bag.report import render_report
-from yolact_ros.evaluation.bag.result_folder import ResultFolder
-from yolact_ros.evaluation.bag.summary import summary_text
-from yolact_ros.evaluation.bag.tables import (
+from yolact_ros.evaluation.bag.report.report import render_report
+from yolact_ros.evaluation.bag.report.result_folder import ResultFolder
+from yolact_ros.evaluation.bag.scoring.tables import (
     FRAME_COLUMNS,
     frame_row,
     frames_from_arrow,
@@ -56,6 +54,8 @@ from yolact_ros.evaluation.bag.tables import (
     read_table,
     write_table,
 )
+from yolact_ros.evaluation.bag.summary import summary_text
+from yolact_ros.evaluation.bag.units.records import FrameRecords, unit_files
 from yolact_ros.evaluation.coco import evaluate_results
 
 NUM_FRAMES = 12

@@ -1,1 +1,4 @@
-"""Evaluation on recorded bags: reading, truth, replay, metrics, report; no ROS install needed."""
+"""Evaluation on recorded bags; no ROS install needed.
+
+Imports go one way: ``reading <- truth <- units <- scoring <- report <- compare``.
+"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,29 +13,28 @@ from typing import Any, Protocol
 from yolact_ros.errors import DataError
 from yolact_ros.evaluation.bag.evaluated_bag import (
     EvaluatedBag,
-    RecordedBag,
     Source,
     evaluate_bag,
     mode_of,
     tracking_of,
 )
-from yolact_ros.evaluation.bag.executor import Executor, Failure, LocalExecutor
-from yolact_ros.evaluation.bag.join import join_scores
-from yolact_ros.evaluation.bag.metrics import measure
 from yolact_ros.evaluation.bag.options import EvaluationOptions
-from yolact_ros.evaluation.bag.process import close_network, process_unit
-from yolact_ros.evaluation.bag.ray_executor import RayExecutor
-from yolact_ros.evaluation.bag.recorded import recorded_unit
-from yolact_ros.evaluation.bag.records import PackedRecords, unit_files
-from yolact_ros.evaluation.bag.report import render_report
-from yolact_ros.evaluation.bag.result_folder import METRICS_FILE, ResultFolder
-from yolact_ros.evaluation.bag.score import BagScore
-from yolact_ros.evaluation.bag.task import BagTask, Unit, plan_bag, unique_names
-from yolact_ros.evaluation.bag.worst_frames import WorstFrame
+from yolact_ros.evaluation.bag.report.report import render_report
+from yolact_ros.evaluation.bag.report.result_folder import METRICS_FILE, ResultFolder
+from yolact_ros.evaluation.bag.report.worst_frames import WorstFrame
+from yolact_ros.evaluation.bag.scoring.metrics import measure
+from yolact_ros.evaluation.bag.scoring.score import BagScore, join_scores
+from yolact_ros.evaluation.bag.units.executor import Executor, Failure, LocalExecutor
+from yolact_ros.evaluation.bag.units.process import close_network, process_unit
+from yolact_ros.evaluation.bag.units.ray_executor import RayExecutor
+from yolact_ros.evaluation.bag.units.recorded import recorded_unit
+from yolact_ros.evaluation.bag.units.records import PackedRecords, unit_files
+from yolact_ros.evaluation.bag.units.task import BagTask, Unit, plan_bag, unique_names
+from yolact_ros.evaluation.output_folder import write_bytes
 from yolact_ros.evaluation.template import require_page_packages
 from yolact_ros.evaluation.track_measures import require_track_eval
 
-__all__ = ["Watcher", "evaluate_bags", "write_unit"]
+__all__ = ["Watcher", "evaluate_bags"]
 
 LEAST_FREE_BYTES = 50_000_000
 SCENES_OF_A_BAG = 2
@@ -103,21 +101,20 @@ class _Evaluation:
 
     def run(self) -> Mapping[str, Any]:
         options = self._options
-        names = unique_names(options.bags)
-        singles = [_of_one_bag(options, name, number) for number, name in enumerate(names)]
-        tasks = self._plan(singles)
+        tasks = self._plan()
         for task in tasks.values():
             _prepare_folder(options, task)
         self._make_records(list(tasks.values()))
         self._require_one_left()
-        evaluated = self._evaluate(singles, tasks)
+        evaluated = self._evaluate(tasks)
         self._require_one_left()
         if options.is_alone:
             return evaluated[0].metrics
         return self._evaluate_together(evaluated)
 
     def _fail(self, task: BagTask, reason: str) -> None:
-        named = reason if str(task.bag) in reason else f"{task.bag}: {reason}"
+        bag = str(task.source.path)
+        named = reason if bag in reason else f"{bag}: {reason}"
         self._failed.setdefault(task.name, named)
 
     def _require_one_left(self) -> None:
@@ -126,8 +123,10 @@ class _Evaluation:
             others = len(self._failed) - 1
             raise DataError(reason + (f" ({others} other bags failed too)" if others else ""))
 
-    def _plan(self, singles: Sequence[EvaluationOptions]) -> dict[str, BagTask]:
+    def _plan(self) -> dict[str, BagTask]:
         """Tasks by name, in the order of the bags."""
+        names = unique_names(self._options.bags)
+        singles = [_of_one_bag(self._options, *pair) for pair in enumerate(names)]
         replay = self._options.replay
         described = {
             "source": self._source,
@@ -141,7 +140,7 @@ class _Evaluation:
             else:
                 tasks[single.name] = task
         self._require_one_left()
-        return {single.name: tasks[single.name] for single in singles if single.name in tasks}
+        return {name: tasks[name] for name in names if name in tasks}
 
     def _make_records(self, tasks: Sequence[BagTask]) -> None:
         counts = [task.num_frames for task in tasks]
@@ -180,10 +179,11 @@ class _Evaluation:
             elif packed is None:
                 uncut.add(unit.task.name)
             else:
-                write_unit(unit.file, packed.data)
-                frames[unit.task.name] += packed.num_frames
+                data, num_frames = packed
+                write_bytes(unit.file, data)
+                frames[unit.task.name] += num_frames
                 if self._options.replay is None:
-                    told(packed.num_frames)
+                    told(num_frames)
         return uncut
 
     def _work(self, told: Callable[[int], None]) -> Callable[[Unit], PackedRecords | None]:
@@ -193,37 +193,37 @@ class _Evaluation:
             return partial(recorded_unit, address=options.predictions)
         if options.replay is None:
             return partial(process_unit, source=options.source, device=self._executor.device)
-        from yolact_ros.evaluation.bag.replay import replay_unit
+        from yolact_ros.evaluation.bag.units.replay import replay_unit
 
         return partial(replay_unit, source=options.source, options=options.replay, told=told)
 
-    def _evaluate(
-        self, singles: Sequence[EvaluationOptions], tasks: Mapping[str, BagTask]
-    ) -> list[EvaluatedBag]:
-        is_alone = self._options.is_alone
+    def _evaluate(self, tasks: Mapping[str, BagTask]) -> list[EvaluatedBag]:
         bags = (
-            RecordedBag(single, tasks[single.name], self._files(tasks[single.name]), is_alone)
-            for single in singles
-            if single.name in tasks and single.name not in self._failed
+            (task, self._files(task)) for task in tasks.values() if task.name not in self._failed
         )
         frames = [task.num_frames or 0 for task in tasks.values()]
         title = f"{next(iter(tasks))}, scoring" if len(tasks) == 1 else "scoring"
         told = self._watcher.start(title, sum(frames))
         here = self._executor.runs_here(len(tasks))
-        function = partial(evaluate_bag, source=self._source, told=told if here else None)
+        function = partial(
+            evaluate_bag,
+            source=self._source,
+            is_alone=self._options.is_alone,
+            told=told if here else None,
+        )
         evaluated = {}
-        for bag, result in self._executor.run(function, bags):
+        for (task, _), result in self._executor.run(function, bags):
             if isinstance(result, Failure):
-                self._fail(bag.task, result.reason)
+                self._fail(task, result.reason)
                 continue
             if not here:
                 told(len(result.score.frames))
             ResultFolder.write(
-                result.task.folder, result.metrics, result.frames, result.instances, result.report
+                task.folder, result.metrics, result.frames, result.instances, result.report
             )
             # Thousands of bags leave their numbers here, not their pages.
             self._keep_worst(result)
-            evaluated[bag.task.name] = replace(
+            evaluated[task.name] = replace(
                 result, frames=None, instances=None, report="", worst=()
             )
         return [evaluated[name] for name in tasks if name in evaluated]
@@ -263,7 +263,9 @@ class _Evaluation:
             "problems": joined.problems.to_dict(),
             "worst_frames": [{"caption": frame.caption} for frame in self._worst],
             "bags": [bag.task.name for bag in evaluated],
-            "tags": {bag.task.name: dict(bag.task.tags) for bag in evaluated if bag.task.tags},
+            "tags": {
+                row.task.name: dict(tags) for row in evaluated if (tags := row.task.source.tags)
+            },
             "by_tag": groups,
             "bags_failed": [
                 {"bag": name, "reason": self._failed[name]} for name in sorted(self._failed)
@@ -279,7 +281,7 @@ def _by_tag(evaluated: Sequence[EvaluatedBag], threshold: float) -> list[dict[st
     """The numbers of the bags that have a tag in common."""
     groups: dict[tuple[str, str], list[BagScore]] = {}
     for bag in evaluated:
-        for tag in bag.task.tags.items():
+        for tag in bag.task.source.tags.items():
             groups.setdefault(tag, []).append(bag.score)
     return [
         {
@@ -292,7 +294,7 @@ def _by_tag(evaluated: Sequence[EvaluatedBag], threshold: float) -> list[dict[st
     ]
 
 
-def _of_one_bag(options: EvaluationOptions, name: str, number: int) -> EvaluationOptions:
+def _of_one_bag(options: EvaluationOptions, number: int, name: str) -> EvaluationOptions:
     """Small enough to go to a worker, however many bags there are."""
     return replace(
         options,
@@ -320,13 +322,3 @@ def _prepare_folder(options: EvaluationOptions, task: BagTask) -> None:
     free_bytes = shutil.disk_usage(task.folder).free
     if free_bytes < LEAST_FREE_BYTES:
         raise DataError(f"{task.folder}: only {free_bytes // 1_000_000} MB left on its disk")
-
-
-def write_unit(path: Path, data: bytes) -> None:
-    """Whoever looks, after a kill at any moment too, finds the whole file or none."""
-    partial_path = path.with_name(f".{path.name}.partial")
-    try:
-        partial_path.write_bytes(data)
-        os.replace(partial_path, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from error

@@ -9,35 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.evaluation.bag.location import BagPath, location
-from yolact_ros.evaluation.bag.sources import BagSource
+from yolact_ros.evaluation.bag.reading.location import BagPath, location
+from yolact_ros.evaluation.bag.reading.sources import BagSource
 from yolact_ros.tracking import TrackerSettings
-from yolact_ros.tracking.settings import DEFAULT_BUFFER_MS, NO_TRACKER
 
 if TYPE_CHECKING:
-    from yolact_ros.evaluation.bag.model_source import ModelSource
+    from yolact_ros.evaluation.bag.units.model_source import ModelSource
 
-__all__ = ["EvaluationOptions", "ReplayOptions", "TopicAddress", "check_topic_name"]
-
-
-def check_topic_name(name: str) -> None:
-    """Refuse what is no name of a topic.
-
-    Raises:
-        ConfigError: it does not start with a slash.
-    """
-    if not name.startswith("/"):
-        raise ConfigError(f"{name!r} is no topic: expected a name that starts with /")
+__all__ = ["EvaluationOptions", "ReplayOptions", "TopicAddress"]
 
 
 @dataclass(frozen=True)
 class TopicAddress:
-    """A topic, maybe of another bag: ``/topic`` or ``/topic@path/of/bag``.
-
-    Attributes:
-        topic: name.
-        bag: None for the bag at hand.
-    """
+    """A topic, maybe of another bag; None for the bag at hand."""
 
     topic: str
     bag: BagPath | None = None
@@ -65,7 +49,6 @@ class ReplayOptions:
         budget_ms: deadline from reception to publication; 0 for none.
         overrun_policy: ``publish`` late results or ``drop`` them.
         input_sizes_px: network inputs, best first; empty for the model's own alone.
-        tracker, track_buffer_ms: as the node's parameters; "none" follows nothing.
 
     Raises:
         ConfigError: a value out of range.
@@ -76,15 +59,6 @@ class ReplayOptions:
     budget_ms: float = 33.3
     overrun_policy: str = "publish"
     input_sizes_px: tuple[int, ...] = ()
-    tracker: str = NO_TRACKER
-    track_buffer_ms: float = DEFAULT_BUFFER_MS
-
-    @property
-    def tracker_settings(self) -> TrackerSettings | None:
-        """How objects are followed while the bag plays; None where they are not."""
-        if self.tracker == NO_TRACKER:
-            return None
-        return TrackerSettings(self.tracker, self.track_buffer_ms)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.rate) or self.rate <= 0:
@@ -93,10 +67,6 @@ class ReplayOptions:
             raise ConfigError(f"load is {self.load}, expected a number of processes, 0 or more")
         if not math.isfinite(self.budget_ms) or self.budget_ms < 0:
             raise ConfigError(f"budget is {self.budget_ms} ms, expected 0 (none) or more")
-        if self.overrun_policy not in ("publish", "drop"):
-            raise ConfigError(
-                f"overrun policy is {self.overrun_policy!r}, expected 'publish' or 'drop'"
-            )
 
 
 @dataclass(frozen=True)
@@ -109,12 +79,12 @@ class EvaluationOptions:
         output: folder of the results; several bags get a folder each inside.
         source: of the network; None scores recorded predictions.
         predictions: where recorded predictions are; None runs the network.
-        truth_key: see :func:`yolact_ros.evaluation.bag.truth_file.read_truth_file`.
+        truth_key: see :func:`.read_truth_file`.
         classes: score these only; empty takes those that the model knows.
         all_classes: score classes that the model does not know, too.
         operating_threshold: score from which on the robot acts on a detection.
         replay: real time; None takes every frame in its time.
-        tracker: follows what was found, afterwards; in real time the replay's does.
+        tracker: follows what was found: in real time while the bag plays, else afterwards.
         measure_tracks: against the tracks of the truth; recorded ids where there is no tracker.
         jobs: processes.
         ray: address of a Ray cluster that does the work; empty for this machine.

@@ -3,54 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from yolact_ros.datasets.defects import Defects
 
-__all__ = ["Problem", "ProblemLog", "problem_lines"]
+__all__ = ["ProblemLog", "problem_lines"]
 
 MAX_EXAMPLES_PER_KIND = 20
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that could not be used.
+@dataclass
+class ProblemLog:
+    """Counts problems by kind and keeps the first examples of each.
 
     Attributes:
-        kind: short name of the class of problem, for example "unreadable image".
-        place: file and byte offset, or topic, message number and stamp.
-        reason: what was expected and what was found.
+        counts: by kind.
+        examples: of each its ``kind``, a short name such as "unreadable image", its ``place``
+            (file and byte offset, or topic, message number and stamp) and the ``reason``: what
+            was expected and what was found.
     """
 
-    kind: str
-    place: str
-    reason: str
-
-
-class ProblemLog:
-    """Counts problems by kind and keeps the first examples of each."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self.examples: list[Problem] = []
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, kind: str, place: str, reason: str) -> None:
         """Count one problem; its place is kept for the first 20 of its kind."""
         count = self.counts.get(kind, 0) + 1
         self.counts[kind] = count
         if count <= MAX_EXAMPLES_PER_KIND:
-            self.examples.append(Problem(kind, place, reason))
+            self.examples.append({"kind": kind, "place": place, "reason": reason})
 
-    def extend(self, other: ProblemLog, *, only: str = "") -> None:
-        """Add everything that ``other`` holds, or what is of the kind ``only``."""
+    def extend(self, other: ProblemLog) -> None:
+        """Add everything that ``other`` holds."""
         for problem in other.examples:
-            shown = sum(kept.kind == problem.kind for kept in self.examples)
-            if shown < MAX_EXAMPLES_PER_KIND and only in ("", problem.kind):
+            shown = sum(kept["kind"] == problem["kind"] for kept in self.examples)
+            if shown < MAX_EXAMPLES_PER_KIND:
                 self.examples.append(problem)
         for kind, count in other.counts.items():
-            if only in ("", kind):
-                self.counts[kind] = self.counts.get(kind, 0) + count
+            self.counts[kind] = self.counts.get(kind, 0) + count
 
     def add_defects(self, defects: Defects, place: str) -> None:
         """Add what was left out or mended of a file, ``place``."""
@@ -60,19 +51,8 @@ class ProblemLog:
             self.counts[kind] += count - len(defects.examples[kind])
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON types: ``counts`` by kind and the list of ``examples``."""
-        return {
-            "counts": dict(sorted(self.counts.items())),
-            "examples": [vars(problem) for problem in self.examples],
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ProblemLog:
-        """The inverse of :meth:`to_dict`."""
-        log = cls()
-        log.counts = dict(values["counts"])
-        log.examples = [Problem(**row) for row in values["examples"]]
-        return log
+        """Plain JSON types; ``ProblemLog(**values)`` is the inverse."""
+        return {"counts": dict(sorted(self.counts.items())), "examples": [*self.examples]}
 
     def __len__(self) -> int:
         return sum(self.counts.values())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from yolact_ros.evaluation.bag.compare import Comparison, verdict
+from yolact_ros.evaluation.bag.compare.compare import Comparison, verdict
+from yolact_ros.evaluation.bag.compare.run_statistics import STATISTICS, TRACK_STATISTICS
 from yolact_ros.evaluation.bag.problems import problem_lines
-from yolact_ros.evaluation.bag.run_statistics import STATISTICS, TRACK_STATISTICS
 from yolact_ros.evaluation.text import aligned_table, number, percent
 from yolact_ros.inference.bit_depth import FULL_BITS
 
@@ -29,7 +29,16 @@ def summary_text(metrics: Mapping[str, Any]) -> str:
     for iou_type, values in metrics.get("accuracy_of_processed_frames", {}).items():
         name = "masks" if iou_type == "segm" else "boxes"
         lines.append(f"{name} on the processed frames alone: AP {number(values['ap'], 1, 100)}")
-    lines += tracking_lines(metrics.get("tracking", {}))
+    tracking = metrics.get("tracking", {})
+    lines += [
+        f"tracks of {'masks' if iou_type == 'segm' else 'boxes'}, {tracking['tracker']}: "
+        f"HOTA {number(values['hota'], 1, 100)} (DetA {number(values['deta'], 1, 100)}, AssA "
+        f"{number(values['assa'], 1, 100)})  IDF1 {number(values['idf1'], 1, 100)}  MOTA "
+        f"{number(values['mota'], 1, 100)}  id switches {values['id_switches']}, "
+        f"{values['found_tracks']} tracks for {values['truth_tracks']}"
+        for iou_type, values in tracking.items()
+        if iou_type in ("bbox", "segm")
+    ]
     stability = metrics.get("stability")
     if stability:
         lines.append(
@@ -59,19 +68,6 @@ def summary_text(metrics: Mapping[str, Any]) -> str:
     if problems:
         lines += ["left out or mended (more places are in the report):", *problems]
     return "\n".join(lines)
-
-
-def tracking_lines(tracking: Mapping[str, Any]) -> list[str]:
-    """How well objects were followed."""
-    return [
-        f"tracks of {'masks' if iou_type == 'segm' else 'boxes'}, {tracking['tracker']}: "
-        f"HOTA {number(values['hota'], 1, 100)} (DetA {number(values['deta'], 1, 100)}, AssA "
-        f"{number(values['assa'], 1, 100)})  IDF1 {number(values['idf1'], 1, 100)}  MOTA "
-        f"{number(values['mota'], 1, 100)}  id switches {values['id_switches']}, "
-        f"{values['found_tracks']} tracks for {values['truth_tracks']}"
-        for iou_type, values in tracking.items()
-        if iou_type in ("bbox", "segm")
-    ]
 
 
 def comparison_text(comparison: Comparison) -> str:

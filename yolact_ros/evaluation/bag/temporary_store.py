@@ -5,11 +5,9 @@ from __future__ import annotations
 import pickle
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
+from typing import Generic, TypeVar
 
 __all__ = ["TemporaryStore"]
 
@@ -17,11 +15,14 @@ Value = TypeVar("Value")
 
 
 class TemporaryStore(Generic[Value]):
-    """A temporary file of values; memory holds their keys and places only. Thread-safe."""
+    """A temporary file of values; memory holds their keys and places only. Thread-safe.
+
+    The file lives as long as this object.
+    """
 
     def __init__(self) -> None:
-        # The file lives as long as this object.
         self._file = tempfile.TemporaryFile(prefix="yolact_bag_")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
         self._places: dict[int, int] = {}
 
@@ -55,13 +56,3 @@ class TemporaryStore(Generic[Value]):
 
     def __len__(self) -> int:
         return len(self._places)
-
-    def close(self) -> None:
-        """Remove the file."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -16,14 +16,9 @@ __all__ = ["read_images", "synthetic_images"]
 
 
 def synthetic_images(size_px: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
-    """Smooth coloured noise, the same every time.
+    """So many images of smooth coloured noise, uint8[height, width, 3], the same every time.
 
-    Args:
-        size_px: width and height.
-        count: how many.
-
-    Returns:
-        ``count`` of uint8[height, width, 3].
+    The size is width and height.
     """
     random = np.random.default_rng(0)
     pictures = []
@@ -37,12 +32,9 @@ def synthetic_images(size_px: tuple[int, int], count: int) -> list[NDArray[np.ui
 def read_images(
     source: str | Path, count: int, size_px: tuple[int, int] | None = None
 ) -> list[NDArray[np.uint8]]:
-    """The first images of a folder, a video or an image file.
+    """The first images, ``count`` at most, of a folder, a video or an image file.
 
-    Args:
-        source: as :func:`~yolact_ros.inference.sources.open_source` takes it.
-        count: how many at most.
-        size_px: width and height to scale them to; None leaves them as they are.
+    They are scaled to a width and height where those are given.
 
     Raises:
         ImageError: there is none that can be read.

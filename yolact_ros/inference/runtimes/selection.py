@@ -80,9 +80,6 @@ class _Request:
 
 def default_engine_folder() -> Path:
     """Where compiled networks are kept: ``$YOLACT_ROS_CACHE/engines`` or ``~/.cache/...``."""
-    override = os.environ.get("YOLACT_ROS_CACHE")
-    if override:
-        return Path(override).expanduser() / "engines"
     return resources.cache_folder("engines")
 
 

@@ -1,0 +1,1 @@
+"""Evaluations beside each other, with what may be chance."""

@@ -1,0 +1,1 @@
+"""From records and truth to tables and numbers."""

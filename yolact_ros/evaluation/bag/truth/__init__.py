@@ -1,0 +1,1 @@
+"""Known instances of the frames of a bag, from files and topics."""

@@ -1,0 +1,1 @@
+"""New bags: of videos and photographs, of truth, and of results."""
