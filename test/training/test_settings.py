@@ -147,3 +147,16 @@ def test_yolact_nano_has_losses_of_its_own(tmp_path: Path) -> None:
     settings = load_settings(write_yaml(tmp_path, text))
     assert (settings.network.family, settings.network.input_size_px) == ("nano", 416)
     assert settings.loss == NanoLossSettings(mask_weight=3.0)
+
+
+@pytest.mark.parametrize(
+    ("network", "recipe"),
+    [("yolact_nano", ("adamw", "cosine", 0.3)), ("yolact_light", ("sgd", "step", 1.0))],
+)
+def test_yolact_nano_has_a_recipe_that_it_survives_and_that_settings_replace(
+    tmp_path: Path, network: str, recipe: tuple[str, str, float]
+) -> None:
+    text = DATA + f"network: {network}\nlearning_rate: 0.002\n"
+    settings = load_settings(write_yaml(tmp_path, text))
+    assert (settings.optimizer, settings.schedule, settings.backbone_rate) == recipe
+    assert settings.learning_rate == 0.002

@@ -186,6 +186,7 @@ class Predictor:
 
     @property
     def class_names(self) -> tuple[str, ...]:
+        """By the class ids of a prediction."""
         return self._config.class_names
 
     @property
@@ -214,6 +215,7 @@ class Predictor:
         return self.finish(self.detect(image_bgr))[0]
 
     def predict_timed(self, image_bgr: NDArray[np.uint8]) -> tuple[Prediction, StageTimes]:
+        """:meth:`predict`, with the milliseconds of its stages."""
         return self.finish(self.detect(image_bgr))
 
     @property
