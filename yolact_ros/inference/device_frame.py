@@ -14,7 +14,7 @@ from yolact_ros.errors import damaged_network
 from yolact_ros.inference.fixed_shape_detection import detect_fixed_shape
 from yolact_ros.inference.rescoring import MaskRescoring
 from yolact_ros.ops.decoder import OutputDecoder
-from yolact_ros.ops.device_masks import MaskGrid, mask_rectangles, soft_masks
+from yolact_ros.ops.device_masks import MaskGrid, mask_planes, mask_rectangles
 from yolact_ros.structures import Detections, NetworkOutput
 
 __all__ = ["COEFFICIENTS", "FrameDetections", "detect_frame", "read_table"]
@@ -29,12 +29,12 @@ class FrameDetections(NamedTuple):
     Attributes:
         table (Tensor[K + 1, 6 + k]): float32; box, score, class and coefficients of each instance;
             in the last row their number and whether the prototypes are finite.
-        soft (Tensor[K, h, w]): masks at the prototypes' size, 0..1.
+        planes (Tensor[K, h, w]): masks at the prototypes' size, set where they are above 0.
         rectangles (Tensor[K, 4]): int32, of the masks in the source image.
     """
 
     table: Tensor
-    soft: Tensor
+    planes: Tensor
     rectangles: Tensor
 
 
@@ -45,6 +45,7 @@ def detect_frame(
     grid: MaskGrid,
     rows: int,
     mask_rescoring: MaskRescoring | None,
+    crop_in_image: bool,
 ) -> FrameDetections:
     """Network output to instances, for B = 1.
 
@@ -55,6 +56,7 @@ def detect_frame(
         grid: of the source image.
         rows: K.
         mask_rescoring: YOLACT++'s, or None.
+        crop_in_image: see :func:`~yolact_ros.ops.crops.assemble_mask_crops`.
     """
     prototypes = output[3].float()
     detections = detect_fixed_shape(
@@ -80,8 +82,8 @@ def detect_frame(
     size = (prototypes.shape[1], prototypes.shape[2])
     return FrameDetections(
         table,
-        soft_masks(prototypes[0], coefficients, boxes),
-        mask_rectangles(boxes, detections.counts[0], size, grid),
+        mask_planes(prototypes[0], coefficients, boxes, crop_in_image=crop_in_image),
+        mask_rectangles(boxes, detections.counts[0], size, grid, crop_in_image=crop_in_image),
     )
 
 
