@@ -30,6 +30,8 @@ from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.runtimes.graph import GraphRuntime
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact, build_network
+from yolact_ros.models.nano import NanoConfig, YolactNano
+from yolact_ros.models.network import Network
 from yolact_ros.ops.device_masks import MaskGrid, window_bits
 from yolact_ros.prediction import Prediction
 from yolact_ros.structures import NetworkOutput
@@ -66,7 +68,24 @@ def small_network(name: str = "yolact_light", **overrides: object) -> Yolact:
     return network
 
 
-def host_predictor(network: Yolact, settings: PredictionSettings = EVERYTHING) -> Predictor:
+def small_nano() -> YolactNano:
+    """The same of the family whose masks are cut off in the image."""
+    torch.manual_seed(3)
+    network = YolactNano(NanoConfig(input_size_px=64, class_names=("cup", "dog", "car"))).eval()
+    with torch.no_grad():
+        output = network(torch.randn(1, 3, 64, 64))
+        for layers, values, spread in (
+            (network.head.classes, output.class_logits, 1.5),
+            (network.head.boxes, output.box_offsets, 4.0),
+            ([network.proto_net.output], output.prototypes, 5.0),
+        ):
+            for layer in layers:
+                layer.weight *= spread / values.std()
+                layer.bias.zero_()
+    return network
+
+
+def host_predictor(network: Network, settings: PredictionSettings = EVERYTHING) -> Predictor:
     """The host path, with torch's resize in place of OpenCV's, which differs by 2e-4."""
     made = Predictor(network, device="cpu", settings=settings)
     scale, shift = (torch.from_numpy(v)[:, None, None] for v in normalization_of(network.config))
@@ -226,6 +245,21 @@ def test_rescoring_networks_give_the_predictions_of_the_host() -> None:
     host.close()
 
 
+def test_masks_that_are_cut_off_in_the_image_are_those_of_the_host() -> None:
+    network = small_nano()
+    device = Predictor(network, device="cpu", settings=EVERYTHING, on_device=True)
+    host = host_predictor(network)
+    for seed, stride in ((5, 1), (6, 3)):
+        ours, theirs = (
+            predictor.finish(predictor.detect(picture(seed, 50, 90)), mask_stride=stride)[0]
+            for predictor in (device, host)
+        )
+        assert sum(crop.bits.any() for crop in ours.mask_crops) > 10
+        assert_same(ours, theirs)
+    device.close()
+    host.close()
+
+
 def test_nothing_waits_for_the_device_between_the_image_and_its_result(network: Yolact) -> None:
     pipeline = make_pipeline(network)
     expected = pipeline.detect(picture(0), EVERYTHING)
@@ -365,13 +399,13 @@ def test_the_compiler_gets_detection_and_masks_as_one_graph_each(network: Yolact
         output = tuple(network(torch.randn(1, 3, 64, 64))[:4])
         grid = MaskGrid(*torch.tensor([48, 64, 1], dtype=torch.int32).unbind())
         live = torch.tensor([0.0, 0.5, 1, 1, 1])
-        arguments = (output, network.decoder, live, grid, 200, None)
+        arguments = (output, network.decoder, live, grid, 200, None, False)
         traced = torch.compile(detect_frame, backend="eager", fullgraph=True)
         for ours, expected in zip(traced(*arguments), detect_frame(*arguments), strict=True):
             torch.testing.assert_close(ours, expected)
         found = detect_frame(*arguments)
         first_byte = torch.tensor(0, dtype=torch.int32)
-        window = (found.soft, found.rectangles, grid, first_byte)
+        window = (found.planes, found.rectangles, grid, first_byte)
         traced = torch.compile(window_bits, backend="eager", fullgraph=True)
         assert torch.equal(traced(*window), window_bits(*window))
         assert window_bits(*window).any()

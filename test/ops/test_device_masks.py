@@ -16,8 +16,8 @@ from yolact_ros.ops.device_masks import (
     MaskGrid,
     crop_bytes,
     crops_from_bits,
+    mask_planes,
     mask_rectangles,
-    soft_masks,
     window_bits,
 )
 from yolact_ros.ops.masks import assemble_masks
@@ -54,7 +54,12 @@ def grid_of(height_px: int, width_px: int, stride: int = 1) -> MaskGrid:
 
 
 def on_device(
-    arrays: Scene, height_px: int, width_px: int, stride: int = 1, count: int | None = None
+    arrays: Scene,
+    height_px: int,
+    width_px: int,
+    stride: int = 1,
+    count: int | None = None,
+    crop_in_image: bool = False,
 ) -> list[MaskCrop]:
     """As a device would do it, window by window, and never waiting for a value."""
     prototypes, coefficients, boxes = arrays
@@ -62,29 +67,40 @@ def on_device(
     number = torch.tensor(len(boxes) if count is None else count)
     size = (prototypes.shape[0], prototypes.shape[1])
     with torch.inference_mode(), NoWaiting():
-        soft = soft_masks(prototypes, coefficients, boxes)
-        rectangles = mask_rectangles(boxes, number, size, grid)
+        planes = mask_planes(prototypes, coefficients, boxes, crop_in_image=crop_in_image)
+        rectangles = mask_rectangles(boxes, number, size, grid, crop_in_image=crop_in_image)
     host_rectangles = rectangles.numpy()
     windows = []
     for first_byte in range(0, crop_bytes(host_rectangles), device_masks.WINDOW_BYTES):
         first = torch.tensor(first_byte, dtype=torch.int32)
         with torch.inference_mode(), NoWaiting():
-            windows.append(window_bits(soft, rectangles, grid, first))
+            windows.append(window_bits(planes, rectangles, grid, first))
     bits = torch.cat(windows).numpy() if windows else np.zeros(0, np.uint8)
     return crops_from_bits(host_rectangles, bits)
 
 
-def on_host(arrays: Scene, height_px: int, width_px: int, stride: int = 1) -> list[MaskCrop]:
+def on_host(
+    arrays: Scene, height_px: int, width_px: int, stride: int = 1, crop_in_image: bool = False
+) -> list[MaskCrop]:
     host = (array.numpy() for array in arrays)
-    return assemble_mask_crops(*host, height_px, width_px, stride=stride)
+    return assemble_mask_crops(
+        *host, height_px, width_px, stride=stride, crop_in_image=crop_in_image
+    )
 
 
-def assert_same_masks(arrays: Scene, height_px: int, width_px: int, stride: int = 1) -> None:
+def assert_same_masks(
+    arrays: Scene, height_px: int, width_px: int, stride: int = 1, crop_in_image: bool = False
+) -> None:
     """The same rectangles, and the same bits where the mask's value is not at the threshold."""
-    ours, theirs = (make(arrays, height_px, width_px, stride) for make in (on_device, on_host))
+    ours, theirs = (
+        make(arrays, height_px, width_px, stride, crop_in_image=crop_in_image)
+        for make in (on_device, on_host)
+    )
     assert len(ours) == len(theirs)
+    prototypes, coefficients, _ = arrays
+    logits = (prototypes @ coefficients.T).permute(2, 0, 1)
     values = F.interpolate(
-        assemble_masks(*arrays)[None],
+        (logits if crop_in_image else assemble_masks(*arrays) - 0.5)[None],
         (-(-height_px // stride), -(-width_px // stride)),
         mode="bilinear",
         align_corners=False,
@@ -103,13 +119,16 @@ def assert_same_masks(arrays: Scene, height_px: int, width_px: int, stride: int 
         bits, expected_bits = (
             unpack_bits(crop.bits, crop.height, crop.width) for crop in (mask, expected)
         )
-        assert (np.abs(inside[bits != expected_bits] - 0.5) < 1e-4).all()
+        assert (np.abs(inside[bits != expected_bits]) < 1e-4).all()
 
 
 @pytest.mark.parametrize(("width_px", "height_px"), [(160, 120), (163, 119), (40, 40), (33, 21)])
 @pytest.mark.parametrize("stride", [1, 4])
-def test_the_masks_are_those_of_the_host(width_px: int, height_px: int, stride: int) -> None:
-    assert_same_masks(scene(1, 20), height_px, width_px, stride)
+@pytest.mark.parametrize("crop_in_image", [False, True])
+def test_the_masks_are_those_of_the_host(
+    width_px: int, height_px: int, stride: int, crop_in_image: bool
+) -> None:
+    assert_same_masks(scene(1, 20), height_px, width_px, stride, crop_in_image)
 
 
 @settings(max_examples=40, deadline=None)
@@ -119,11 +138,17 @@ def test_the_masks_are_those_of_the_host(width_px: int, height_px: int, stride: 
     size=st.tuples(st.integers(5, 50), st.integers(5, 50)),
     image=st.tuples(st.integers(1, 120), st.integers(1, 120)),
     stride=st.integers(1, 5),
+    crop_in_image=st.booleans(),
 )
 def test_any_sizes_give_the_masks_of_the_host(
-    seed: int, count: int, size: tuple[int, int], image: tuple[int, int], stride: int
+    seed: int,
+    count: int,
+    size: tuple[int, int],
+    image: tuple[int, int],
+    stride: int,
+    crop_in_image: bool,
 ) -> None:
-    assert_same_masks(scene(seed, count, *size), *image, stride)
+    assert_same_masks(scene(seed, count, *size), *image, stride, crop_in_image)
 
 
 def test_the_scene_has_masks_and_some_cross_a_window() -> None:
@@ -144,13 +169,15 @@ def test_only_the_first_rows_have_rectangles() -> None:
 def test_a_window_behind_the_end_of_the_string_is_empty() -> None:
     prototypes, coefficients, boxes = scene(1, 5)
     grid = grid_of(120, 160)
-    rectangles = mask_rectangles(boxes, torch.tensor(5), (40, 40), grid)
+    planes = mask_planes(prototypes, coefficients, boxes, crop_in_image=False)
+    rectangles = mask_rectangles(boxes, torch.tensor(5), (40, 40), grid, crop_in_image=False)
     behind = torch.tensor(crop_bytes(rectangles.numpy()), dtype=torch.int32)
-    bits = window_bits(soft_masks(prototypes, coefficients, boxes), rectangles, grid, behind)
+    bits = window_bits(planes, rectangles, grid, behind)
     assert bits.shape == (device_masks.WINDOW_BYTES,)
     assert not bits.any()
 
 
-def test_soft_masks_are_the_papers() -> None:
+def test_planes_are_the_papers_soft_masks_less_one_half() -> None:
     arrays = scene(3, 9)
-    torch.testing.assert_close(soft_masks(*arrays), assemble_masks(*arrays))
+    planes = mask_planes(*arrays, crop_in_image=False)
+    torch.testing.assert_close(planes, assemble_masks(*arrays) - 0.5)

@@ -15,7 +15,7 @@ from yolact_ros.errors import damaged_network
 from yolact_ros.inference.rescoring import MaskRescoring, rescore_fixed_shape
 from yolact_ros.inference.settings import MAX_CANDIDATES_PER_CLASS
 from yolact_ros.ops.decoder import OutputDecoder
-from yolact_ros.ops.device_masks import MaskGrid, mask_rectangles, soft_masks
+from yolact_ros.ops.device_masks import MaskGrid, mask_planes, mask_rectangles
 from yolact_ros.ops.fixed_shape_nms import FixedShapeDetections, fixed_shape_fast_nms
 from yolact_ros.structures import Detections, NetworkOutput
 
@@ -31,12 +31,12 @@ class FrameDetections(NamedTuple):
     Attributes:
         table (Tensor[K + 1, 6 + k]): float32; box, score, class and coefficients of each instance;
             in the last row their number and whether the prototypes are finite.
-        soft (Tensor[K, h, w]): masks at the prototypes' size, 0..1.
+        planes (Tensor[K, h, w]): masks at the prototypes' size, set where they are above 0.
         rectangles (Tensor[K, 4]): int32, of the masks in the source image.
     """
 
     table: Tensor
-    soft: Tensor
+    planes: Tensor
     rectangles: Tensor
 
 
@@ -86,6 +86,7 @@ def detect_frame(
     grid: MaskGrid,
     rows: int,
     mask_rescoring: MaskRescoring | None,
+    crop_in_image: bool,
 ) -> FrameDetections:
     """Network output to instances, for B = 1.
 
@@ -93,6 +94,7 @@ def detect_frame(
         output: box offsets, class logits, coefficients and prototypes.
         live (Tensor[2 + C]): score threshold, NMS threshold, and 1 for classes that take part.
         rows: K.
+        crop_in_image: see :func:`~yolact_ros.ops.crops.assemble_mask_crops`.
     """
     prototypes = output[3].float()
     detections = detect_fixed_shape(
@@ -118,8 +120,8 @@ def detect_frame(
     size = (prototypes.shape[1], prototypes.shape[2])
     return FrameDetections(
         table,
-        soft_masks(prototypes[0], coefficients, boxes),
-        mask_rectangles(boxes, detections.counts[0], size, grid),
+        mask_planes(prototypes[0], coefficients, boxes, crop_in_image=crop_in_image),
+        mask_rectangles(boxes, detections.counts[0], size, grid, crop_in_image=crop_in_image),
     )
 
 

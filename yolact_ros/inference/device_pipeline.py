@@ -97,6 +97,7 @@ class DevicePipeline:
         self._network = network
         self._decoder = decoder
         self._mask_rescoring = mask_rescoring
+        self._crop_in_image = config.crops_masks_in_image
         self._rows = MAX_TOP_K if mask_rescoring is None else MAX_DETECTIONS
         self._detect_frame = compiled_or_plain(detect_frame) if compiled else detect_frame
         self._window_bits = compiled_or_plain(window_bits) if compiled else window_bits
@@ -264,7 +265,9 @@ class DevicePipeline:
                 torch.zeros(self._rows, height, width, device=device),
                 torch.zeros(self._rows, 4, dtype=torch.int32, device=device),
             )
-            self._extra = ExtraWindow(execution, found, self._window_bits)
+            self._extra = ExtraWindow(
+                execution, found, self._window_bits, crop_in_image=self._crop_in_image
+            )
         mask_bytes = -(-height_px * width_px // 8)
         windows = -(-WHOLE_MASKS * mask_bytes // WINDOW_BYTES) if masks else 0
         readback = ReadbackBuffer(execution, self._rows, found.table.shape[1], windows)
@@ -283,13 +286,14 @@ class DevicePipeline:
                 grid,
                 self._rows,
                 self._mask_rescoring,
+                self._crop_in_image,
             )
             for buffer, values in zip(found, new, strict=True):
                 buffer.copy_(values)
             readback.table.copy_(found.table)
             readback.rectangles.copy_(found.rectangles)
             for first_byte, window in zip(first_bytes, readback.windows, strict=True):
-                window.copy_(self._window_bits(found.soft, found.rectangles, grid, first_byte))
+                window.copy_(self._window_bits(found.planes, found.rectangles, grid, first_byte))
 
         return _Shape(
             pixels,

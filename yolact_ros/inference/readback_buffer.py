@@ -60,6 +60,7 @@ class ExtraWindow:
     Args:
         found: the buffers that hold the last frame's detections.
         window_bits: :func:`~yolact_ros.ops.device_masks.window_bits`, compiled or not.
+        crop_in_image: see :func:`~yolact_ros.ops.crops.assemble_mask_crops`.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class ExtraWindow:
         execution: DirectExecution,
         found: FrameDetections,
         window_bits: Callable[[Tensor, Tensor, MaskGrid, Tensor], Tensor],
+        *,
+        crop_in_image: bool,
     ) -> None:
-        rows, height, width = found.soft.shape
+        rows, height, width = found.planes.shape
         self._execution = execution
         self._readback = readback = ReadbackBuffer(execution, rows, 0, 1)
         self._staging = execution.host_buffer(NUMBER_BYTES * 4).view(torch.int32)
@@ -78,9 +81,11 @@ class ExtraWindow:
         boxes, count = found.table[:-1, :4], found.table[-1, 0]
 
         def make() -> None:
-            rectangles = mask_rectangles(boxes, count, (height, width), grid)
+            rectangles = mask_rectangles(
+                boxes, count, (height, width), grid, crop_in_image=crop_in_image
+            )
             readback.rectangles.copy_(rectangles)
-            readback.windows[0].copy_(window_bits(found.soft, rectangles, grid, first_byte))
+            readback.windows[0].copy_(window_bits(found.planes, rectangles, grid, first_byte))
 
         self._make = execution.record(make)
 

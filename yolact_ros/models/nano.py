@@ -36,6 +36,7 @@ class NanoConfig(NetworkConfig):
     """
 
     family: ClassVar[str] = "nano"
+    crops_masks_in_image: ClassVar[bool] = True
 
     name: str = "yolact_nano"
     input_size_px: int = 416

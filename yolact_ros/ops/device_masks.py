@@ -24,8 +24,8 @@ __all__ = [
     "MaskGrid",
     "crop_bytes",
     "crops_from_bits",
+    "mask_planes",
     "mask_rectangles",
-    "soft_masks",
     "window_bits",
 ]
 
@@ -33,7 +33,7 @@ __all__ = [
 # over PCIe at 25 GB/s; docs/gpu.md has the arithmetic.
 WINDOW_BYTES = 1 << 18
 BITS = 8
-MASK_THRESHOLD = 0.5
+HALF = 0.5
 
 
 class MaskGrid(NamedTuple):
@@ -49,51 +49,73 @@ class MaskGrid(NamedTuple):
     stride: Tensor
 
 
-def soft_masks(prototypes: Tensor, coefficients: Tensor, boxes_xyxy: Tensor) -> Tensor:
-    """:func:`~yolact_ros.ops.masks.assemble_masks` with one contiguous plane per instance."""
+def mask_planes(
+    prototypes: Tensor, coefficients: Tensor, boxes_xyxy: Tensor, *, crop_in_image: bool
+) -> Tensor:
+    """What is enlarged, one contiguous plane per instance; above 0 a mask is set.
+
+    Args:
+        prototypes, coefficients, boxes_xyxy: as for
+            :func:`~yolact_ros.ops.masks.assemble_masks`.
+        crop_in_image: logits of the whole image; else
+            :func:`~yolact_ros.ops.masks.assemble_masks` less one half.
+
+    Returns:
+        Tensor[n, h, w]
+    """
     height, width, k = prototypes.shape
-    planes = torch.sigmoid(coefficients @ prototypes.reshape(-1, k).T)
-    return crop_masks(planes.reshape(-1, height, width), boxes_xyxy)
+    logits = (coefficients @ prototypes.reshape(-1, k).T).reshape(-1, height, width)
+    return logits if crop_in_image else crop_masks(torch.sigmoid(logits), boxes_xyxy) - HALF
 
 
 def mask_rectangles(
-    boxes_xyxy: Tensor, count: Tensor, prototype_size: tuple[int, int], grid: MaskGrid
+    boxes_xyxy: Tensor,
+    count: Tensor,
+    prototype_size: tuple[int, int],
+    grid: MaskGrid,
+    *,
+    crop_in_image: bool,
 ) -> Tensor:
     """The rectangles that the masks of these boxes can reach.
 
     Args:
         boxes_xyxy (Tensor[n, 4]): finite, relative to the image.
         count (Tensor[]): only the first so many rows have a rectangle.
+        crop_in_image: the boxes themselves; else one pixel of the prototypes more.
 
     Returns:
         Tensor[n, 4]: int32, x offset, y offset, width, height in source-image pixels; all 0 where
         there is no rectangle.
     """
     x_min, y_min, x_max, y_max = boxes_xyxy.unbind(1)
-    top, bottom = _reach(y_min, y_max, prototype_size[0], grid.height_px, grid.stride)
-    left, right = _reach(x_min, x_max, prototype_size[1], grid.width_px, grid.stride)
+    if crop_in_image:
+        top, bottom = _reach_in_image(y_min, y_max, grid.height_px, grid.stride)
+        left, right = _reach_in_image(x_min, x_max, grid.width_px, grid.stride)
+    else:
+        top, bottom = _reach(y_min, y_max, prototype_size[0], grid.height_px, grid.stride)
+        left, right = _reach(x_min, x_max, prototype_size[1], grid.width_px, grid.stride)
     rectangles = torch.stack((left, top, right - left, bottom - top), dim=1)
     rows = torch.arange(len(boxes_xyxy), device=boxes_xyxy.device)
     present = (right > left) & (bottom > top) & (rows < count)
     return rectangles.where(present[:, None], 0)
 
 
-def window_bits(soft: Tensor, rectangles: Tensor, grid: MaskGrid, first_byte: Tensor) -> Tensor:
+def window_bits(planes: Tensor, rectangles: Tensor, grid: MaskGrid, first_byte: Tensor) -> Tensor:
     """One window of the string of bits.
 
-    Each byte looks up its mask, and each of its bits interpolates four values of the soft mask
+    Each byte looks up its mask, and each of its bits interpolates four values of its plane
     (bilinear, ``align_corners=False``), so only pixels inside rectangles are ever computed.
 
     Args:
-        soft (Tensor[n, h, w]): from :func:`soft_masks`.
+        planes (Tensor[n, h, w]): from :func:`mask_planes`.
         rectangles (Tensor[n, 4]): from :func:`mask_rectangles` with the same grid.
         first_byte (Tensor[]): int32, of the window in the string.
 
     Returns:
         Tensor[WINDOW_BYTES]: uint8; 0 behind the end of the string.
     """
-    device = soft.device
-    num_masks, height, width = soft.shape
+    device = planes.device
+    num_masks, height, width = planes.shape
     num_pixels = rectangles[:, 2] * rectangles[:, 3]
     num_bytes = (num_pixels + (BITS - 1)) // BITS
     ends = num_bytes.cumsum(0, dtype=torch.int32)
@@ -112,12 +134,12 @@ def window_bits(soft: Tensor, rectangles: Tensor, grid: MaskGrid, first_byte: Te
 
     y_first, y_second, y_fraction = _taps(top + row, height, grid.height_px, grid.stride)
     x_first, x_second, x_fraction = _taps(left + column, width, grid.width_px, grid.stride)
-    values = soft.reshape(-1)
+    values = planes.reshape(-1)
     plane = owner[:, None] * (height * width)
     first_row, second_row = plane + y_first * width, plane + y_second * width
     above = torch.lerp(values[first_row + x_first], values[first_row + x_second], x_fraction)
     below = torch.lerp(values[second_row + x_first], values[second_row + x_second], x_fraction)
-    is_set = (torch.lerp(above, below, y_fraction) > MASK_THRESHOLD) & is_inside
+    is_set = (torch.lerp(above, below, y_fraction) > 0) & is_inside
     return (is_set.int() << (BITS - 1 - place)).sum(dim=1).to(torch.uint8)
 
 
@@ -155,9 +177,19 @@ def _reach(
     upper = torch.maximum(first, second) * source_size + CROP_PADDING
     start, stop = (edge.clamp(0, source_size).ceil() for edge in (lower, upper))
     # Beyond these, less than half of an output pixel's weight lies on the crop.
-    begin = _count_positions(start - MASK_THRESHOLD, source_size, size, inclusive=True)
-    end = _count_positions(stop - MASK_THRESHOLD, source_size, size, inclusive=False)
+    begin = _count_positions(start - HALF, source_size, size, inclusive=True)
+    end = _count_positions(stop - HALF, source_size, size, inclusive=False)
     return begin * stride, torch.minimum(end * stride, image_px)
+
+
+def _reach_in_image(
+    first: Tensor, second: Tensor, image_px: Tensor, stride: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The pixels of one axis that lie inside of boxes; half-open, int32."""
+    size = (image_px + stride - 1) // stride
+    edges = (torch.minimum(first, second), torch.maximum(first, second))
+    begin, end = ((edge.clamp(0, 1) * size).ceil().int() * stride for edge in edges)
+    return begin, torch.minimum(end, image_px)
 
 
 def _count_positions(limit: Tensor, source_size: int, size: Tensor, *, inclusive: bool) -> Tensor:
