@@ -150,19 +150,27 @@ def stop_all(
 def free_domain_id() -> int:
     """A ROS domain that nobody on this machine uses: none of its UDP ports is open.
 
-    Nor has a killed process left one in shared memory: two processes that start at once may both
-    replace such a port of Fast DDS, and one of them then waits for messages at the wrong one.
+    Where there is one, it is one without ports that killed processes left in shared memory: two
+    processes that start at once may both replace such a port of Fast DDS, and one of them then
+    waits for messages at the wrong one.
     """
-    left = map(_DDS_PORT.match, (path.name for path in SHARED_MEMORY.glob("*")))
-    used = {int(name[1]) for name in left if name is not None}
+    used = set()
     for table in ("/proc/net/udp", "/proc/net/udp6"):
         try:
             rows = Path(table).read_text().splitlines()[1:]
         except OSError:
             continue
         used |= {int(row.split()[1].rpartition(":")[2], 16) for row in rows}
-    free = [domain for domain in range(1, MAX_DOMAIN_ID + 1) if not used & set(_ports(domain))]
-    return random.choice(free or range(1, MAX_DOMAIN_ID + 1))
+    left = map(_DDS_PORT.match, (path.name for path in SHARED_MEMORY.glob("*")))
+    left_ports = {int(name[1]) for name in left if name is not None}
+    return random.choice(
+        _without(used | left_ports) or _without(used) or range(1, MAX_DOMAIN_ID + 1)
+    )
+
+
+def _without(ports: set[int]) -> list[int]:
+    """The domains that have none of the ports."""
+    return [domain for domain in range(1, MAX_DOMAIN_ID + 1) if not ports & set(_ports(domain))]
 
 
 def _ports(domain_id: int) -> range:
