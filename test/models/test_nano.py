@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -20,7 +21,9 @@ NUM_DETECTOR_LAYERS = 110
 
 
 BUNDLED = Path(__file__).parents[2] / "models" / "yolact_nano.safetensors"
-LOWERED_LOGITS = 0.7  # by benchmarks/bundle_nano.py
+# By benchmarks/bundle_nano.py.
+LOWERED_LOGITS = 0.7
+MASK_THRESHOLD = 0.4
 
 
 def coloured_blocks(size_px: int) -> np.ndarray:
@@ -175,3 +178,14 @@ def test_the_bundled_detector_gives_what_ncnn_gave() -> None:
     found = torch.cat([logits, output.box_offsets[0]], dim=1).numpy()
     assert np.ptp(recorded) > 10
     np.testing.assert_allclose(found, recorded, atol=0.03)
+
+
+def test_one_prototype_of_the_bundled_file_lowers_the_threshold_of_all_masks() -> None:
+    network = load_network(BUNDLED, input_size_px=64)
+    with torch.inference_mode():
+        output = network(torch.from_numpy(coloured_blocks(64))[None])
+    prototypes, coefficients = output.prototypes.flatten(0, 2), output.coefficients.flatten(0, 1)
+    (constant,) = torch.nonzero(prototypes.std(dim=0) == 0).flatten().tolist()
+    added = prototypes[:, constant].mean() * coefficients[:, constant]
+    expected = math.log(1 / MASK_THRESHOLD - 1)
+    torch.testing.assert_close(added, torch.full_like(added, expected), atol=1e-3, rtol=0)
