@@ -37,6 +37,7 @@ def layout(tmp_path: Path, ros: RosSource, monkeypatch: pytest.MonkeyPatch) -> L
         ("pytest", PYTEST),
         ("ruff", "#!/bin/sh\necho ruff >> calls\n"),
         ("mypy", "#!/bin/sh\necho mypy >> calls\nexit 7\n"),
+        ("fastdds", '#!/bin/sh\necho "fastdds $*" >> calls\nexit 1\n'),
     ):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
@@ -54,15 +55,15 @@ def calls(layout: Layout) -> list[str]:
 
 def test_every_test_runs_once_whatever_lint_says(layout: Layout, ros: RosSource) -> None:
     assert commands.test(layout, ros, []) == 7
-    lint, tests = calls(layout)[:3], calls(layout)[3:]
-    assert lint == ["ruff", "ruff", "mypy"]
+    before, tests = calls(layout)[:4], calls(layout)[4:]
+    assert before == ["ruff", "ruff", "mypy", "fastdds shm clean"]
     assert [call.partition(" -m ")[2] for call in tests] == ["not alone", "alone"]
     assert not any("last-failed" in call or "reruns" in call for call in tests)
 
 
 def test_arguments_go_to_pytest(layout: Layout, ros: RosSource) -> None:
     commands.test(layout, ros, ["-k", "nms"])
-    assert calls(layout)[3:] == ["pytest any Zen -k nms"]
+    assert calls(layout)[4:] == ["pytest any Zen -k nms"]
 
 
 def test_cpu_runs_the_numeric_tests_under_every_instruction_set_and_shows_a_table(

@@ -123,6 +123,8 @@ def _watch(node: Child, viewer: Child, camera: Child | None) -> int:
         if viewer_code is not None:
             if viewer_code == NO_RESULTS_EXIT_CODE:
                 _report(node, "no result came")
+                if camera is not None:
+                    _print_last_lines(camera)
             elif viewer_code < 0:
                 print(f"\nyolact: error: viewer: {how_it_ended(viewer_code)}", file=sys.stderr)
             return 1
@@ -135,7 +137,12 @@ def _watch(node: Child, viewer: Child, camera: Child | None) -> int:
 
 
 def _report(child: Child, what: str) -> None:
-    print(f"\nyolact: error: {child.name}: {what}; its last lines ({child.log}):", file=sys.stderr)
+    print(f"\nyolact: error: {child.name}: {what}", file=sys.stderr)
+    _print_last_lines(child)
+
+
+def _print_last_lines(child: Child) -> None:
+    print(f"last lines of {child.name} ({child.log}):", file=sys.stderr)
     for line in child.last_lines() or ["(it wrote nothing)"]:
         print(f"  {line}", file=sys.stderr)
 

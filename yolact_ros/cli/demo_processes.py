@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ KILL_PATIENCE_S = 2.0
 MAX_DOMAIN_ID = 101
 PORTS_OF_DOMAIN_0 = 7400
 PORTS_A_DOMAIN = 250
+SHARED_MEMORY = Path("/dev/shm")
+_DDS_PORT = re.compile(r"fast(?:rtps|dds)_port(\d+)$")
 
 
 class Child:
@@ -143,8 +146,13 @@ def stop_all(
 
 
 def free_domain_id() -> int:
-    """A ROS domain that nobody on this machine uses: none of its UDP ports is open."""
-    used = set()
+    """A ROS domain that nobody on this machine uses: none of its UDP ports is open.
+
+    Nor has a killed process left one in shared memory: two processes that start at once may both
+    replace such a port of Fast DDS, and one of them then waits for messages at the wrong one.
+    """
+    left = map(_DDS_PORT.match, (path.name for path in SHARED_MEMORY.glob("*")))
+    used = {int(name[1]) for name in left if name is not None}
     for table in ("/proc/net/udp", "/proc/net/udp6"):
         try:
             rows = Path(table).read_text().splitlines()[1:]
