@@ -32,12 +32,11 @@ def render_comparison(comparison: Comparison, command: str, broken: Sequence[str
         DependencyError: jinja2 or matplotlib is not installed.
     """
     first, *others = comparison.runs
-    blocks = f"blocks of {comparison.block_frames} frames" if comparison.block_frames else "bags"
     subtitle = (
         f"{comparison.num_frames} frames"
         + (f" of {comparison.num_bags} bags" if comparison.num_bags > 1 else "")
         + (", the same for all" if comparison.paired else " of the first; the runs saw others")
-        + f"; intervals of 95 % by {comparison.resamples} resamples of {blocks}"
+        + f"; intervals of 95 % by {comparison.resamples} resamples of {comparison.drawn}"
     )
     if comparison.left_out:
         subtitle += f"; {comparison.left_out} frames that not all have are left out"
@@ -156,7 +155,7 @@ def _timing(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
         )
         charts.append(("Latency", chart))
     over_time = []
-    for run in runs:
+    for run in runs if len(set(runs[0].folder.bags)) == 1 else []:  # each bag begins at 0 s
         quality = run.folder.frames["quality"]
         known = ~np.isnan(quality)
         if known.any():
