@@ -26,6 +26,7 @@ POLL_S = 1.0
 CONNECT_S = 5.0
 ANSWER_S = 60.0
 LOST_S = 10.0
+CLIENT_PORT = 10001
 GROWTH_S = 30.0
 
 Item = TypeVar("Item")
@@ -72,8 +73,12 @@ class RayExecutor:
         """As :class:`~yolact_ros.evaluation.bag.executor.Executor` has it."""
         ray, source = self._ray, iter(items)
         needs = {"num_gpus": 1} if uses_network and self.device.startswith("cuda") else {}
-        task = ray.remote(attempt).options(
-            num_cpus=self._threads, max_retries=RETRIES, retry_exceptions=False, **needs
+        task = ray.remote(_attempt).options(
+            name="attempt",
+            num_cpus=self._threads,
+            max_retries=RETRIES,
+            retry_exceptions=False,
+            **needs,
         )
         running: dict[Any, Item] = {}
         try:
@@ -81,7 +86,7 @@ class RayExecutor:
             while True:
                 self._require_head()
                 for item in islice(source, self._most_in_flight() - len(running)):
-                    running[task.remote(shared, item)] = item
+                    running[task.remote(shared, item, _installed())] = item
                 if not running:
                     return
                 # Not for ever: the cluster may grow meanwhile.
@@ -131,6 +136,7 @@ class RayExecutor:
 
     def __enter__(self) -> Self:
         try:
+            self._address = self._resolved_address()
             _require_answer(self._address)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -141,8 +147,10 @@ class RayExecutor:
                 "`ray start --head`, or name its head as ray://HOST:10001"
             ) from error
         except RuntimeError as error:
+            # Of several lines: the versions of Ray and Python there and here.
+            said = " ".join(str(error).split())
             raise WorkerError(
-                f"the Ray cluster at {self._address} cannot be used from here: {_one_line(error)}"
+                f"the Ray cluster at {self._address} cannot be used from here: {said}"
             ) from error
         try:
             if not self._address.startswith("ray://"):
@@ -153,6 +161,21 @@ class RayExecutor:
             self._ray.shutdown()
             raise
         return self
+
+    def _resolved_address(self) -> str:
+        """With host and port, since Ray itself waits for many minutes if nothing answers there.
+
+        Raises:
+            ConnectionError: this machine is no node of a cluster.
+        """
+        if self._address.startswith("ray://"):
+            host = self._address.removeprefix("ray://")
+            return self._address if ":" in host else f"{self._address}:{CLIENT_PORT}"
+        if self._address != "auto":
+            return self._address
+        # Ray has no public way to ask for it.
+        services = require("ray._private.services", extra="fleet")
+        return str(services.get_ray_address_from_environment("auto", None))
 
     def _check_nodes(self) -> None:
         """Every node has this yolact_ros, and one the cores and GPU that a task needs."""
@@ -183,13 +206,26 @@ class RayExecutor:
                     f"({_one_line(error)}); install the same as here: {__version__}"
                 ) from error
             if version != _installed():
-                raise WorkerError(
-                    f"node {address} of the Ray cluster has yolact_ros {version}, here is "
-                    f"{_installed()}: install the same on all"
-                )
+                raise WorkerError(_other_version(address, version, _installed()))
 
     def __exit__(self, *_: object) -> None:
         self._ray.shutdown()
+
+
+def _attempt(
+    function: Callable[[Item], Result], item: Item, installed: str
+) -> Result | Failure:
+    """On the node, which may have joined after the nodes were checked."""
+    if installed != _installed():
+        return Failure(_other_version(socket.gethostname(), _installed(), installed))
+    return attempt(function, item)
+
+
+def _other_version(node: str, there: str, here: str) -> str:
+    return (
+        f"node {node} of the Ray cluster has yolact_ros {there}, here is {here}: install the same "
+        "on all"
+    )
 
 
 def _require_answer(address: str) -> None:
