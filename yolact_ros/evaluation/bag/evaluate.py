@@ -22,6 +22,7 @@ from yolact_ros.evaluation.bag.evaluated_bag import (
 )
 from yolact_ros.evaluation.bag.executor import Executor, Failure, LocalExecutor
 from yolact_ros.evaluation.bag.join import join_scores
+from yolact_ros.evaluation.bag.location import BagPath
 from yolact_ros.evaluation.bag.metrics import measure
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.process import close_network, process_unit
@@ -116,9 +117,9 @@ class _Evaluation:
             return evaluated[0].metrics
         return self._evaluate_together(evaluated)
 
-    def _fail(self, task: BagTask, reason: str) -> None:
-        named = reason if str(task.bag) in reason else f"{task.bag}: {reason}"
-        self._failed.setdefault(task.name, named)
+    def _fail(self, name: str, bag: BagPath, reason: str) -> None:
+        named = reason if str(bag) in reason else f"{bag}: {reason}"
+        self._failed.setdefault(name, named)
 
     def _require_one_left(self) -> None:
         if len(self._failed) == len(self._options.bags) + len(self._options.unusable):
@@ -137,7 +138,7 @@ class _Evaluation:
         tasks = {}
         for single, task in self._executor.run(plan, singles):
             if isinstance(task, Failure):
-                self._failed[single.name] = task.reason
+                self._fail(single.name, single.bags[0].path, task.reason)
             else:
                 tasks[single.name] = task
         self._require_one_left()
@@ -176,7 +177,7 @@ class _Evaluation:
         wanted = (unit for unit in units if unit.task.name not in uncut | self._failed.keys())
         for unit, packed in self._executor.run(self._work(told), wanted, uses_network=True):
             if isinstance(packed, Failure):
-                self._fail(unit.task, packed.reason)
+                self._fail(unit.task.name, unit.task.bag, packed.reason)
             elif packed is None:
                 uncut.add(unit.task.name)
             else:
@@ -214,7 +215,7 @@ class _Evaluation:
         evaluated = {}
         for bag, result in self._executor.run(function, bags):
             if isinstance(result, Failure):
-                self._fail(bag.task, result.reason)
+                self._fail(bag.task.name, bag.task.bag, result.reason)
                 continue
             if not here:
                 told(len(result.score.frames))

@@ -278,7 +278,7 @@ class _Endpoint:
 @cache
 def _endpoint(protocol: str, host: str) -> _Endpoint:
     fsspec = require("fsspec", extra="fleet")
-    # It asks for a bucket's kind, which reading needs not, and warns at each read where it may not.
+    # Else it asks for a bucket's kind, which no reading needs, and warns each time it may not.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         # A listing that is kept would hide that a bag vanished.

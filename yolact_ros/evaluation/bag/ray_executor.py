@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 
 class RayExecutor:
-    """Workers of a Ray cluster, as tasks that Ray repeats when a worker or its node dies.
+    """Workers of a Ray cluster, as tasks that are repeated when a worker or its node dies.
 
     Args:
         address: ``auto`` for the cluster that this machine is a node of, or ``ray://head:10001``.
@@ -43,6 +43,7 @@ class RayExecutor:
 
     Attributes:
         device: that the network runs on, the same on every node.
+        head: host and port of the cluster's head, if this machine is one of its nodes.
 
     Raises:
         DependencyError: Ray is not installed.
@@ -53,7 +54,7 @@ class RayExecutor:
         self._ray = require("ray", extra="fleet")
         self._address = address
         self._threads = threads
-        self._head = ""
+        self.head = ""
         self._head_seen_s = 0.0
         self._cores = 1
         self._cores_asked_s = float("-inf")
@@ -76,29 +77,34 @@ class RayExecutor:
         task = ray.remote(_attempt).options(
             name="attempt",
             num_cpus=self._threads,
-            max_retries=RETRIES,
-            retry_exceptions=False,
+            max_retries=0,  # Ray itself repeats for ever what needs more memory than a node has
             **needs,
         )
-        running: dict[Any, Item] = {}
+        running: dict[Any, tuple[Item, int]] = {}
         try:
             shared = ray.put(function)
             while True:
                 self._require_head()
                 for item in islice(source, self._most_in_flight() - len(running)):
-                    running[task.remote(shared, item, _installed())] = item
+                    running[task.remote(shared, item, _installed())] = item, RETRIES
                 if not running:
                     return
                 # Not for ever: the cluster may grow meanwhile.
                 for reference in ray.wait(list(running), num_returns=1, timeout=POLL_S)[0]:
-                    yield running.pop(reference), self._result(reference)
+                    item, retries = running.pop(reference)
+                    result = self._result(reference, is_last=not retries)
+                    if result is None:
+                        running[task.remote(shared, item, _installed())] = item, retries - 1
+                    else:
+                        yield item, result
         except (OSError, ray.exceptions.RaySystemError) as error:
             raise WorkerError(
                 f"the Ray cluster at {self._address} was lost ({_one_line(error)}); what is done "
                 "is kept, run the command again"
             ) from error
 
-    def _result(self, reference: Any) -> Any:
+    def _result(self, reference: Any, *, is_last: bool) -> Any:
+        """What came of a task; None where its worker or node died and it may be tried again."""
         exceptions = self._ray.exceptions
         try:
             return self._ray.get(reference)
@@ -110,6 +116,13 @@ class RayExecutor:
             exceptions.NodeDiedError,
             exceptions.ObjectLostError,
         ) as error:
+            if not is_last:
+                return None
+            if isinstance(error, exceptions.OutOfMemoryError):
+                return Failure(
+                    f"its node ran out of memory {1 + RETRIES} times; start nodes with fewer "
+                    "--num-cpus, so that fewer tasks are on each at a time"
+                )
             return Failure(f"its worker died {1 + RETRIES} times: {_one_line(error)}")
 
     def _require_head(self) -> None:
@@ -118,9 +131,9 @@ class RayExecutor:
         Raises:
             OSError: nothing listens there for a while.
         """
-        while self._head and time.monotonic() - self._head_seen_s > POLL_S:
+        while self.head and time.monotonic() - self._head_seen_s > POLL_S:
             try:
-                _require_answer(self._head)
+                _require_answer(self.head)
                 self._head_seen_s = time.monotonic()
             except OSError:
                 if time.monotonic() - self._head_seen_s > LOST_S:
@@ -154,7 +167,7 @@ class RayExecutor:
             ) from error
         try:
             if not self._address.startswith("ray://"):
-                self._head = self._ray.get_runtime_context().gcs_address
+                self.head = self._ray.get_runtime_context().gcs_address
                 self._head_seen_s = time.monotonic()
             self._check_nodes()
         except BaseException:
@@ -212,9 +225,7 @@ class RayExecutor:
         self._ray.shutdown()
 
 
-def _attempt(
-    function: Callable[[Item], Result], item: Item, installed: str
-) -> Result | Failure:
+def _attempt(function: Callable[[Item], Result], item: Item, installed: str) -> Result | Failure:
     """On the node, which may have joined after the nodes were checked."""
     if installed != _installed():
         return Failure(_other_version(socket.gethostname(), _installed(), installed))
