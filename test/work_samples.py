@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 
@@ -26,3 +27,9 @@ def kill_once(marker: Path) -> int:
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return len(marker.name)
+
+
+def work_long(seconds: float) -> float:
+    """Long enough to be killed meanwhile."""
+    time.sleep(seconds)
+    return seconds

@@ -330,4 +330,7 @@ def write_unit(path: Path, data: bytes) -> None:
         partial_path.write_bytes(data)
         os.replace(partial_path, path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from error
+        raise DataError(
+            f"{path}: cannot be written: {error.strerror}; what is done is kept, run the command "
+            "again when it can"
+        ) from error

@@ -326,7 +326,7 @@ def _status(error: Exception) -> int:
     response = getattr(error.__cause__, "response", None)
     if isinstance(response, dict):
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    status = getattr(error, "status", getattr(error, "code", 0))
+    status = error.status if hasattr(error, "status") else getattr(error, "code", 0)
     return int(status) if str(status).isdecimal() else 0
 
 

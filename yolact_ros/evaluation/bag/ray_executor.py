@@ -210,9 +210,15 @@ class RayExecutor:
         for node in nodes:
             address = node["NodeManagerAddress"]
             there = strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = self._ray.remote(_installed).options(num_cpus=0, scheduling_strategy=there)
+            task = self._ray.remote(_installed).options(
+                num_cpus=0, max_retries=0, scheduling_strategy=there
+            )
             try:
                 version = self._ray.get(task.remote(), timeout=ANSWER_S)
+            except self._ray.exceptions.OutOfMemoryError as error:
+                raise WorkerError(
+                    f"node {address} of the Ray cluster has no memory left for a task"
+                ) from error
             except Exception as error:
                 raise WorkerError(
                     f"node {address} of the Ray cluster has no yolact_ros that can be used "
