@@ -33,3 +33,11 @@ def work_long(seconds: float) -> float:
     """Long enough to be killed meanwhile."""
     time.sleep(seconds)
     return seconds
+
+
+def node_and_gpu(_: int) -> tuple[str, str]:
+    """Of Ray: where this runs, and the GPU that it sees."""
+    import ray
+
+    time.sleep(0.2)  # so that no worker takes all
+    return ray.get_runtime_context().get_node_id(), os.environ.get("CUDA_VISIBLE_DEVICES", "")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from ray_clusters import ray_cluster
 from work_samples import kill_or_double, work_long
 
 from yolact_ros.errors import WorkerError
@@ -17,7 +16,6 @@ from yolact_ros.evaluation.bag.ray_executor import RayExecutor
 
 ray = pytest.importorskip("ray", reason="the extra fleet is not here")
 
-TEST_FOLDER = Path(__file__).parents[2]
 OTHER_VERSIONS = """Version mismatch: The cluster was started with:
     Ray: 2.59.0
     Python: 3.11.7
@@ -30,18 +28,10 @@ This process on node 10.0.0.2 was started with:
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of one node of one core; the parameter is its memory threshold."""
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
-    with pytest.MonkeyPatch.context() as patch:
-        paths = [str(TEST_FOLDER.parent), str(TEST_FOLDER), os.environ.get("PYTHONPATH", "")]
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_memory_usage_threshold", str(getattr(request, "param", 0.99)))
-        patch.setenv("RAY_memory_monitor_refresh_ms", "100")
-        node = {"num_cpus": 1, "include_dashboard": False}
-        cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=node)
-        cluster.wait_for_nodes()
+    threshold = str(getattr(request, "param", 0.99))
+    variables = {"RAY_memory_usage_threshold": threshold, "RAY_memory_monitor_refresh_ms": "100"}
+    with ray_cluster(0, **variables) as cluster:
         yield cluster.address
-        cluster.shutdown()
 
 
 def closed_port() -> int:
