@@ -72,7 +72,7 @@ def main(argv: Sequence[str], stop: StopSignal) -> int:
             history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
         )
         publisher = node.create_publisher(Image, args.topic, qos)
-        print(f"demo_camera: {args.topic} is there; waiting for a subscriber", flush=True)
+        print(f"demo_camera: {args.topic} is there, and waits for subscribers", file=sys.stderr)
         wait_for_subscribers(node, publisher, args.wait_for or (), args.wait_s, stop)
         if args.wait_for_runtime is not None:
             wait_for_runtime(node, args.wait_for_runtime, args.runtime_wait_s, stop)
