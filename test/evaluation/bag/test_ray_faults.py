@@ -73,6 +73,29 @@ def test_other_versions_are_all_named_in_one_line(monkeypatch: pytest.MonkeyPatc
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_head_that_was_started_again_meanwhile_is_one_line(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not know this client, as Ray's client says by an error of gRPC."""
+    grpc = pytest.importorskip("grpc")
+
+    class UnknownClient(grpc.RpcError):  # type: ignore[misc, name-defined]
+        def __str__(self) -> str:
+            return "<_InactiveRpcError of RPC that terminated with:\n>"
+
+        def details(self) -> str:
+            return "Failed to serialize response!"
+
+    def fail(*_: object, **__: object) -> None:
+        raise UnknownClient
+
+    lost = r"was lost \(Failed to serialize response!\); what is done is kept"
+    with RayExecutor(cluster, threads=1, device="cpu") as executor:
+        monkeypatch.setattr(ray, "wait", fail)
+        with pytest.raises(WorkerError, match=lost):
+            list(executor.run(kill_or_double, [2]))
+
+
 def test_a_worker_that_always_dies_is_tried_four_times_and_a_node_that_came_late_refused(
     cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

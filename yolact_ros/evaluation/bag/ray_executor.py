@@ -52,6 +52,7 @@ class RayExecutor:
 
     def __init__(self, address: str, *, threads: int, device: str) -> None:
         self._ray = require("ray", extra="fleet")
+        self._grpc = require("grpc", extra="fleet")
         self._address = address
         self._threads = threads
         self.head = ""
@@ -97,7 +98,7 @@ class RayExecutor:
                         running[task.remote(shared, item, _installed())] = item, retries - 1
                     else:
                         yield item, result
-        except (OSError, ray.exceptions.RaySystemError) as error:
+        except (OSError, ray.exceptions.RaySystemError, self._grpc.RpcError) as error:
             raise WorkerError(
                 f"the Ray cluster at {self._address} was lost ({_one_line(error)}); what is done "
                 "is kept, run the command again"
@@ -261,5 +262,7 @@ def _installed() -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    # Errors of gRPC show themselves as a block of many lines.
+    said = error.details() if hasattr(error, "details") else str(error)
+    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
