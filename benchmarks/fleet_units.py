@@ -56,15 +56,18 @@ def plan(bag: Path, output: Path, num_units: int) -> list[Unit]:
     ]
 
 
-def worker_mb() -> float:
-    """Resident memory of the largest process that works, on this machine."""
+def worker_mb(head: str) -> float:
+    """Resident memory of the largest process that works for this one; ``head``: of the cluster."""
     sizes = [0.0]
-    for process in psutil.process_iter(["cmdline", "memory_info"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if line.startswith(("ray::attempt", "ray::IDLE")) or (
-            "spawn_main" in line and process in psutil.Process().children(recursive=True)
-        ):
-            sizes.append(process.info["memory_info"].rss / 1e6)
+    for process in psutil.Process().children(recursive=True):
+        if "spawn_main" in " ".join(process.cmdline()):
+            sizes.append(process.memory_info().rss / 1e6)
+    for process in psutil.process_iter(["name", "memory_info"]):
+        # Ray's workers are called by what they do, and are children of a node's process.
+        if head and process.info["name"] in ("ray::attempt", "ray::IDLE"):
+            node = process.parent()
+            if node is not None and f"--gcs-address={head}" in node.cmdline():
+                sizes.append(process.info["memory_info"].rss / 1e6)
     return max(sizes)
 
 
@@ -72,6 +75,7 @@ def measure(name: str, executor: Executor, units: list[Unit]) -> None:
     """Run all units and print a row."""
     memory = []
     with executor:
+        head = executor.head if isinstance(executor, RayExecutor) else ""
         run = executor.run(partial(process_unit, source=TrivialSource()), units)
         begun_s = time.perf_counter()
         started = min(100, len(units) // 10)
@@ -83,7 +87,7 @@ def measure(name: str, executor: Executor, units: list[Unit]) -> None:
                 begun_s = time.perf_counter()
             if done == started or done * 4 % len(units) == 0:
                 driver_mb = psutil.Process().memory_info().rss / 1e6
-                memory.append(f"{driver_mb:.0f}/{worker_mb():.0f}")
+                memory.append(f"{driver_mb:.0f}/{worker_mb(head):.0f}")
         taken_ms = (time.perf_counter() - begun_s) * 1e3
     print(
         f"{name:<14} {taken_ms / (len(units) - started):6.1f} ms   {'  '.join(memory)}", flush=True

@@ -506,7 +506,6 @@ NOT_RUN = {
     "./dev lint": "the first part of `./dev test`",
     "./dev build": "every ./dev command builds; again would change what other tests use",
     "./dev clean": "removes the environment that the tests run in; see test/dev/test_setup.py",
-    "./dev run pip install nncf": "changes the environment that other tests use",
     './dev run python benchmarks/budget_live.py --node-prefix "chrt --rr 1"': MEASURES,
     "./dev run python benchmarks/objects3d.py": MEASURES,
     "./dev run python benchmarks/objects3d.py --cost": MEASURES,

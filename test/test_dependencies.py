@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tomllib
 
-from yolact_ros.dependencies import require, required_packages
+from yolact_ros.dependencies import _PACKAGE_NAMES, require, required_packages
 from yolact_ros.errors import DependencyError
 
 
@@ -65,6 +65,35 @@ def test_a_program_without_a_package_of_pip_says_in_one_line_how_to_get_it(comma
     assert f"has no package {module}" in line
     assert "virtual environment" in line
     assert f"pip install {module}" in line
+
+
+@pytest.mark.parametrize(
+    ("module", "bag", "cure"),
+    [
+        ("ray", "drive --ray auto", "pip install 'ray[client]==2.60.0'"),
+        ("s3fs", "s3://bucket/drive", "pip install '.[fleet]'"),
+        ("gcsfs", "gs://bucket/drive", "pip install '.[fleet]'"),
+        ("aiohttp", "http://host/drive", "pip install '.[fleet]'"),
+    ],
+)
+def test_a_fleet_without_its_packages_says_in_one_line_how_to_get_them(module, bag, cure):
+    pytest.importorskip("fsspec", reason="it comes with torch")
+    program = str(ROOT / "scripts" / "yolact")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, program, module, "bag", "evaluate", *bag.split()],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert module in line
+    assert cure in line
+
+
+def test_ray_is_the_version_of_the_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (wanted,) = [name for name in project["optional-dependencies"]["fleet"] if "ray" in name]
+    assert wanted == _PACKAGE_NAMES["ray"]
 
 
 def test_every_required_package_of_pip_has_that_cure():

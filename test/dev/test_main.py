@@ -67,3 +67,24 @@ def test_a_sourced_ros_that_is_too_old_stops_before_the_set_up(
     monkeypatch.setenv("ROS_DISTRO", "humble")
     assert devtool_main.main(["run", "true"]) == 2
     assert "ROS humble is sourced" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "with_tests"),
+    [
+        (name, name in ("build", "lint", "test"))
+        for name in devtool_main._COMMANDS
+        if name != "clean"
+    ],
+)
+def test_only_tests_lint_and_build_install_the_tools_of_the_tests(
+    monkeypatch: pytest.MonkeyPatch, command: str, with_tests: bool
+) -> None:
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        devtool_main, "bring_up_to_date", lambda steps, **_: asked.append(steps.with_tests)
+    )
+    monkeypatch.setitem(devtool_main._COMMANDS, command, lambda *_: 0)
+    assert devtool_main.main([command]) == 0
+    assert asked == [with_tests]

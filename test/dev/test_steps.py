@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from devtool.steps import Steps
 
 WHEELS = RosSource("jazzy", sourced=False)
 KILTED = RosSource("kilted", sourced=True)
-LOCKS = ("pip", "torch", "python", "demo", "runtimes", "ros-jazzy")
+LOCKS = ("pip", "torch", "python", "demo", "runtimes", "tests", "ros-jazzy")
 
 
 def checkout(root: Path, ros: RosSource = WHEELS, **environ: str) -> Steps:
@@ -58,6 +59,7 @@ def test_steps_come_in_the_order_in_which_they_need_each_other(tmp_path: Path) -
         ("requirements/python.txt", {"python"}),
         ("requirements/demo.txt", {"python"}),
         ("requirements/runtimes.txt", {"runtimes"}),
+        ("requirements/tests.txt", set()),
         ("requirements/ros-jazzy.txt", {"ros", "build"}),
         ("requirements/pip.txt", {"venv", "torch", "python", "ros", "runtimes", "build"}),
         ("msg/Instance.msg", {"build"}),
@@ -74,6 +76,18 @@ def test_a_change_costs_only_the_steps_that_depend_on_it(
     tmp_path: Path, path: str, expected: set[str]
 ) -> None:
     assert changed(checkout(tmp_path), path) == expected
+
+
+def test_what_only_tests_need_waits_for_them_and_is_kept_up_to_date_from_then_on(
+    tmp_path: Path,
+) -> None:
+    demo = checkout(tmp_path)
+    assert "tests" not in fingerprints(demo)
+    tests = next(step for step in replace(demo, with_tests=True).all() if step.name == "tests")
+    demo.stamp(tests).begin()
+    assert "tests" in fingerprints(demo)
+    demo.stamp(tests).finish(tests.fingerprint)
+    assert changed(demo, "requirements/tests.txt") == {"tests"}
 
 
 def test_a_moved_checkout_gets_a_new_environment(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def _become(command: Sequence[str], env: Mapping[str, str]) -> int:
     if program is None:
         raise SetupProblem(
             f"there is no command {command[0]!r} in the environment.",
-            "./dev shell opens it; commands of the package begin with `yolact`.",
+            "commands of the package begin with `yolact`; ./dev build adds pytest, ruff and ray.",
         )
     sys.stdout.flush()
     sys.stderr.flush()

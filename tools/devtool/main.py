@@ -29,7 +29,8 @@ usage: ./dev [--ros DISTRO] COMMAND [arguments]
   lint         lint and type check only
   run CMD ...  one command in the environment, for example `./dev run yolact models list`
   shell        your shell in the environment
-  build        set up, and build messages and package again
+  build        set up everything, tools of the tests, Ray and S3 too, and build messages and
+               package again
   clean        remove everything that ./dev made here
   help         this text
 
@@ -40,6 +41,9 @@ torch, ROS 2 (the sourced one, else Jazzy from PyPI) and a colcon build of the p
   PYTHON=...             the Python to make the environment from (3.11 or 3.12)
   YOLACT_ROS_TORCH=...   cpu or cuda, where ./dev should not look for a GPU
 """
+
+# They take Ray, which the demo need not wait for.
+_WITH_TESTS = ("build", "lint", "test")
 
 Command = Callable[[Layout, RosSource, Sequence[str]], int]
 
@@ -123,7 +127,7 @@ def _main(arguments: list[str]) -> int:
         layout = Layout(root, ros.flavour)
         if name != "clean":
             executable = getattr(sys, "_base_executable", sys.executable)
-            steps = Steps(layout, ros, os.environ, executable)
+            steps = Steps(layout, ros, os.environ, executable, name in _WITH_TESTS)
             bring_up_to_date(steps, force=frozenset(["build"] if name == "build" else []))
         return _COMMANDS[name](layout, ros, arguments[1:])
     except SetupProblem as problem:

@@ -51,6 +51,10 @@ class Stamp:
         """True where an earlier run began the step and did not finish it."""
         return self._started.exists()
 
+    def was_begun(self) -> bool:
+        """True where the step was finished for any fingerprint, or cut short."""
+        return self._done.exists() or self._started.exists()
+
     def begin(self) -> None:
         """Record that the step is under way."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from devtool import machine, packages
@@ -39,12 +40,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Steps:
-    """Builds the steps of one checkout; `executable` is the Python outside any environment."""
+    """Builds the steps of one checkout; `executable` is the Python outside any environment.
+
+    `with_tests`: also what only the tests and a fleet need. Once there it is kept up to date.
+    """
 
     layout: Layout
     ros: RosSource
     environ: Mapping[str, str]
     executable: str
+    with_tests: bool = False
 
     def all(self) -> list[Step]:
         """Every step, in the order in which they must be done."""
@@ -80,8 +85,18 @@ class Steps:
                 450,
                 self._ros_sourced if self.ros.sourced else self._ros_wheels,
             ),
-            Step("runtimes", "OpenVINO, ncnn and ONNX Runtime", runtimes, 570, self._runtimes),
+            Step(
+                "runtimes",
+                "OpenVINO, ncnn and ONNX Runtime",
+                runtimes,
+                570,
+                partial(self._packages, "runtimes"),
+            ),
         ]
+        if self.with_tests or Stamp(self.layout.stamps, "tests").was_begun():
+            tests = fingerprint(venv, files=[self._locked("tests")])
+            run = partial(self._packages, "tests")
+            steps.append(Step("tests", "tools of the tests, Ray and S3", tests, 400, run))
         build = fingerprint(venv, ros, files=self.build_inputs())
         steps.append(Step("build", "messages and package (colcon)", build, 50, self._colcon))
         return steps
@@ -105,8 +120,9 @@ class Steps:
 
     def _pip(self, name: str) -> packages.Pip:
         env = base_environment(self.layout, self.ros, self.environ)
-        # setuptools, for one, is needed by torch too, which would take its newest.
-        constraints = tuple(self._locked(other) for other in ("pip", "torch", "python"))
+        # setuptools, for one, is needed by torch too, which would take its newest, pytest by ROS.
+        locks = ("pip", "torch", "python", "runtimes", "tests")
+        constraints = tuple(self._locked(other) for other in locks)
         log = self.layout.logs / f"{name}.log"
         return packages.Pip(self.layout.python, env, log, constraints)
 
@@ -168,8 +184,8 @@ class Steps:
         pip.install(self._locked("demo"), line=line, options=["--no-deps"], redo=redo)
         return ""
 
-    def _runtimes(self, line: StepLine, redo: bool) -> str:
-        self._pip("runtimes").install(self._locked("runtimes"), line=line, redo=redo)
+    def _packages(self, name: str, line: StepLine, redo: bool) -> str:
+        self._pip(name).install(self._locked(name), line=line, redo=redo)
         return ""
 
     def _ros_wheels(self, line: StepLine, redo: bool) -> str:

@@ -28,8 +28,10 @@ again.
   yolact bag evaluate drive/ --truth /truth --real-time --budget 33.3 --load 1
   yolact bag evaluate drive/ --truth /truth --predictions /yolact/instances@recorded/
 
-exit code: 0 done, 1 a limit is broken or a bag was left out, 2 nothing could be done"""
+exit code: 0 done, 1 a limit is broken, 2 nothing could be done, 3 bags were left out and the
+others keep the limits"""
 
+INCOMPLETE = 3
 AUTO, RECORDED = "auto", "recorded"
 NODE_SCORE = 0.3
 
@@ -182,7 +184,7 @@ def _add_real_time(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, print the numbers; 0, or 1 when a limit is broken."""
+    """Evaluate, print the numbers; 0, 1 when a limit is broken, or 3 when bags were left out."""
     from yolact_ros.evaluation.bag.evaluate import evaluate_bags
     from yolact_ros.evaluation.bag.summary import summary_text
 
@@ -202,7 +204,9 @@ def run(args: argparse.Namespace) -> int:
     failed = metrics.get("bags_failed", [])
     for row in failed:
         print(f"yolact: bag left out: {row['reason']}", file=sys.stderr)
-    return 1 if broken or failed else 0
+    if broken:
+        return 1
+    return INCOMPLETE if failed else 0
 
 
 def _options(args: argparse.Namespace) -> Any:

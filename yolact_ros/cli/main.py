@@ -1,7 +1,8 @@
 """Entry of ``yolact``: reads the subcommand, imports its module alone, maps errors to exit codes.
 
 Exit codes: 0 done, 1 done with a negative answer (a subcommand's own), 2 an error that the user
-can cure (one line on stderr), 130 interrupted with Ctrl-C.
+can cure (one line on stderr), 3 done but for a part that could not be used (`bag evaluate`), 130
+interrupted with Ctrl-C.
 """
 
 from __future__ import annotations

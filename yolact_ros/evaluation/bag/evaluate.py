@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from yolact_ros.errors import DataError
+from yolact_ros.errors import ConfigError, DataError
 from yolact_ros.evaluation.bag.evaluated_bag import (
     EvaluatedBag,
     Source,
@@ -112,10 +112,10 @@ class _Evaluation:
             return evaluated[0].metrics
         return self._evaluate_together(evaluated)
 
-    def _fail(self, task: BagTask, reason: str) -> None:
-        bag = str(task.source.path)
+    def _fail(self, options: EvaluationOptions, reason: str) -> None:
+        bag = str(options.bags[0].path)
         named = reason if bag in reason else f"{bag}: {reason}"
-        self._failed.setdefault(task.name, named)
+        self._failed.setdefault(options.name, named)
 
     def _require_one_left(self) -> None:
         if len(self._failed) == len(self._options.bags) + len(self._options.unusable):
@@ -136,7 +136,7 @@ class _Evaluation:
         tasks = {}
         for single, task in self._executor.run(plan, singles):
             if isinstance(task, Failure):
-                self._failed[single.name] = task.reason
+                self._fail(single, task.reason)
             else:
                 tasks[single.name] = task
         self._require_one_left()
@@ -175,12 +175,17 @@ class _Evaluation:
         wanted = (unit for unit in units if unit.task.name not in uncut | self._failed.keys())
         for unit, packed in self._executor.run(self._work(told), wanted, uses_network=True):
             if isinstance(packed, Failure):
-                self._fail(unit.task, packed.reason)
+                self._fail(unit.task.options, packed.reason)
             elif packed is None:
                 uncut.add(unit.task.name)
             else:
                 data, num_frames = packed
-                write_bytes(unit.file, data)
+                try:
+                    write_bytes(unit.file, data)
+                except ConfigError as error:
+                    raise DataError(
+                        f"{error}; what is done is kept, run the command again when it can"
+                    ) from error
                 frames[unit.task.name] += num_frames
                 if self._options.replay is None:
                     told(num_frames)
@@ -214,7 +219,7 @@ class _Evaluation:
         evaluated = {}
         for (task, _), result in self._executor.run(function, bags):
             if isinstance(result, Failure):
-                self._fail(task, result.reason)
+                self._fail(task.options, result.reason)
                 continue
             if not here:
                 told(len(result.score.frames))

@@ -93,6 +93,6 @@ def comparison_text(comparison: Comparison) -> str:
     pairing = "the same frames" if comparison.paired else "different frames"
     parts.append(
         f"{comparison.num_frames} frames, {pairing}; 95 % intervals by {comparison.resamples} "
-        f"resamples of blocks of {comparison.block_frames} frames"
+        f"resamples of {comparison.drawn}"
     )
     return "\n\n".join(parts)

@@ -27,6 +27,7 @@ from yolact_ros.evaluation.bag.frame import FrameInstances
 from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.reading.messages import IMAGE, INSTANCE_ARRAY, serialize_instances
 from yolact_ros.evaluation.bag.reading.sources import read_sources
+from yolact_ros.evaluation.bag.summary import comparison_text
 
 NUM_BAGS, NUM_FRAMES = 6, 5
 
@@ -106,6 +107,10 @@ def test_what_cannot_be_used_is_listed_and_the_rest_is_scored(results: list[Path
     page = (results[0] / "report.html").read_text()
     assert "Bags left out" in page
     assert "fleet.csv:9" in page
+    text_tables = page.split('<table class="text">')
+    assert any(
+        table.strip().startswith("<tr><th>bag</th><th>reason</th>") for table in text_tables
+    )
 
 
 def test_the_worst_scenes_are_those_of_all_bags_with_their_pictures(results: list[Path]) -> None:
@@ -142,6 +147,8 @@ def test_the_page_names_tags_bags_frames_and_the_trend(comparison: Comparison) -
     assert "resamples of bags" in page
     for text in ("<h2>Trend</h2>", "weather: rain", "Bags by their change", "drive_1 frame 0"):
         assert text in page, text
+    assert "Quality of each frame" not in page  # every drive begins at 0 s
+    assert "200 resamples of bags" in comparison_text(comparison)
     assert comparison.to_dict()["by_tag"][2]["value"] == "rain"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from bag_samples import ShapeSource, image_messages, sources, truth_messages, write_bag
+from ray_clusters import ray_cluster
 from work_samples import kill_once
 
 from yolact_ros.errors import WorkerError
@@ -18,9 +18,7 @@ from yolact_ros.evaluation.bag.options import EvaluationOptions
 from yolact_ros.evaluation.bag.scoring.tables import INSTANCE_COLUMNS, read_table
 from yolact_ros.evaluation.bag.units.ray_executor import RayExecutor
 
-cluster_utils = pytest.importorskip("ray.cluster_utils", reason="the extra fleet is not here")
-
-TEST_FOLDER = Path(__file__).parents[3]
+pytest.importorskip("ray", reason="the extra fleet is not here")
 
 
 class Silent:
@@ -31,17 +29,8 @@ class Silent:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Two nodes of one core each, which find this package and the samples of the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        paths = [str(TEST_FOLDER.parent), str(TEST_FOLDER), os.environ.get("PYTHONPATH", "")]
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        cluster = cluster_utils.Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-        )
-        cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
+    with ray_cluster(0, 0) as cluster:
         yield cluster.address
-        cluster.shutdown()
 
 
 def test_a_worker_that_dies_is_replaced_and_its_work_done(address: str, tmp_path: Path) -> None:

@@ -88,15 +88,15 @@ def _ap(
 ) -> NDArray[np.float64]:
     if not weights.size:
         return np.zeros(right.shape[0])
-    true_positives = np.cumsum(right * weights, axis=1)
-    false_positives = np.cumsum(wrong * weights, axis=1)
-    found = true_positives + false_positives
-    precision = true_positives / (found + np.spacing(1))
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     sums = np.zeros(right.shape[0])
-    for row, recalls in enumerate(true_positives / num_objects):
-        places = np.searchsorted(recalls, RECALLS, side="left")
-        sums[row] = precision[row, places[places < recalls.size]].sum()
+    # One threshold after the other: of millions of detections the memory is that of one.
+    for row, (is_right, is_wrong) in enumerate(zip(right, wrong, strict=True)):
+        true_positives = np.cumsum(is_right * weights)
+        found = true_positives + np.cumsum(is_wrong * weights)
+        precision = true_positives / (found + np.spacing(1))
+        precision = np.maximum.accumulate(precision[::-1])[::-1]
+        places = np.searchsorted(true_positives / num_objects, RECALLS, side="left")
+        sums[row] = precision[places[places < weights.size]].sum()
     return sums / RECALLS.size
 
 

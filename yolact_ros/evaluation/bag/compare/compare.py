@@ -97,6 +97,11 @@ class Comparison:
     num_bags: int = 1
     groups: tuple[TagGroup, ...] = ()
 
+    @property
+    def drawn(self) -> str:
+        """What a resample consists of, for people."""
+        return f"blocks of {self.block_frames} frames" if self.block_frames else "bags"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return {

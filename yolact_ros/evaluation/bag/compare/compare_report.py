@@ -24,12 +24,11 @@ TAG_STATISTICS = tuple(one for one in STATISTICS if one.name in ("mask_ap", "box
 def render_comparison(comparison: Comparison, command: str, broken: Sequence[str]) -> str:
     """The comparison as one HTML document, with the user's command and the limits it broke."""
     first, *others = comparison.runs
-    blocks = f"blocks of {comparison.block_frames} frames" if comparison.block_frames else "bags"
     subtitle = (
         f"{comparison.num_frames} frames"
         + (f" of {comparison.num_bags} bags" if comparison.num_bags > 1 else "")
         + (", the same for all" if comparison.paired else " of the first; the runs saw others")
-        + f"; intervals of 95 % by {comparison.resamples} resamples of {blocks}"
+        + f"; intervals of 95 % by {comparison.resamples} resamples of {comparison.drawn}"
     )
     if comparison.left_out:
         subtitle += f"; {comparison.left_out} frames that not all have are left out"
@@ -147,8 +146,9 @@ def _timing(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
             y_range=(0.0, 102.0),
         )
         charts.append(("Latency", chart))
+    is_one_bag = len(set(runs[0].folder.bags)) == 1  # each bag begins at 0 s
     over_time = [column_series(run.name, run.folder.frames, "quality") for run in runs]
-    over_time = [line for line in over_time if line.y.size]
+    over_time = [line for line in over_time if line.y.size and is_one_bag]
     if over_time:
         chart = line_chart(over_time, x_label="time, s", y_label="quality", y_range=(0.0, 1.02))
         charts.append(("Quality of each frame", chart))

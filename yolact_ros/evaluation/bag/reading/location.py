@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import re
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +25,10 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
 # One request to object storage costs as long as some megabytes take to arrive.
 BLOCK_BYTES = 2 << 20
 NOT_ALLOWED, GONE = (401, 403), (404, 410)
+LATER = (408, 425, 429)
+"""Of the statuses 4xx those that ask for patience."""
+MOST_CHARACTERS = 200
+"""Of what a library says in an error."""
 
 Answer = TypeVar("Answer")
 
@@ -149,6 +155,8 @@ class RemotePath:
     def glob(self) -> list[RemotePath]:
         """The files and folders that an address with ``*`` matches."""
         found = self.ask(lambda storage: storage.glob(self.url))
+        if not found and not self._protocol.startswith("http"):
+            self._info()  # fsspec finds nothing in a bucket that is not there, as in an empty one
         marks = urlsplit(self.url)
         if self._protocol.startswith("http"):
             paths = [urlsplit(entry).path for entry in found]
@@ -241,6 +249,8 @@ class _Endpoint:
 @cache
 def _endpoint(protocol: str, host: str) -> _Endpoint:
     fsspec = require("fsspec", extra="fleet")
+    # Else it asks for a bucket's kind, which no reading needs, and warns each time it may not.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         # A listing that is kept would hide that a bag vanished.
         return _Endpoint(fsspec.filesystem(protocol, use_listings_cache=False))
@@ -258,26 +268,49 @@ def _endpoint(protocol: str, host: str) -> _Endpoint:
 
 def _fault(path: RemotePath, error: Exception) -> StorageError | None:
     """What asking again cannot cure; None for a storage that may answer later."""
-    if type(error) is FileNotFoundError and isinstance(error.__cause__, Exception):
-        # fsspec says so of a web server for whatever reason.
+    is_web = path.url.startswith("http")
+    if is_web and type(error) is FileNotFoundError and isinstance(error.__cause__, Exception):
+        # fsspec says so for whatever reason.
         return _fault(path, error.__cause__)
-    status = getattr(error, "status", None)
+    status = _status(error)
     if isinstance(error, FileNotFoundError) or status in GONE:
+        if "bucket does not exist" in str(error):
+            return StorageError(f"{path}: the storage has no such bucket")
         return _Missing(f"{path}: there is no such file")
-    if isinstance(error, PermissionError) or status in NOT_ALLOWED:
+    is_refused = isinstance(error, PermissionError) or str(error).startswith("Forbidden")  # gcsfs
+    if is_refused or status in NOT_ALLOWED:
         return StorageError(f"{path}: the storage does not allow reading it; check credentials")
-    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+    if _was_not_asked(error):
         return StorageError(
-            f"{path}: no credentials for the storage; give them as its own tools take them"
+            f"{path}: the storage cannot be asked ({_why(error)}); check its credentials and "
+            "settings on this machine, which are those of its own tools"
         )
     lasting = (ValueError, TypeError, NotImplementedError, NotADirectoryError, IsADirectoryError)
-    if isinstance(error, lasting) and not isinstance(error, asyncio.TimeoutError):
+    is_lasting = isinstance(error, lasting) and not isinstance(error, asyncio.TimeoutError)
+    if is_lasting or (status // 100 == 4 and status not in LATER):
         return StorageError(f"{path}: {_why(error)}")
     return None
 
 
+def _status(error: Exception) -> int:
+    """Of HTTP, as aiohttp, gcsfs and botocore (behind s3fs) have it; 0 where there is none."""
+    response = getattr(error.__cause__, "response", None)
+    if isinstance(response, dict):
+        return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    status = error.status if hasattr(error, "status") else getattr(error, "code", 0)
+    return int(status) if str(status).isdecimal() else 0
+
+
+def _was_not_asked(error: Exception) -> bool:
+    """Whether botocore or Google's tools failed by their settings, before they asked anybody."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    botocore = "BotoCoreError" in kinds and not kinds & {"HTTPClientError", "IncompleteReadError"}
+    return botocore or ("GoogleAuthError" in kinds and "TransportError" not in kinds)
+
+
 def _why(error: BaseException) -> str:
-    return without_secrets(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    said = textwrap.shorten(str(error), MOST_CHARACTERS, placeholder=" ...")
+    return without_secrets(f"{type(error).__name__}: {said}")
 
 
 class _Ranges(io.RawIOBase):
