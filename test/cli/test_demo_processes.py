@@ -102,19 +102,6 @@ def test_where_every_domain_has_such_a_port_it_counts_no_longer(offered, tmp_pat
         assert free_domain_id() != domain
 
 
-@pytest.mark.parametrize("name", ["fastrtps_port{}", "fastdds_port{}"])
-def test_a_domain_with_a_port_that_a_killed_process_left_is_not_free(monkeypatch, tmp_path, name):
-    monkeypatch.setattr(demo_processes, "SHARED_MEMORY", tmp_path)
-    offered = []
-    monkeypatch.setattr(random, "choice", lambda domains: offered.append(domains) or domains[0])
-    domain = free_domain_id()
-    (tmp_path / name.format(7400 + 250 * domain + 10)).touch()
-    (tmp_path / "fastrtps_0123456789abcdef").touch()
-    assert free_domain_id() != domain
-    before, after = map(set, offered)
-    assert before - after == {domain}
-
-
 def test_a_childs_cpu_time_is_that_of_its_work(tmp_path):
     program = (
         "import time\nwhile time.process_time() < 0.5: pass\nprint('up', flush=True)\n"

@@ -15,9 +15,9 @@ from bag_samples import IMAGE_TOPIC, ShapeSource, image_messages, write_bag
 from google_storage import FORBIDDEN_BUCKET, google_storage
 
 from yolact_ros.errors import StorageError
-from yolact_ros.evaluation.bag import location as location_module
 from yolact_ros.evaluation.bag.evaluate import evaluate_bags
 from yolact_ros.evaluation.bag.options import EvaluationOptions
+from yolact_ros.evaluation.bag.reading import location as location_module
 from yolact_ros.evaluation.bag.reading.location import location
 from yolact_ros.evaluation.bag.reading.sources import read_sources
 from yolact_ros.evaluation.bag.reading.storage import Bag

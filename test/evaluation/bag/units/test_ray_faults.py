@@ -10,7 +10,7 @@ from ray_clusters import ray_cluster
 from work_samples import kill_or_double, work_long
 
 from yolact_ros.errors import WorkerError
-from yolact_ros.evaluation.bag import ray_executor
+from yolact_ros.evaluation.bag.units import ray_executor
 from yolact_ros.evaluation.bag.units.executor import Failure
 from yolact_ros.evaluation.bag.units.ray_executor import RayExecutor
 
