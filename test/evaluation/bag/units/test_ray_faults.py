@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -115,8 +116,11 @@ def test_a_worker_that_always_dies_is_tried_four_times_and_a_node_that_came_late
 def test_what_needs_more_memory_than_its_node_has_ends(
     cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(WorkerError, match=r"node .* has no memory left for a task"):
-        enter(cluster)
+    with monkeypatch.context() as patch:
+        # A task that is there when Ray looks at the memory.
+        patch.setattr(ray_executor, "_installed", lambda: time.sleep(60))
+        with pytest.raises(WorkerError, match=r"node .* has no memory left for a task"):
+            enter(cluster)
     monkeypatch.setattr(RayExecutor, "_check_nodes", lambda _: None)
     with RayExecutor(cluster, threads=1, device="cpu") as executor:
         ((_, result),) = executor.run(work_long, [60.0])
