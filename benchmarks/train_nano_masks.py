@@ -1,6 +1,7 @@
 """Teach the mask branch of yolact_nano on its frozen detector.
 
     python benchmarks/train_nano_masks.py benchmarks/yolact_nano.yaml
+    python benchmarks/train_nano_masks.py benchmarks/yolact_nano.yaml --device cuda --workers 14
 
 The file names data, sizes and rates. Only the protonet and the coefficient branch learn; classes
 and boxes stay those of the published detector. The length is given in minutes, since what a shared
@@ -25,9 +26,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from yolact_ros.inference.predictor import choose_device
 from yolact_ros.models.nano import NanoConfig, YolactNano
 from yolact_ros.training.annotations import DataSource, ImageRecord, is_held_out, read_source
 from yolact_ros.training.augment import AugmentSettings, draw_view, render, vary_colors
+from yolact_ros.training.cpu_speed import speed_up_on_cpu
 from yolact_ros.training.dataset import SampleStore, normalize_image
 from yolact_ros.training.nano_loss import mask_loss, match_cells
 
@@ -109,15 +112,17 @@ def _covered(mask: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def batch_loss(network: YolactNano, examples: list[Example], jitter: float) -> tuple[Tensor, int]:
     """Mean loss over the objects of a batch, each object's cells sharing its weight."""
-    images = torch.stack([image for image, *_ in examples])
+    device = next(network.parameters()).device
+    images = torch.stack([image for image, *_ in examples]).to(device)
     images = images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16):
         output = network(images)
     with torch.no_grad():
         predicted, _ = network.with_input_size(images.shape[-1]).decoder.decode(output)
         predicted = predicted * images.shape[-1]
     losses, count = [], 0
-    for index, (_, boxes, class_ids, masks) in enumerate(examples):
+    for index, (_, *labels) in enumerate(examples):
+        boxes, class_ids, masks = (label.to(device) for label in labels)
         with torch.no_grad():
             matches = match_cells(output.class_logits[index], predicted[index], boxes, class_ids)
         if len(matches.cells) == 0:
@@ -126,7 +131,8 @@ def batch_loss(network: YolactNano, examples: list[Example], jitter: float) -> t
         logits = output.coefficients[index, matches.cells].float() @ prototypes.flatten(0, 1).T
         true = boxes[matches.objects]
         sides = (true[:, 2:] - true[:, :2]).repeat(1, 2)
-        outward = torch.tensor([-1.0, -1.0, 1.0, 1.0]) * torch.rand(len(true), 4) * jitter
+        outward = torch.rand(len(true), 4, device=device) * jitter
+        outward[:, :2] *= -1
         loss = mask_loss(
             logits.unflatten(1, prototypes.shape[:2]),
             masks[matches.objects].float() / 255,
@@ -143,7 +149,9 @@ def main() -> None:
     """Train until the time is up."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("settings", type=Path)
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that make examples")
     args = parser.parse_args()
     settings = yaml.safe_load(args.settings.read_text())
     folder = args.settings.parent
@@ -158,6 +166,7 @@ def main() -> None:
     )
     for name in settings["start_from"]:
         network.load_state_dict(load_file(folder / name), strict=False)
+    network = network.to(choose_device(args.device))
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = []
     for name, parameter in network.named_parameters():
@@ -167,12 +176,14 @@ def main() -> None:
             parameter.requires_grad_(False)
             # Frozen, so that no master copy of it is needed.
             parameter.data = parameter.data.bfloat16()
+    if next(network.parameters()).device.type == "cpu":
+        speed_up_on_cpu(network)
     average = copy.deepcopy([parameter.detach() for parameter in trained])
     optimizer = torch.optim.AdamW(trained, weight_decay=settings["weight_decay"])
     loader: DataLoader[list[Example]] = DataLoader(
         Examples(settings, folder),
         batch_size=None,
-        num_workers=1,
+        num_workers=args.workers,
         prefetch_factor=4,
         shuffle=False,
     )
