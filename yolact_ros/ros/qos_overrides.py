@@ -91,34 +91,35 @@ class QosOverrides:
 
 
 def _specs(topic: str) -> tuple[ParameterSpec, ...]:
-    def spec(policy: str, default: str | int, description: str, **more: Any) -> ParameterSpec:
-        name = f"qos_overrides.{topic}.subscription.{policy}"
-        return ParameterSpec(name, default, description, change="start", **more)
-
+    prefix = f"qos_overrides.{topic}.subscription"
     return (
-        spec(
-            "history",
+        ParameterSpec(
+            f"{prefix}.history",
             "keep_last",
             f"Which images of {topic} wait for the node: the newest ones, depth many, or all.",
+            change="start",
             choices=("keep_last", "keep_all"),
         ),
-        spec(
-            "depth",
+        ParameterSpec(
+            f"{prefix}.depth",
             1,
             f"Number of images of {topic} that wait for the node; it works on the newest only.",
+            change="start",
             unit="images",
             limits=(1, MAX_DEPTH),
         ),
-        spec(
-            "reliability",
+        ParameterSpec(
+            f"{prefix}.reliability",
             UNSET,
             f"Reliability of {topic}; {UNSET} leaves it to the parameter reliability.",
+            change="start",
             choices=(UNSET, "reliable", "best_effort"),
         ),
-        spec(
-            "durability",
+        ParameterSpec(
+            f"{prefix}.durability",
             "volatile",
             f"Whether images of {topic} from before the subscription are asked for.",
+            change="start",
             choices=("volatile", "transient_local"),
         ),
     )
