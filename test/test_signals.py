@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a program with exit code 0 and no traceback, wherever it is."""
+"""SIGINT and SIGTERM end a program with exit code 0 and no traceback, or wait for their moment."""
 
 from __future__ import annotations
 
@@ -81,3 +81,114 @@ def test_no_callback_is_interrupted() -> None:
         "print('ended')\n"
     )
     assert end(program, signal.SIGINT, count=3)[:2] == (0, "running\nended\n")
+
+
+# Another thread takes the signal, as one of torch's may; the pipe tells when it has.
+CTRL_C = """
+import os, signal, subprocess, sys, threading
+from yolact_ros.signals import interrupts_held
+
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+signal.set_wakeup_fd(writer)
+
+def ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+    os.read(reader, 1)
+
+"""
+
+
+def printed(program: str) -> list[str]:
+    """What a program prints that may press its own Ctrl-C."""
+    result = subprocess.run(
+        [sys.executable, "-c", CTRL_C + program], capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout.splitlines()
+
+
+def test_ctrl_c_waits_for_the_end_of_the_block() -> None:
+    program = (
+        "try:\n"
+        "    with interrupts_held():\n"
+        "        ctrl_c()\n"
+        "        ctrl_c()\n"
+        "        print('the block ends')\n"
+        "    print('goes on')\n"
+        "except KeyboardInterrupt:\n"
+        "    print('then it is raised')\n"
+        "print('once')\n"
+    )
+    assert printed(program) == ["the block ends", "then it is raised", "once"]
+
+
+def test_ctrl_c_in_a_block_within_another_waits_for_the_end_of_both() -> None:
+    program = (
+        "try:\n"
+        "    with interrupts_held():\n"
+        "        with interrupts_held():\n"
+        "            ctrl_c()\n"
+        "        print('both end')\n"
+        "except KeyboardInterrupt:\n"
+        "    print('then it is raised')\n"
+    )
+    assert printed(program) == ["both end", "then it is raised"]
+
+
+def test_after_the_block_ctrl_c_is_what_it_was_before() -> None:
+    program = (
+        "for before in (signal.default_int_handler, signal.SIG_IGN):\n"
+        "    signal.signal(signal.SIGINT, before)\n"
+        "    with interrupts_held():\n"
+        "        pass\n"
+        "    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
+        "    print(signal.getsignal(signal.SIGINT) is before, blocked)\n"
+    )
+    assert printed(program) == ["True set()"] * 2
+
+
+def test_what_a_block_starts_does_not_hear_ctrl_c() -> None:
+    child = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    program = (
+        f"command = [sys.executable, '-c', {child!r}]\n"
+        "with interrupts_held():\n"
+        "    subprocess.run(command, check=True)\n"
+        "subprocess.run(command, check=True)\n"
+    )
+    assert printed(program) == ["True", "False"]
+
+
+def test_a_thread_that_is_not_the_main_one_can_hold_it_for_what_it_starts() -> None:
+    program = (
+        "def start():\n"
+        "    with interrupts_held():\n"
+        "        print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
+        "thread = threading.Thread(target=start)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+    )
+    assert printed(program) == ["True"]
+
+
+def test_workers_are_all_started_before_ctrl_c_and_ended_after_it() -> None:
+    program = (
+        "import multiprocessing, time\n"
+        "from yolact_ros.workers import Workers\n"
+        "started = []\n"
+        "try:\n"
+        "    with Workers('sleeps', 'wake it') as workers:\n"
+        "        with workers.starting():\n"
+        "            for _ in range(2):\n"
+        "                started.append(multiprocessing.get_context('spawn').Process(\n"
+        "                    target=time.sleep, args=(600,)))\n"
+        "                started[-1].start()\n"
+        "                ctrl_c()\n"
+        "            print('all started')\n"
+        "        print('goes on')\n"
+        "except KeyboardInterrupt:\n"
+        "    print([process.exitcode for process in started])\n"
+    )
+    assert printed(program) == ["all started", "[-15, -15]"]

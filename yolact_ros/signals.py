@@ -1,8 +1,9 @@
-"""SIGINT and SIGTERM that end a program without raising anything in it.
+"""SIGINT and SIGTERM at a moment that the program chooses.
 
-A ``KeyboardInterrupt`` comes wherever the program is: in an import, or in a callback of rclpy's
-executor, which then aborts. Nothing is imported here but the standard library, so that a program
-can hear its signals before its own imports, which take seconds.
+A ``KeyboardInterrupt`` comes wherever the program is: in an import, in the middle of starting a
+process, or in a callback of rclpy's executor, which then aborts. Nothing is imported here but the
+standard library, so that a program can hear its signals before its own imports, which take
+seconds.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
-__all__ = ["StopSignal"]
+__all__ = ["StopSignal", "interrupts_held"]
 
 END_WITHIN_S = 1.5
 
@@ -74,6 +77,35 @@ class StopSignal:
             return
         time.sleep(within_s)
         _leave(0)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the ``with`` block, which then raises what it raises.
+
+    The processes that are started in the block do not hear it: it is for this one, which ends
+    them.
+    """
+    came = False
+
+    def note(*_: object) -> None:
+        nonlocal came
+        came = True
+
+    # Blocking it here is for those processes, which inherit that. It does not keep Ctrl-C away:
+    # the kernel gives it to another thread, such as one of torch's, and Python answers in the
+    # main thread.
+    in_main = threading.current_thread() is threading.main_thread()
+    previous = signal.signal(signal.SIGINT, note) if in_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if in_main:
+            signal.signal(signal.SIGINT, previous)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _leave(code: int) -> NoReturn:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # of typing from Python 3.11 on
 
 from yolact_ros.errors import WorkerError
+from yolact_ros.signals import interrupts_held
 
 __all__ = ["Workers", "end_with_parent", "how_it_ended", "last_line", "leave_real_time"]
 
@@ -99,21 +100,20 @@ class Workers:
         Their errors, those of their imports too, go to a file, and Ctrl-C does not reach them: it
         is for this process, which ends them.
         """
-        before = set(multiprocessing.active_children())
-        sys.stderr.flush()
-        own = os.dup(2)
-        os.dup2(self._errors.fileno(), 2)
-        # Where it has to start, multiprocessing unblocks SIGINT afterwards.
-        resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            yield
-        finally:
-            os.dup2(own, 2)
-            os.close(own)
-            self._processes += set(multiprocessing.active_children()) - before
-            # Last: a Ctrl-C that waited is raised here.
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        with interrupts_held():
+            before = set(multiprocessing.active_children())
+            sys.stderr.flush()
+            own = os.dup(2)
+            os.dup2(self._errors.fileno(), 2)
+            # Where it has to start, multiprocessing unblocks SIGINT afterwards.
+            resource_tracker.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                yield
+            finally:
+                os.dup2(own, 2)
+                os.close(own)
+                self._processes += set(multiprocessing.active_children()) - before
 
     def __enter__(self) -> Self:
         return self
@@ -124,13 +124,14 @@ class Workers:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            process.join()
-        with self._errors:
-            self._errors.seek(0)
-            output = self._errors.read().decode(errors="replace")
+        with interrupts_held():
+            for process in self._processes:
+                process.terminate()
+            for process in self._processes:
+                process.join()
+            with self._errors:
+                self._errors.seek(0)
+                output = self._errors.read().decode(errors="replace")
         if _tells_of_a_death(error):
             said = last_line(output)
             raise WorkerError(

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from yolact_ros.errors import WorkerError
+from yolact_ros.signals import interrupts_held
 from yolact_ros.training.dataset import Batch, TrainingImages
 from yolact_ros.training.processes import Processes
 from yolact_ros.workers import Workers, end_with_parent
@@ -105,7 +106,8 @@ def step_parts(
         finally:
             # torch itself ends them when the last reference goes, such as that of a traceback.
             if prepared is not None:
-                prepared._shutdown_workers()
+                with interrupts_held():
+                    prepared._shutdown_workers()
 
 
 def _steps(parts: Iterator[Batch], accumulate: int) -> Iterator[list[Batch]]:

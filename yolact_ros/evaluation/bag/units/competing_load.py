@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from yolact_ros.errors import WorkerError
+from yolact_ros.signals import interrupts_held
 from yolact_ros.workers import how_it_ended
 
 __all__ = ["competing_load"]
@@ -30,8 +31,10 @@ def competing_load(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
         WorkerError: at the end of the block: one died before.
     """
     command = [sys.executable, "-S", "-c", _PROGRAM]
-    processes = [subprocess.Popen(command) for _ in range(count)]
+    processes: list[subprocess.Popen[bytes]] = []
     try:
+        with interrupts_held():
+            processes += [subprocess.Popen(command) for _ in range(count)]
         yield processes
         codes = [code for process in processes if (code := process.poll()) is not None]
     finally:

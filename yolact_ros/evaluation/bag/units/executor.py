@@ -11,6 +11,7 @@ from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from yolact_ros.errors import YolactError
+from yolact_ros.signals import interrupts_held
 from yolact_ros.workers import Workers, end_with_parent
 
 __all__ = ["Executor", "Failure", "LocalExecutor", "attempt"]
@@ -140,4 +141,5 @@ class LocalExecutor:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
+        with interrupts_held():
+            self._stack.__exit__(*error)
