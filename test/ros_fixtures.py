@@ -140,7 +140,6 @@ def running_node(
         "model": str(tiny_model),
         "device": "cpu",
         "score_threshold": 0.0,
-        "frame_budget_ms": 0.0,
         "depth_image": "depth",
     }
     with start_node(NODE, folder, ros_env, parameters) as node:

@@ -54,7 +54,12 @@ def node_in_thread(domain_id: int, model: Path, **parameters: object) -> Iterato
     """An active node on the CPU with these parameters."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the other processes of these tests have
-    common: dict[str, object] = {"model": str(model), "score_threshold": 0.0, "device": "cpu"}
+    common: dict[str, object] = {
+        "model": str(model),
+        "score_threshold": 0.0,
+        "device": "cpu",
+        "frame_budget_ms": 0.0,
+    }
     running = NodeInThread(domain_id, common | parameters)
     try:
         yield running

@@ -97,7 +97,6 @@ def locator(
         "model": str(tiny_model),
         "device": "cpu",
         "score_threshold": 0.0,
-        "frame_budget_ms": 0.0,
         "mask_encoding": "none",
         "depth_image": "/depth/image_raw",
         "tracker": "bytetrack",

@@ -151,7 +151,7 @@ def test_a_slow_network_gets_the_newest_frames_and_counts_the_others(
     tiny_model: Path, client: RosClient, ros_env: dict[str, str], tmp_path: Path
 ) -> None:
     """At 200 Hz the worker cannot take every frame; those it takes are fresh."""
-    parameters = {"model": str(tiny_model), "frame_budget_ms": 0.0, "input_size": [640]}
+    parameters = {"model": str(tiny_model), "input_size": [640]}
     with start_node("slow", tmp_path, ros_env, parameters, {"image": "/fast"}) as node:
         node.wait_for_text("active on /fast")
         messages, _ = client.collect(InstanceArray, "/slow/instances")

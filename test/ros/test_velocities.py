@@ -73,7 +73,6 @@ def reached(
         "depth_image": "/reached_depth/image",
         "target_frame": "odom",
         "tracker": "bytetrack",
-        "frame_budget_ms": 0.0,
         # Another runtime has slightly other masks, and the middle of what they show jumps.
         "runtime": "eager",
     }

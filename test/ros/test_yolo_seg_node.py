@@ -37,7 +37,8 @@ def test_a_node_publishes_the_instances_of_an_onnx_file(
         "runtime": runtime,
         "precision": "fp32",
         "input_size": list(SIZES_PX),
-        "frame_budget_ms": 200.0,
+        # Enough for all sizes and masks on a busy machine.
+        "frame_budget_ms": 60_000.0,
         "top_k": 100,
     }
     environment = ros_env | {"YOLACT_ROS_CACHE": str(tmp_path / "cache")}
