@@ -92,7 +92,7 @@ class RosClient:
         self, service_type: type, service: str, request: Any, timeout_s: float = TIMEOUT_S
     ) -> Any:
         """Call a service and wait for its answer."""
-        client = self._ready(service_type, service)
+        client = self.ready(service_type, service)
         future = client.call_async(request)
         self.spin_until(future.done, f"an answer of {service}", timeout_s)
         return future.result()
@@ -103,7 +103,7 @@ class RosClient:
         A server that has not discovered this client within 0.1 s of its first request throws
         its answer away (rmw_fastrtps), which happens on a machine that is busy.
         """
-        client = self._ready(service_type, service)
+        client = self.ready(service_type, service)
         futures: list[Any] = []
 
         def answered() -> Any:
@@ -117,7 +117,8 @@ class RosClient:
             client.remove_pending_request(future)
         return answer
 
-    def _ready(self, service_type: type, service: str) -> Any:
+    def ready(self, service_type: type, service: str) -> Any:
+        """The client of a service that is there; after an :meth:`ask`, one that it knows."""
         client = self._clients.get(service)
         if client is None:
             client = self._clients[service] = self.node.create_client(service_type, service)
@@ -151,7 +152,7 @@ class RosClient:
         """
         before = self.state(node)
         service = f"/{node}/change_state"
-        client = self._ready(ChangeState, service)
+        client = self.ready(ChangeState, service)
         request = ChangeState.Request(transition=Transition(label=transition))
         deadline_s = time.monotonic() + TIMEOUT_S
         state = before

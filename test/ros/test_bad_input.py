@@ -95,8 +95,9 @@ def test_refused_values_are_counted(running_node: Process, client: RosClient) ->
     client.set_parameter(NODE, "mask_encoding", "png")
     client.set_parameter(NODE, "score_threshold", 2.0)
     refused = int(before.get("errors parameter", 0))
+    # More where a request was sent again.
     client.wait_for_diagnostics(
-        NODE, lambda v: int(v.get("errors parameter", 0)) == refused + 2, "node"
+        NODE, lambda v: int(v.get("errors parameter", 0)) >= refused + 2, "node"
     )
 
 

@@ -69,8 +69,6 @@ def test_two_cameras_share_a_network_and_a_flood_does_not_starve_the_other(
         publish_until(client, flood_left, lambda: all(len(a) >= 3 for a in answers.values()))
         for name, messages in answers.items():
             assert {message.header.frame_id for message in messages} == {f"{name} eye"}
-        right = client.diagnostics("pair", "right")
-        assert int(right["dropped replaced"]) <= int(right["received"]) // 2
 
         broken = jpeg("left eye")
         broken.data = broken.data[:100]

@@ -29,7 +29,7 @@ def lonely_env() -> Iterator[dict[str, str]]:
 
 
 def doctor(
-    environment: dict[str, str], model: Path, *arguments: str, listen_s: int = 3
+    environment: dict[str, str], model: Path, *arguments: str, listen_s: int = 6
 ) -> tuple[int, str]:
     """Exit code and report."""
     command = [sys.executable, "-m", "yolact_ros.cli", "doctor", "--model", str(model), *arguments]
@@ -48,7 +48,7 @@ def test_a_running_camera_is_described(
     lonely_env: dict[str, str], tiny_model: Path, tmp_path: Path
 ) -> None:
     quality = ("--reliability", "best_effort")
-    images = ("--size", 64, 48, "--count", 90)
+    images = ("--size", 64, 48, "--count", 1_000_000)
     with CameraProcess(
         tmp_path, lonely_env, "--topic", "/doctor/image", *quality, *images
     ) as camera:

@@ -13,7 +13,6 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from ros_camera import HandCamera, image_message, picture
 from ros_client import RosClient
-from ros_fixtures import NODE
 from ros_processes import CameraProcess, Process, start_node
 from sensor_msgs.msg import CompressedImage, Image
 from yolact_ros.msg import InstanceArray
@@ -36,7 +35,6 @@ def grey_message(stamp_sec: int, factor: int = 1) -> Image:
 def test_an_infrared_camera_of_ten_bits_is_seen_as_one_of_eight_and_told_once(
     camera: HandCamera, running_node: Process
 ) -> None:
-    assert camera.client.set_parameter(NODE, "frame_budget_ms", 0.0).successful
     expected = camera.segment(grey_message(30))
     assert len(expected.instances) > 0
     for stamp_sec in (31, 32):
@@ -60,7 +58,6 @@ def test_jpeg_and_png_are_decoded_and_what_is_neither_is_counted_by_cause(
     parameters = {
         "model": str(tiny_model),
         "score_threshold": 0.0,
-        "frame_budget_ms": 0.0,
         "image_transport": "compressed",
     }
     png = cv2.imencode(".png", picture())[1].tobytes()
@@ -146,7 +143,7 @@ def test_neither_a_flood_of_one_camera_nor_its_sudden_death_starves_the_other(
         """The calm camera publishes when it is answered, or after a while."""
         known = len(answers)
         calm.publish(image_message(next(stamps)))
-        client.spin_briefly(lambda: len(answers) > known, at_most_s=2.0)
+        client.spin_briefly(lambda: len(answers) > known, at_most_s=10.0)
         return len(answers) >= 10
 
     with start_node(node, tmp_path, ros_env, parameters) as process:

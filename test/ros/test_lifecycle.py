@@ -128,7 +128,9 @@ def test_a_cleanup_frees_what_the_node_held_and_rounds_leave_nothing_behind(
     # Fast DDS and torch start a thread of their own at the first round.
     assert last.threads <= before.threads + 2
     assert last.descriptors <= before.descriptors + 2
-    assert (last.threads, last.descriptors) == (first.threads, first.descriptors)
+    # Fewer where another node has left meanwhile.
+    assert last.threads <= first.threads
+    assert last.descriptors <= first.descriptors
     network_mib = tiny_model.stat().st_size / 2**20
     assert rounds[-1].active.heap_mib > last.heap_mib + 0.8 * network_mib
     assert rounds[-1].active.memory_mib > last.memory_mib + 0.5 * network_mib

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ def test_the_answer_has_the_header_and_the_predictors_instances(
     predictor = Predictor.load(tiny_model, runtime="eager", device="cpu", settings=settings)
     expected = predictor.predict(picture(5))
     sent = image_message(20, picture(5))
+    begun_s = time.monotonic()
     answer = segment(client, sent)
+    taken_ms = (time.monotonic() - begun_s) * 1e3
     assert (answer.success, answer.message) == (True, "")
     assert answer.result.header == sent.header
     assert (answer.result.image_height, answer.result.image_width) == (HEIGHT_PX, WIDTH_PX)
@@ -69,8 +72,11 @@ def test_the_answer_has_the_header_and_the_predictors_instances(
     assert report.input_size == TINY_INPUT_SIZE_PX
     assert (report.budget_ms, report.deadline_met, report.degradation) == (0.0, True, 0)
     stages_ms = report.preprocess_ms + report.inference_ms + report.postprocess_ms
-    assert report.inference_ms > 0.1
-    assert report.wait_ms + stages_ms == pytest.approx(report.total_ms, abs=2.0)
+    assert min(report.wait_ms, report.preprocess_ms, report.postprocess_ms) >= 0
+    assert report.inference_ms > 0
+    rounding_ms = 0.01  # of sums of float32
+    assert report.wait_ms + stages_ms <= report.total_ms + rounding_ms
+    assert report.total_ms <= taken_ms + rounding_ms
 
 
 def test_live_parameters_choose_what_is_reported_and_masks_are_always_there(
@@ -175,15 +181,15 @@ def test_requests_one_after_the_other_leave_the_camera_its_turns(
     client: RosClient, tiny_model: Path, ros_env: dict[str, str], tmp_path: Path
 ) -> None:
     node = "stormy"
-    parameters = {"model": str(tiny_model), "score_threshold": 0.0, "frame_budget_ms": 0.0}
+    parameters = {"model": str(tiny_model), "score_threshold": 0.0}
     arguments = ("--topic", "/stormy", "--reliability", "reliable", "--size", 160, 120)
     with (
         start_node(node, tmp_path, ros_env, parameters, {"image": "/stormy"}) as process,
         CameraProcess(tmp_path, ros_env, *arguments, "--count", 100000) as camera,
     ):
         camera.wait_for_text("ready")
-        service = client.node.create_client(Segment, f"/{node}/segment")
-        client.spin_until(service.service_is_ready, "the service")
+        assert segment(client, image_message(), node).success
+        service = client.ready(Segment, f"/{node}/segment")
         before = client.wait_for_diagnostics(node, lambda v: int(v["published"]) > 0)
         answered: list[int] = []
         waiting: list[Any] = []
@@ -203,7 +209,6 @@ def test_requests_one_after_the_other_leave_the_camera_its_turns(
         client.spin_until(go_on, "requests and frames")
         assert answered == list(range(len(answered)))
         assert int(client.diagnostics(node)["dropped failed"]) == 0
-        client.node.destroy_client(service)
         assert process.stop() == 0
         assert "Traceback" not in process.output
 

@@ -77,10 +77,8 @@ def test_a_request_is_not_tracked_and_disturbs_no_object(tracked: HandCamera) ->
     from yolact_ros.srv import Segment
 
     before = ids(tracked, 501)
-    service = tracked.client.node.create_client(Segment, f"/{NODE}/segment")
-    service.wait_for_service()
-    future = service.call_async(Segment.Request(image=image_message(9)))
-    answer = tracked.client.spin_until(lambda: future.result(), "the answer to a request")
+    request = Segment.Request(image=image_message(9))
+    answer = tracked.client.ask(Segment, f"/{NODE}/segment", request)
     after = ids(tracked, 502)
 
     assert {instance.track_id for instance in answer.result.instances} == {0}
