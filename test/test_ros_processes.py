@@ -35,7 +35,7 @@ def test_no_process_outlives_a_killed_test_run(tmp_path: Path) -> None:
         child = int(run.stdout.readline())
         assert is_running(child)
         run.kill()
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + 60
     while is_running(child):
         assert time.monotonic() < deadline_s
         time.sleep(0.02)

@@ -161,7 +161,8 @@ def test_a_process_that_fails_is_reported_with_its_last_lines(tmp_path, monkeypa
 def test_a_node_that_gives_no_result_ends_it_with_its_last_lines(
     said, problem, tmp_path, monkeypatch
 ):
-    waiting = (sys.executable, "-uc", f"print('{said}'); import time; time.sleep(60)")
+    # A shell, since Python may take longer than that to start on a busy machine.
+    waiting = ("sh", "-c", f"echo {said}; exec sleep 600")
     for name in ("_node_command", "_camera_command"):
         monkeypatch.setattr(benchmark_live, name, lambda _settings: waiting)
     monkeypatch.setattr(benchmark_live, "_probe_command", lambda *_files: waiting)

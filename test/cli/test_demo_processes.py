@@ -14,17 +14,18 @@ import pytest
 from yolact_ros.cli import demo_processes
 from yolact_ros.cli.demo_processes import Child, free_domain_id, stop_all
 
-OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
+PATIENCE_S = 60.0
+OBEDIENT = "import time; print('up', flush=True); time.sleep(600)"
 DEAF = (
     "import signal, time\n"
     "signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "print('up', flush=True); time.sleep(60)"
+    "print('up', flush=True); time.sleep(600)"
 )
 
 
 def start(program: str, tmp_path, name: str = "child") -> Child:
     child = Child(name, [sys.executable, "-u", "-c", program], tmp_path / name, os.environ)
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + PATIENCE_S
     while "up" not in child.last_lines() and time.monotonic() < deadline_s:
         time.sleep(0.02)
     assert child.last_lines() == ["up"]
@@ -34,7 +35,7 @@ def start(program: str, tmp_path, name: str = "child") -> Child:
 def test_a_child_reports_its_exit_code_and_last_lines(tmp_path):
     program = "for i in range(40): print('line', i)\nraise SystemExit(7)"
     child = Child("child", [sys.executable, "-c", program], tmp_path / "log", os.environ)
-    assert child.wait(20)
+    assert child.wait(PATIENCE_S)
     assert child.exit_code() == 7
     assert child.last_lines(2) == ["line 38", "line 39"]
 
@@ -44,7 +45,7 @@ def test_a_child_hears_sigint_also_when_its_parent_does_not(tmp_path):
     try:
         child = start(OBEDIENT, tmp_path)
         child.signal(signal.SIGINT)
-        assert child.wait(10)
+        assert child.wait(PATIENCE_S)
     finally:
         signal.signal(signal.SIGINT, previous)
     assert child.last_lines()[-1] == "KeyboardInterrupt"
@@ -52,9 +53,11 @@ def test_a_child_hears_sigint_also_when_its_parent_does_not(tmp_path):
 
 def test_stopping_is_polite_first_and_firm_where_needed(tmp_path, monkeypatch):
     obedient, deaf = start(OBEDIENT, tmp_path, "obedient"), start(DEAF, tmp_path, "deaf")
-    monkeypatch.setattr(demo_processes, "TERM_PATIENCE_S", 0.3)
-    stop_all([obedient, deaf], patience_s=1.0)
+    stop_all([obedient], patience_s=PATIENCE_S)
     assert obedient.exit_code() in (1, 130, -signal.SIGINT)
+    monkeypatch.setattr(demo_processes, "TERM_PATIENCE_S", 0.3)
+    monkeypatch.setattr(demo_processes, "KILL_PATIENCE_S", PATIENCE_S)
+    stop_all([obedient, deaf], patience_s=0.3)
     assert deaf.exit_code() == -signal.SIGKILL
     stop_all([obedient, deaf])
 

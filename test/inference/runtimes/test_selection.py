@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from yolact_ros.config import variant
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
-from yolact_ros.inference.runtimes import selection
+from yolact_ros.inference.runtimes import measurement, selection
 from yolact_ros.inference.runtimes.base import Runtime
 from yolact_ros.inference.runtimes.measurement import measure_ms
 from yolact_ros.inference.runtimes.precision import fastest_float
@@ -221,27 +220,45 @@ def test_eager_in_auto_precision_is_exact_and_by_name(tiny: Yolact) -> None:
     assert open_runtime("eager", tiny, device=CPU).describe()["precision"] == "fp32"
 
 
+class Clock:
+    """Stands still but for the runs of :class:`Busy`."""
+
+    now_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(measurement, "time", clock)
+    return clock
+
+
 class Busy(StandIn):
     """A runtime that other programs slow down in some of its runs."""
 
-    def __init__(self, name: str, quiet_s: float, slow_runs: range, order: list[str]) -> None:
+    def __init__(
+        self, name: str, quiet_s: float, slow_runs: range, order: list[str], clock: Clock
+    ) -> None:
         super().__init__(name, 0.0, "")
         self._quiet_s, self._slow_runs, self._order = quiet_s, slow_runs, order
+        self._clock = clock
         self._runs = 0
 
     def run(self, images: Tensor) -> NetworkOutput:
-        time.sleep(self._quiet_s + 0.02 * (self._runs in self._slow_runs))
+        self._clock.now_s += self._quiet_s + 0.02 * (self._runs in self._slow_runs)
         self._runs += 1
         self._order.append(self.name)
         return NetworkOutput(images, images, images, images)
 
 
-def test_runtimes_are_measured_in_turn_and_other_programs_do_not_decide() -> None:
+def test_runtimes_are_measured_in_turn_and_other_programs_do_not_decide(clock: Clock) -> None:
     order: list[str] = []
-    fast = type("Fast", (Busy,), {})("fast", 0.001, range(2, 9), order)
-    slow = type("Slow", (Busy,), {})("slow", 0.01, range(0), order)
-    fast_ms, slow_ms = measure_ms([fast, slow])
-    assert fast_ms < slow_ms
+    fast = type("Fast", (Busy,), {})("fast", 0.001, range(2, 9), order, clock)
+    slow = type("Slow", (Busy,), {})("slow", 0.01, range(0), order, clock)
+    assert measure_ms([fast, slow]) == pytest.approx([1.0, 10.0])
     assert order[:4] == ["fast", "slow", "fast", "slow"]
 
 
@@ -260,7 +277,7 @@ def test_those_that_are_not_the_fastest_are_closed(tiny: Yolact, machine: Machin
     assert [one.is_closed for one in stand_ins] == [False, True]
 
 
-def test_every_measured_run_has_a_turn_of_its_own() -> None:
+def test_every_measured_run_has_a_turn_of_its_own(clock: Clock) -> None:
     order: list[str] = []
 
     @contextmanager
@@ -269,8 +286,8 @@ def test_every_measured_run_has_a_turn_of_its_own() -> None:
         yield
         order.append("end")
 
-    one = type("One", (Busy,), {})("one", 0.0, range(0), order)
-    two = type("Two", (Busy,), {})("two", 0.0, range(0), order)
+    one = type("One", (Busy,), {})("one", 0.0, range(0), order, clock)
+    two = type("Two", (Busy,), {})("two", 0.0, range(0), order, clock)
     measure_ms([one, two], turn)
     assert order[:6] == ["begin", "one", "end", "begin", "two", "end"]
     assert len(order) == 3 * 2 * order.count("one")

@@ -46,7 +46,7 @@ def enter(address: str) -> None:
         pass
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)  # Ray itself would try for longer
 def test_auto_does_not_wait_for_a_head_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     address = f"127.0.0.1:{closed_port()}"
     monkeypatch.setenv("RAY_ADDRESS", address)
@@ -54,7 +54,7 @@ def test_auto_does_not_wait_for_a_head_that_is_gone(monkeypatch: pytest.MonkeyPa
         enter("auto")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)  # Ray itself would try for longer
 def test_an_address_without_a_port_has_ray_s_own() -> None:
     with pytest.raises(WorkerError, match=r"answers at ray://no-host\.invalid:10001 "):
         enter("ray://no-host.invalid")
