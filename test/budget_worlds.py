@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from budget_simulation import LoadStep, World
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 BUDGET_MS = 33.3
 simulated = settings(
     max_examples=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate],  # shrinking simulations takes minutes
 )
 

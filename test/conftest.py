@@ -16,10 +16,22 @@ os.environ.pop("ROS_LOCALHOST_ONLY", None)
 
 import torch
 from golden_networks import golden_input, golden_network
+from hypothesis import HealthCheck, settings
 
 from yolact_ros.config import variant
 from yolact_ros.models import Yolact
 from yolact_ros.structures import NetworkOutput
+
+# The same examples in every run, however long they take: a change is not refused for what another
+# has spoilt. `./dev test --hypothesis-profile=default` looks for new ones.
+settings.register_profile(
+    "same",
+    derandomize=True,
+    deadline=None,
+    # A test's folder may serve all its examples.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("same")
 
 
 def pytest_configure() -> None:

@@ -79,7 +79,7 @@ def instance_array(*instances: SimpleNamespace) -> SimpleNamespace:
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 13), st.integers(1, 17)))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(masks)
 def test_both_encodings_decode_to_the_mask_that_was_sent(mask: np.ndarray) -> None:
     np.testing.assert_array_equal(mask_to_array(bits_message(mask)), mask)

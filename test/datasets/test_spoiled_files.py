@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from coco_content import OBJECTS, polygon, result_rows, truth_content, uncompressed
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolact_ros.datasets.coco_data import CocoData
@@ -28,9 +28,6 @@ pytest.importorskip("pycocotools")
 
 bounded = settings(
     max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 numbers = st.one_of(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_samples import frames_file, opencv_file, picture, picture_bgr, pillow_file, turned_file
 
@@ -43,10 +43,6 @@ def damaged(draw: st.DrawFn) -> bytes:
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(
     max_examples=400,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.one_of(damaged(), st.binary(max_size=200)))
 def test_any_bytes_are_a_picture_or_our_error(data: bytes, tmp_path: Path) -> None:

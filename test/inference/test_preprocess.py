@@ -40,7 +40,7 @@ def test_every_normalization_gives_what_torch_gives(name: str) -> None:
 
 
 @given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.sampled_from([64, 97]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_image_of_any_size_is_interpolated_as_torch_does(
     height: int, width: int, size: int
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from golden_networks import smallest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -23,9 +23,6 @@ Weights = dict[str, Tensor]
 
 BOUNDED = settings(
     max_examples=25,
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 KEYS = ("semantic_seg_conv.bias", "fpn.lat_layers.0.bias", "backbone.stem.1.running_var")
 
@@ -194,8 +191,7 @@ def test_a_config_of_ours_with_any_value_is_an_error_or_the_network(
     suffix=st.sampled_from([".txt", ".yaml", ".json", ".names"]),
     content=st.one_of(st.binary(max_size=60), st.text(max_size=60), json_values),
 )
-@settings(max_examples=150, derandomize=True, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@settings(max_examples=150)
 def test_a_file_of_class_names_is_an_error_or_names_that_differ(
     suffix: str, content: object, tmp_path: Path
 ) -> None:

@@ -96,7 +96,7 @@ def test_all_pairs_of_boxes_overlap_as_counted_by_hand_in_batches() -> None:
                 assert share[image, m, n].item() == pytest.approx(both / area_b)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(boxes, min_size=1, max_size=8), st.lists(boxes, min_size=8, max_size=8))
 def test_encoding_undoes_decoding(
     targets: list[tuple[float, ...]], priors: list[tuple[float, ...]]
@@ -107,7 +107,7 @@ def test_encoding_undoes_decoding(
     torch.testing.assert_close(decoded, wanted, rtol=0, atol=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(boxes, min_size=1, max_size=8))
 def test_overlap_is_symmetric_between_zero_and_one_and_one_with_itself(
     values: list[tuple[float, ...]],
@@ -119,7 +119,7 @@ def test_overlap_is_symmetric_between_zero_and_one_and_one_with_itself(
     assert (iou <= 1 + 1e-12).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(boxes, min_size=1, max_size=8))
 def test_forms_convert_back_and_forth(values: list[tuple[float, ...]]) -> None:
     points = torch.tensor(values, dtype=torch.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 from numpy.typing import NDArray
@@ -71,7 +71,6 @@ def test_long_runs_take_several_letters() -> None:
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=130), max_size=30))
-@settings(derandomize=True)
 def test_any_other_text_is_refused(counts: str) -> None:
     try:
         runs = run_lengths(counts, 1000)

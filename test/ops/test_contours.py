@@ -65,7 +65,7 @@ def interpolated(crop: Crop, source_size: Size, size: Size) -> np.ndarray:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_pixel_is_what_its_interpolated_value_says(data: st.DataObject) -> None:
     """Also smaller, at the image's borders, and with a row in and out within a pixel."""
     source_size = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9))

@@ -131,7 +131,7 @@ def test_the_masks_are_those_of_the_host(
     assert_same_masks(scene(1, 20), height_px, width_px, stride, crop_in_image)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10_000),
     count=st.integers(1, 12),

@@ -113,7 +113,7 @@ def test_a_pixel_is_set_where_its_logit_is_above_0_in_its_box(
     width_px=st.integers(1, 150),
     stride_px=st.sampled_from([0, 32]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_size_of_image_has_its_pixels_set(
     seed: int, height_px: int, width_px: int, stride_px: int
 ) -> None:

@@ -103,7 +103,7 @@ def test_crops_are_the_references(unit: dict[str, np.ndarray]) -> None:
     width=st.integers(1, 12),
     padding=st.integers(0, 2),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_pixel_stays_if_it_is_inside_the_padded_box(
     box: list[float], height: int, width: int, padding: int
 ) -> None:
@@ -162,7 +162,7 @@ def test_the_fast_way_gives_the_papers_masks(height_px: int, width_px: int) -> N
 
 
 @given(seed=st.integers(0, 10_000), height_px=st.integers(1, 90), width_px=st.integers(1, 250))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_fast_way_gives_the_papers_masks_at_any_size(
     seed: int, height_px: int, width_px: int
 ) -> None:

@@ -150,7 +150,7 @@ def test_fast_nms_is_the_one_by_one_algorithm(num_objects: int, form: Any) -> No
 
 @BOTH_FORMS
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_fast_nms_is_the_one_by_one_algorithm_also_where_scores_and_boxes_are_equal(
     form: Any, data: st.DataObject
 ) -> None:
