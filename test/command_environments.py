@@ -26,7 +26,7 @@ FRESH_VARIABLE = "YOLACT_ROS_TEST_FRESH_PIP"
 EXTRAS = "train,evaluate,benchmark,bag,pascal,openvino,ncnn,onnx"
 OURS_ON_PATHS = (ROOT / "scripts", ROOT / ".dev")
 PATHS = ("PATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH")
-TIMEOUT_S = 240.0
+TIMEOUT_S = 480.0
 
 
 @dataclass(frozen=True)

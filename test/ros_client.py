@@ -18,7 +18,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.time import Time
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 STATE_AFTER = {
     "configure": "inactive",
     "activate": "active",

@@ -22,7 +22,7 @@ from yolact_ros.transport_profile import PROFILE_VARIABLES, profile_variable
 REPOSITORY = Path(__file__).parents[1]
 PROFILE = REPOSITORY / "config" / "fastdds.xml"
 START_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 10.0
 # DDS takes a participant that was killed for a living one so long, and requests to its services
 # are not answered.

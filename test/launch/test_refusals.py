@@ -131,7 +131,7 @@ def test_launch_refuses_the_same_and_leaves_no_process(
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
         output = done.stdout + done.stderr
         assert done.returncode == 1, (as_text(case), output)
