@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 from command_environments import Installed
 
 # Within seconds on a computer that does nothing else; torch looks every 5 s.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+NUM_FRAMES = 800
 TRAIN = "yolact train data.yaml --steps 100000"
 EVALUATE = "yolact bag evaluate drive --model tiny.safetensors --jobs 2"
 DEMO = "yolact demo --source clip.mp4 --model tiny.safetensors"
@@ -23,13 +26,13 @@ DEMO = "yolact demo --source clip.mp4 --model tiny.safetensors"
 class Run:
     """A command in a session of its own, as in a terminal."""
 
-    def __init__(self, installed: Installed, line: str, folder: Path) -> None:
+    def __init__(self, installed: Installed, line: str, folder: Path, temporary: str) -> None:
         self._output, self._errors = folder / "output.txt", folder / "errors.txt"
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 installed.command(f"exec {line}"),
                 cwd=folder,
-                env={**installed.environment, "PYTHONUNBUFFERED": "1"},
+                env={**installed.environment, "PYTHONUNBUFFERED": "1", "TMPDIR": temporary},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
@@ -85,27 +88,37 @@ class Run:
 
 @pytest.fixture
 def start(colcon: Installed, folder: Path) -> Iterator[Callable[[str], Run]]:
-    """Starts a command; what the test leaves of it is killed."""
+    """Starts a command; what is left of it is killed, and its temporary files are removed."""
     runs: list[Run] = []
 
-    def begin(line: str) -> Run:
-        runs.append(Run(colcon, line, folder))
-        return runs[-1]
+    # Not in the test's folder, whose name is too long for the sockets of multiprocessing.
+    with tempfile.TemporaryDirectory() as temporary:
 
-    yield begin
-    for run in runs:
-        run.close()
+        def begin(line: str) -> Run:
+            runs.append(Run(colcon, line, folder, temporary))
+            return runs[-1]
+
+        yield begin
+        for run in runs:
+            run.close()
+
+
+@pytest.fixture(scope="session")
+def long_drive(colcon: Installed, inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bag whose evaluation is still at work when a test comes to end it."""
+    folder = tmp_path_factory.mktemp("drive")
+    (folder / "frames").mkdir()
+    for number in range(NUM_FRAMES):
+        (folder / "frames" / f"{number:04}.jpg").symlink_to(inputs / "photo.jpg")
+    result = colcon.run("yolact bag from-video frames --output drive", folder)
+    assert result.returncode == 0, result.stderr
+    return folder / "drive"
 
 
 @pytest.fixture
-def drive(colcon: Installed, folder: Path) -> Path:
-    """A bag that takes a while, and the beginning of its evaluation."""
-    clip = "yolact bag from-video clip.mp4 --output drive"
-    frames = [
-        "test -e long || (mkdir long; for i in $(seq 400); do cp photo.jpg long/$i.jpg; done)"
-    ]
-    result = colcon.run("; ".join([*frames, clip.replace("clip.mp4", "long")]), folder)
-    assert result.returncode == 0, result.stderr
+def drive(long_drive: Path, folder: Path) -> Path:
+    """The user's bag; returns where its evaluation goes."""
+    shutil.copytree(long_drive, folder / "drive")
     return folder / "bag_evaluation"
 
 
