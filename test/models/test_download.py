@@ -215,10 +215,12 @@ def test_a_silent_server_times_out(target):
 
 
 def test_no_server_is_reported_as_no_connection(target):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(DownloadError, match=r"2 attempts.*no connection"):
-        fetch(f"http://127.0.0.1:{port}/x", target, options=DownloadOptions(attempts=2))
+    # Bound, so that nobody else listens there, and does not listen itself.
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/x"
+        with pytest.raises(DownloadError, match=r"2 attempts.*no connection"):
+            fetch(url, target, options=DownloadOptions(attempts=2))
 
 
 @pytest.mark.parametrize("url", ["ftp://host/file", "model.pth", "http://"])

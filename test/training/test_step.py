@@ -50,12 +50,13 @@ def test_accumulated_parts_learn_what_the_whole_batch_does(
 
 
 def test_two_processes_learn_what_one_does(shapes: DataSource, tiny_config: YolactConfig) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     alone = train(shapes, tiny_config)
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
+    with context.Manager() as manager, socket.socket() as taken:
+        # Keeps the port from others; torch, which sets this too, can have it beside.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
         results = manager.dict()
         multiprocessing.spawn(
             distributed_main, (shapes, tiny_config, port, results), nprocs=2, join=True

@@ -16,7 +16,7 @@ from yolact_ros.inference.predictor import DetectedFrame, Predictor
 from yolact_ros.inference.quality.budget import FrameBudget
 from yolact_ros.inference.quality.levels import Degradation, MaskDetail, quality_levels
 from yolact_ros.inference.quality.plan import MaskPlan, OverrunPolicy
-from yolact_ros.inference.quality.runner import BudgetRunner
+from yolact_ros.inference.quality.runner import BudgetRunner, monotonic_ms
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import build_network
 from yolact_ros.prediction import Prediction
@@ -202,13 +202,15 @@ def test_warming_up_tells_the_budget_what_every_size_costs(
     runner = BudgetRunner(predictors, SETTINGS, budget_ms=33.3)
     budget = runner.budget
     assert budget.costs.network_warm_up_ms(SIZES_PX[0]) == 0.0
+    begun_ms = monotonic_ms()
     runner.warm_up(IMAGE_BGR)
+    taken_ms = monotonic_ms() - begun_ms
     for size_px in SIZES_PX:
-        assert 0.1 < budget.costs.network_warm_up_ms(size_px) < 5000.0
+        assert 0.0 < budget.costs.network_warm_up_ms(size_px) < taken_ms
     unmeasured = FrameBudget(quality_levels(SIZES_PX, TOP_K), 33.3).costs
     for detail in MaskDetail:
         measured_ms = budget.costs.masks_ms(detail, TOP_K)
-        assert 0.0 < measured_ms < 1000.0
+        assert 0.0 < measured_ms < taken_ms
         assert measured_ms != unmeasured.masks_ms(detail, TOP_K)
 
 

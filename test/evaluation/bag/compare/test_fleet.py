@@ -124,8 +124,8 @@ def test_the_worst_scenes_are_those_of_all_bags_with_their_pictures(results: lis
 def test_whole_bags_are_drawn(comparison: Comparison) -> None:
     assert (comparison.num_bags, comparison.block_frames) == (NUM_BAGS, 0)
     bags = np.repeat([4, 7, 9], [2, 5, 1])
-    for _ in range(20):
-        weights = bag_weights(bags, np.random.default_rng())
+    for seed in range(20):
+        weights = bag_weights(bags, np.random.default_rng(seed))
         per_bag = [set(weights[bags == bag].tolist()) for bag in (4, 7, 9)]
         assert all(len(values) == 1 for values in per_bag)
         assert sum(values.pop() for values in per_bag) == 3

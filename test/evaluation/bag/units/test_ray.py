@@ -70,11 +70,12 @@ def test_a_gpu_that_no_node_has_is_one_line(address: str) -> None:
 
 @pytest.mark.parametrize("form", ["ray://127.0.0.1:{}", "127.0.0.1:{}"])
 def test_a_head_that_does_not_answer_is_one_line(form: str) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    with (
-        pytest.raises(WorkerError, match="no Ray cluster answers at"),
-        RayExecutor(form.format(port), threads=1, device="cpu"),
-    ):
-        pass
+    # Bound, so that nobody else listens there, and does not listen itself.
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = form.format(closed.getsockname()[1])
+        with (
+            pytest.raises(WorkerError, match="no Ray cluster answers at"),
+            RayExecutor(address, threads=1, device="cpu"),
+        ):
+            pass

@@ -35,10 +35,12 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[str]:
         yield cluster.address
 
 
-def closed_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
+@pytest.fixture
+def closed_address() -> Iterator[str]:
+    """Bound, so that nobody else listens there, and does not listen itself."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{closed.getsockname()[1]}"
 
 
 def enter(address: str) -> None:
@@ -47,10 +49,11 @@ def enter(address: str) -> None:
 
 
 @pytest.mark.timeout(150)  # Ray itself would try for longer
-def test_auto_does_not_wait_for_a_head_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    address = f"127.0.0.1:{closed_port()}"
-    monkeypatch.setenv("RAY_ADDRESS", address)
-    with pytest.raises(WorkerError, match=f"no Ray cluster answers at {address} .*refused"):
+def test_auto_does_not_wait_for_a_head_that_is_gone(
+    closed_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", closed_address)
+    with pytest.raises(WorkerError, match=f"answers at {closed_address} .*refused"):
         enter("auto")
 
 
