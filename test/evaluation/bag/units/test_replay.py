@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +145,14 @@ def test_the_competing_load_ends_with_the_block() -> None:
     with competing_load(2) as processes:
         assert all(process.poll() is None for process in processes)
     assert all(process.poll() is not None for process in processes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_competing_load_leaves_ctrl_c_to_the_process_that_ends_it() -> None:
+    with competing_load(1) as (process,):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        (blocked,) = re.findall(r"^SigBlk:\s*(\w+)$", status, re.MULTILINE)
+        assert int(blocked, 16) & 1 << signal.SIGINT - 1
 
 
 @pytest.mark.parametrize(
