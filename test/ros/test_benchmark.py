@@ -37,7 +37,7 @@ def test_a_node_is_measured_with_both_profiles(
     arguments = [
         "benchmark", "--ros", "--model", str(tiny_model), "--device", "cpu", "--runtimes", "eager",
         "--sizes", "160x120", "--rate", "10", "--duration", "2", "--images", str(pictures),
-        "--score-threshold", "0", "--top-k", "2", "--budget", "1000", "--output", str(tmp_path),
+        "--score-threshold", "0", "--top-k", "2", "--budget", "20000", "--output", str(tmp_path),
     ]  # fmt: skip
     assert main(arguments) == 0
     text = capsys.readouterr().out
