@@ -56,7 +56,8 @@ def main() -> None:
 def _lower_mask_threshold(network: YolactNano, probability: float) -> None:
     """Let one prototype be 1 everywhere, with the same coefficient in all cells."""
     prototypes, coefficients = network.proto_net.output, network.head.coefficients[-1]
-    sizes = [layer.weight.flatten(1).norm(dim=1) for layer in (prototypes, coefficients)]
+    k = len(prototypes.weight)
+    sizes = [layer.weight[:k].flatten(1).norm(dim=1) for layer in (prototypes, coefficients)]
     index = int((sizes[0] * sizes[1]).argmin())
     for layer, value in (
         (prototypes, 1.0),

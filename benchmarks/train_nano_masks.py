@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from yolact_ros.inference.predictor import choose_device
 from yolact_ros.models.nano import NanoConfig, YolactNano
+from yolact_ros.ops.masks import mask_logits
 from yolact_ros.training.annotations import DataSource, ImageRecord, is_held_out, read_source
 from yolact_ros.training.augment import AugmentSettings, draw_view, render, vary_colors
 from yolact_ros.training.cpu_speed import speed_up_on_cpu
@@ -119,22 +120,25 @@ def batch_loss(network: YolactNano, examples: list[Example], jitter: float) -> t
         output = network(images)
     with torch.no_grad():
         predicted, _ = network.with_input_size(images.shape[-1]).decoder.decode(output)
-        predicted = predicted * images.shape[-1]
     losses, count = [], 0
     for index, (_, *labels) in enumerate(examples):
         boxes, class_ids, masks = (label.to(device) for label in labels)
         with torch.no_grad():
-            matches = match_cells(output.class_logits[index], predicted[index], boxes, class_ids)
+            matches = match_cells(
+                output.class_logits[index], predicted[index], boxes / images.shape[-1], class_ids
+            )
         if len(matches.cells) == 0:
             continue
         prototypes = output.prototypes[index].float()
-        logits = output.coefficients[index, matches.cells].float() @ prototypes.flatten(0, 1).T
+        coefficients = output.coefficients[index, matches.cells].float()
+        own = predicted[index, matches.cells]
+        logits = mask_logits(prototypes, coefficients, own)
         true = boxes[matches.objects]
         sides = (true[:, 2:] - true[:, :2]).repeat(1, 2)
         outward = torch.rand(len(true), 4, device=device) * jitter
         outward[:, :2] *= -1
         loss = mask_loss(
-            logits.unflatten(1, prototypes.shape[:2]),
+            logits,
             masks[matches.objects].float() / 255,
             (true + outward * sides) / MASK_STRIDE,
         )

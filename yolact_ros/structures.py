@@ -26,7 +26,8 @@ class NetworkOutput(NamedTuple):
     Attributes:
         box_offsets (Tensor[B, N, ...]): boxes (4 values, relative to the priors).
         class_logits (Tensor[B, N, ...]): classes (C + 1 before softmax; column 0 is background).
-        coefficients (Tensor[B, N, k]): mask coefficients (tanh applied, in (-1, 1)).
+        coefficients (Tensor[B, N, k or more]): mask coefficients (tanh applied, in (-1, 1)); some
+            families have more behind those of the prototypes (:mod:`yolact_ros.ops.cosines`).
         prototypes (Tensor[B, h, w, k]): prototype masks of the whole input (ReLU applied).
         semantic_logits (Tensor[B, C, h3, w3] | None): class maps on P3, in training mode only.
     """
@@ -47,7 +48,7 @@ class Detections:
             image too where it fills the input, as YOLACT's does.
         scores (float32[n]): 0..1.
         class_ids (int64[n]): 0-based without background.
-        coefficients (float32[n, k]): mask coefficients.
+        coefficients (float32[n, k or more]): mask coefficients.
     """
 
     boxes_xyxy: NDArray[np.float32]

@@ -47,7 +47,7 @@ def test_output_has_one_row_for_each_cell_and_prototypes_at_a_quarter_of_the_siz
         output = network(torch.randn(2, 3, size_px, size_px))
     assert output.class_logits.shape == (2, cells, 3)
     assert output.box_offsets.shape == (2, cells, 32)
-    assert output.coefficients.shape == (2, cells, 8)
+    assert output.coefficients.shape == (2, cells, 8 + 16)
     assert output.prototypes.shape == (2, size_px // 4, size_px // 4, 8)
     boxes_xyxy, scores = network.with_input_size(size_px).decoder.decode(output)
     assert boxes_xyxy.shape == (2, cells, 4)
@@ -82,6 +82,14 @@ def test_a_size_that_the_pyramid_cannot_have_is_named(size_px: int) -> None:
 def test_config_survives_its_stored_form() -> None:
     config: NetworkConfig = NanoConfig(input_size_px=320, class_names=("cup",), num_prototypes=16)
     assert config_from_dict(config.to_dict()) == config
+
+
+def test_a_file_from_before_the_coarse_shape_is_read_as_it_is(tmp_path: Path) -> None:
+    older = YolactNano(NanoConfig(num_prototypes=8, class_names=("a",), shape_order=0))
+    values = older.config.to_dict()
+    del values["shape_order"]
+    assert config_from_dict(values) == older.config
+    assert older.eval()(torch.zeros(1, 3, 64, 64)).coefficients.shape == (1, 85, 8)
 
 
 def test_weights_survive_their_file(network: YolactNano, tmp_path: Path) -> None:

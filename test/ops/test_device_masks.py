@@ -20,7 +20,7 @@ from yolact_ros.ops.device_masks import (
     mask_rectangles,
     window_bits,
 )
-from yolact_ros.ops.masks import assemble_masks
+from yolact_ros.ops.masks import assemble_masks, mask_logits
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.structures import MaskCrop
 
@@ -33,19 +33,21 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_masks, "WINDOW_BYTES", 100)
 
 
-def scene(seed: int, count: int, height: int = 40, width: int = 40, k: int = 8) -> Scene:
+def scene(
+    seed: int, count: int, height: int = 40, width: int = 40, k: int = 8, order: int = 0
+) -> Scene:
     """Smooth prototypes, coefficients, boxes; some boxes leave the image, are tiny or turned."""
     random = np.random.default_rng(seed)
     coarse = torch.from_numpy(random.normal(size=(1, k, 7, 7)).astype(np.float32))
     smooth = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
     prototypes = smooth[0].permute(1, 2, 0).clamp(min=0).contiguous()
-    coefficients = torch.from_numpy((random.normal(size=(count, k)) * 2).astype(np.float32))
+    coefficients = random.normal(size=(count, k + order**2)) * 2
     corners = random.uniform(-0.2, 1.1, (count, 2))
     sides = random.choice([-0.3, 0.01, 0.1, 0.5, 1.2], (count, 2)) * random.uniform(
         0, 1, (count, 2)
     )
     boxes = torch.from_numpy(np.concatenate((corners, corners + sides), axis=1).astype("f4"))
-    return prototypes, coefficients, boxes
+    return prototypes, torch.from_numpy(coefficients.astype(np.float32)), boxes
 
 
 def grid_of(height_px: int, width_px: int, stride: int = 1) -> MaskGrid:
@@ -97,10 +99,8 @@ def assert_same_masks(
         for make in (on_device, on_host)
     )
     assert len(ours) == len(theirs)
-    prototypes, coefficients, _ = arrays
-    logits = (prototypes @ coefficients.T).permute(2, 0, 1)
     values = F.interpolate(
-        (logits if crop_in_image else assemble_masks(*arrays) - 0.5)[None],
+        (mask_logits(*arrays) if crop_in_image else assemble_masks(*arrays) - 0.5)[None],
         (-(-height_px // stride), -(-width_px // stride)),
         mode="bilinear",
         align_corners=False,
@@ -139,6 +139,7 @@ def test_the_masks_are_those_of_the_host(
     image=st.tuples(st.integers(1, 120), st.integers(1, 120)),
     stride=st.integers(1, 5),
     crop_in_image=st.booleans(),
+    order=st.integers(0, 4),
 )
 def test_any_sizes_give_the_masks_of_the_host(
     seed: int,
@@ -147,8 +148,9 @@ def test_any_sizes_give_the_masks_of_the_host(
     image: tuple[int, int],
     stride: int,
     crop_in_image: bool,
+    order: int,
 ) -> None:
-    assert_same_masks(scene(seed, count, *size), *image, stride, crop_in_image)
+    assert_same_masks(scene(seed, count, *size, order=order), *image, stride, crop_in_image)
 
 
 def test_the_scene_has_masks_and_some_cross_a_window() -> None:

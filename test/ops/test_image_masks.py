@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolact_ros.config import InputShape
+from yolact_ros.ops.cosines import SCALE
 from yolact_ros.ops.crops import assemble_mask_crops
 from yolact_ros.ops.packing import unpack_bits
 from yolact_ros.ops.placement import Placement, place_image
@@ -20,7 +21,9 @@ from yolact_ros.structures import MaskCrop
 K = 4
 
 
-def scene(seed: int, instances: int, cells: tuple[int, int]) -> tuple[np.ndarray, ...]:
+def scene(
+    seed: int, instances: int, cells: tuple[int, int], order: int = 0
+) -> tuple[np.ndarray, ...]:
     """Smooth prototypes of the whole input, coefficients, and boxes relative to the image."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[: cells[0], : cells[1]] / max(cells)
@@ -28,7 +31,7 @@ def scene(seed: int, instances: int, cells: tuple[int, int]) -> tuple[np.ndarray
     prototypes = np.cos(y[..., None] * waves[0][0] + x[..., None] * waves[0][1] + waves[1])
     starts = random.uniform(-0.1, 0.9, (instances, 2))
     ends = starts + random.uniform(0.05, 0.6, (instances, 2))
-    coefficients = random.normal(size=(instances, K)) * 3
+    coefficients = random.normal(size=(instances, K + order**2)) * 3
     boxes = np.concatenate((starts, ends), axis=1)
     return tuple(values.astype(np.float32) for values in (prototypes, coefficients, boxes))
 
@@ -69,8 +72,9 @@ def values_of(
     arrays: tuple[np.ndarray, ...], place: Placement, size_px: tuple[int, int]
 ) -> np.ndarray:
     """Slow twin: the interpolated logit of every pixel, float64[n, h, w]."""
-    prototypes, coefficients, _ = arrays
-    logits = np.einsum("hwk,nk->nhw", prototypes.astype(np.float64), coefficients)
+    prototypes, coefficients, boxes = arrays
+    logits = np.einsum("hwk,nk->nhw", prototypes.astype(np.float64), coefficients[:, :K])
+    logits += shapes_one_by_one(coefficients[:, K:], boxes, place, logits.shape[1:])
     for axis, first_px, shown_px, input_px, pixels in (
         (1, place.top_px, place.height_px, place.input_height_px, size_px[0]),
         (2, place.left_px, place.width_px, place.input_width_px, size_px[1]),
@@ -87,6 +91,24 @@ def values_of(
     return logits
 
 
+def shapes_one_by_one(
+    terms: np.ndarray, boxes: np.ndarray, place: Placement, cells: tuple[int, ...]
+) -> np.ndarray:
+    """Slow twin: the cosines of each instance at each cell of the input."""
+    order = math.isqrt(terms.shape[1])
+    logits = np.zeros((len(terms), *cells))
+    for n, y, x, i, j in np.ndindex(*logits.shape, order, order):
+        left, top, right, bottom = boxes[n].astype(float)
+        y_px = (y + 0.5) * place.input_height_px / cells[0] - place.top_px
+        x_px = (x + 0.5) * place.input_width_px / cells[1] - place.left_px
+        v = (y_px / place.height_px - top) / (bottom - top)
+        u = (x_px / place.width_px - left) / (right - left)
+        wave = math.cos(math.pi * i * v) * math.cos(math.pi * j * u)
+        logits[n, y, x] += SCALE * terms[n, i * order + j] * wave
+    return logits
+
+
+@pytest.mark.parametrize("order", [0, 2])
 @pytest.mark.parametrize(
     ("size_px", "shape"),
     [
@@ -100,10 +122,10 @@ def values_of(
     ids=str,
 )
 def test_a_pixel_is_set_where_its_logit_is_above_0_in_its_box(
-    size_px: tuple[int, int], shape: InputShape
+    size_px: tuple[int, int], shape: InputShape, order: int
 ) -> None:
     place = place_image(*size_px, shape, keep_aspect_ratio=True)
-    arrays = scene(3, 20, (place.input_height_px // 4, place.input_width_px // 4))
+    arrays = scene(3, 10, (place.input_height_px // 4, place.input_width_px // 4), order)
     check(arrays, place, size_px)
 
 

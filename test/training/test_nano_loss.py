@@ -209,7 +209,7 @@ def test_a_few_steps_on_one_image_learn_it() -> None:
     images = torch.randn(2, 3, 64, 64)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     totals = []
-    for _ in range(30):
+    for _ in range(60):
         losses = nano_losses(network(images), targets, 2, NanoLossSettings())
         total = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad()

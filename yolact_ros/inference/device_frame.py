@@ -29,8 +29,8 @@ class FrameDetections(NamedTuple):
     """The instances of one image on the device, K rows.
 
     Attributes:
-        table (Tensor[K + 1, 6 + k]): float32; box, score, class and coefficients of each instance;
-            in the last row their number and whether the prototypes are finite.
+        table (Tensor[K + 1, 6 + c]): float32; box, score, class and c coefficients of each
+            instance; in the last row their number and whether the prototypes are finite.
         planes (Tensor[K, h, w]): masks at the prototypes' size, set where they are above 0.
         rectangles (Tensor[K, 4]): int32, of the masks in the source image.
     """

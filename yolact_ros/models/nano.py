@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing from Python 3.11 on
 
 from yolact_ros.config import MAX_CHANNELS, ImageNormalization, NetworkConfig
 from yolact_ros.errors import ConfigError
@@ -21,6 +25,7 @@ __all__ = ["NanoConfig", "YolactNano"]
 
 PYRAMID_CHANNELS = 96
 SIZE_STEP_PX = 32
+MAX_SHAPE_ORDER = 16
 NANODET_NORMALIZATION = ImageNormalization((103.53, 116.28, 123.675), (57.375, 57.12, 58.395))
 
 
@@ -30,6 +35,8 @@ class NanoConfig(NetworkConfig):
 
     Attributes:
         proto_channels: channels inside the protonet.
+        shape_order: the coarse shape in the box has the square of it as coefficients, see
+            :mod:`yolact_ros.ops.cosines`; 0 is none.
 
     Raises:
         ConfigError: a field is out of range; the message names field, value and range.
@@ -42,15 +49,22 @@ class NanoConfig(NetworkConfig):
     input_size_px: int = 416
     normalization: ImageNormalization = NANODET_NORMALIZATION
     proto_channels: int = 64
+    shape_order: int = 4
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_range("proto_channels", 2, MAX_CHANNELS)
+        self._check_range("shape_order", 0, MAX_SHAPE_ORDER)
         if self.input_size_px % SIZE_STEP_PX:
             raise ConfigError(
                 f"network config: input_size_px is {self.input_size_px!r}, expected a multiple "
                 f"of {SIZE_STEP_PX} for {self.name}"
             )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """As for any family; files that do not say ``shape_order`` are older than it."""
+        return super().from_dict({"shape_order": 0, **values})
 
 
 class YolactNano(Network):
@@ -63,7 +77,8 @@ class YolactNano(Network):
     * ``box_offsets [B, N, 32]``: for left, top, right and bottom in this order, 8 logits of a
       softmax over the distances 0..7 strides; the expected value is the distance of that side from
       the cell's point, see :func:`~yolact_ros.ops.cell_decoder.cell_centers`.
-    * ``coefficients [B, N, k]``: tanh applied, in (-1, 1).
+    * ``coefficients [B, N, k + shape_order ** 2]``: tanh applied, in (-1, 1); behind those of the
+      prototypes are those of the coarse shape in the box, see :mod:`~yolact_ros.ops.cosines`.
     * ``prototypes [B, S/4, S/4, k]``: linear, of either sign (no ReLU).
 
     Images are squashed to the square. Box and class weights come from the published detector,
@@ -80,7 +95,11 @@ class YolactNano(Network):
         self.backbone = ShuffleNetV2()
         self.pyramid = GhostPan(self.backbone.feature_channels, PYRAMID_CHANNELS)
         self.head = NanoHead(
-            len(STRIDES_PX), PYRAMID_CHANNELS, config.num_classes, BINS, config.num_prototypes
+            len(STRIDES_PX),
+            PYRAMID_CHANNELS,
+            config.num_classes,
+            BINS,
+            config.num_prototypes + config.shape_order**2,
         )
         self.proto_net = NanoProtonet(
             PYRAMID_CHANNELS,

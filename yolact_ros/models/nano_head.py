@@ -24,7 +24,7 @@ class NanoHead(nn.Module):
     """
 
     def __init__(
-        self, num_levels: int, channels: int, num_classes: int, bins: int, num_prototypes: int
+        self, num_levels: int, channels: int, num_classes: int, bins: int, num_coefficients: int
     ) -> None:
         super().__init__()
         self.stems = nn.ModuleList(
@@ -45,7 +45,7 @@ class NanoHead(nn.Module):
             convolution(2 * channels, channels, 1) for _ in range(num_levels)
         )
         self.coefficients = nn.Sequential(
-            separable_convolution(channels, channels), nn.Conv2d(channels, num_prototypes, 1)
+            separable_convolution(channels, channels), nn.Conv2d(channels, num_coefficients, 1)
         )
         # A module, so that an export can leave it out.
         self.activation = nn.Tanh()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from yolact_ros.ops.contours import OUTSIDE, Enlargement, Reach, pack_masks
+from yolact_ros.ops.cosines import SCALE, box_cosines
 from yolact_ros.ops.enlargement import Span, enlarged_positions
 from yolact_ros.ops.packing import pack_bits, unpack_bits
 from yolact_ros.ops.scratch import Scratch
@@ -43,7 +46,8 @@ def assemble_mask_crops(
 
     Args:
         prototypes (float32[h, w, k]): of one image.
-        coefficients (float32[n, k]): finite.
+        coefficients (float32[n, k]): finite; what is behind the k of the prototypes belongs to
+            the cosines of :mod:`~yolact_ros.ops.cosines`.
         boxes_xyxy (float32[n, 4]): finite, relative to the image, corners in either order.
         stride: masks change only every so many pixels, which costs less; 1 is full detail.
         shown: rows and columns of the prototypes that the image lies on; None is all of them.
@@ -51,7 +55,7 @@ def assemble_mask_crops(
             does (``retina_masks``); else, as YOLACT does, enlarge probabilities that are cut off
             one pixel of the prototypes beside the box.
     """
-    height, width, _ = prototypes.shape
+    height, width, k = prototypes.shape
     grid_height, grid_width = -(-image_height_px // stride), -(-image_width_px // stride)
     down, across = shown or (Span.whole(height), Span.whole(width))
     enlargement = Enlargement(down, across, grid_height, grid_width, of_logits=crop_in_image)
@@ -65,7 +69,10 @@ def assemble_mask_crops(
     num_portions = -(-len(visible) * height * width // MAX_VALUES)
     for portion in np.array_split(visible, num_portions) if num_portions else ():
         tall, wide = rows.of(portion), columns.of(portion)
-        logits = _logits(prototypes, coefficients[portion], tall, wide, scratch)
+        logits = _logits(prototypes, coefficients[portion, :k], tall, wide, scratch)
+        if coefficients.shape[1] > k:
+            boxes, terms = boxes_xyxy[portion], coefficients[portion, k:]
+            _add_shapes(logits, terms, boxes, (tall, wide), (down, across))
         masks = pack_masks(logits, tall, wide, enlargement, scratch)
         rectangles = np.stack((portion, wide.start, wide.stop, tall.start, tall.stop), axis=1)
         for (index, left, right, top, bottom), bits in zip(
@@ -121,20 +128,55 @@ def _logits(
     scratch: Scratch,
 ) -> NDArray[np.float32]:
     """``P C^T`` of each instance inside its crop, arranged as ``pack_masks`` takes it."""
-    ends = np.cumsum(columns.source_stop - columns.source_start + 1)
-    num_rows, num_columns = len(prototypes) + 1, int(ends[-1]) + 1
+    edges = _edges(rows, columns)
+    num_rows, num_columns = len(prototypes) + 1, edges[-1][-1] + 1
     buffer: NDArray[np.float32] = scratch.array("crops", num_rows * num_columns, np.float32)
     buffer.fill(OUTSIDE)
     logits = buffer.reshape(num_rows, num_columns)
-    edges = (rows.source_start, rows.source_stop, columns.source_start, columns.source_stop, ends)
     # One product each: a product of matrices for all has to multiply whole prototypes and took
     # more than twice as long (100 instances, one thread: 3.0 ms instead of 1.3 ms).
-    for vector, (top, bottom, left, right, end) in zip(
-        coefficients, np.stack(edges, axis=1).tolist(), strict=True
-    ):
+    for vector, (top, bottom, left, right, end) in zip(coefficients, edges, strict=True):
         crop = logits[top:bottom, end - (right - left) : end]
         np.matmul(prototypes[top:bottom, left:right], vector, out=crop)
     return logits
+
+
+def _edges(rows: Reach, columns: Reach) -> list[list[int]]:
+    """Of each crop: top, bottom, left and right in the prototypes; its end in the logits."""
+    ends = np.cumsum(columns.source_stop - columns.source_start + 1)
+    edges = (rows.source_start, rows.source_stop, columns.source_start, columns.source_stop, ends)
+    table: list[list[int]] = np.stack(edges, axis=1).tolist()
+    return table
+
+
+def _add_shapes(
+    logits: NDArray[np.float32],
+    terms: NDArray[np.float32],
+    boxes_xyxy: NDArray[np.float32],
+    reaches: tuple[Reach, Reach],
+    spans: tuple[Span, Span],
+) -> None:
+    """Add the cosines of each instance to its crop of :func:`_logits`.
+
+    Args:
+        terms (float32[n, order ** 2]): coefficients of :mod:`~yolact_ros.ops.cosines`.
+        reaches, spans: of rows and of columns.
+    """
+    order = math.isqrt(terms.shape[1])
+    down, across = (
+        box_cosines(_ordered(boxes_xyxy[:, axis], boxes_xyxy[:, axis + 2]), _relative(span), order)
+        for axis, span in zip((1, 0), spans, strict=True)
+    )
+    down = down.transpose(0, 2, 1) @ (terms * np.float32(SCALE)).reshape(-1, order, order)
+    for index, (top, bottom, left, right, end) in enumerate(_edges(*reaches)):
+        crop = logits[top:bottom, end - (right - left) : end]
+        crop += down[index, top:bottom] @ across[index, :, left:right]
+
+
+def _relative(span: Span) -> NDArray[np.float32]:
+    """float32[source_size]: where the middles of the source pixels lie in the image, 0..1."""
+    middles = np.arange(span.source_size, dtype=np.float32) + np.float32(0.5)
+    return (middles - np.float32(span.start)) / np.float32(span.length)
 
 
 def _enlarge(crop: MaskCrop, stride: int, image_height_px: int, image_width_px: int) -> MaskCrop:

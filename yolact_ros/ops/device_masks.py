@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from yolact_ros.ops.crops import CROP_PADDING
-from yolact_ros.ops.masks import crop_masks
+from yolact_ros.ops.masks import crop_masks, mask_logits
 from yolact_ros.structures import MaskCrop
 
 __all__ = [
@@ -63,8 +63,7 @@ def mask_planes(
     Returns:
         Tensor[n, h, w]
     """
-    height, width, k = prototypes.shape
-    logits = (coefficients @ prototypes.reshape(-1, k).T).reshape(-1, height, width)
+    logits = mask_logits(prototypes, coefficients, boxes_xyxy)
     return logits if crop_in_image else crop_masks(torch.sigmoid(logits), boxes_xyxy) - HALF
 
 

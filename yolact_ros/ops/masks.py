@@ -6,19 +6,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from yolact_ros.ops.cosines import shape_logits
 from yolact_ros.ops.crops import assemble_mask_crops
 
-__all__ = ["assemble_mask_crops", "assemble_masks", "binarize_masks", "crop_masks"]
+__all__ = ["assemble_mask_crops", "assemble_masks", "binarize_masks", "crop_masks", "mask_logits"]
 
 
 def assemble_masks(prototypes: Tensor, coefficients: Tensor, boxes_xyxy: Tensor) -> Tensor:
     """Soft masks ``sigmoid(P C^T)`` at the prototypes' resolution (YOLACT section 3.2).
 
-    ``prototypes [h, w, k]`` of one image, ``coefficients [n, k]`` and boxes ``[n, 4]`` relative to
-    it, outside of which masks are 0, to Tensor[n, h, w] of 0..1.
+    ``prototypes [h, w, k]`` of one image, ``coefficients [n, k]`` (or more, see
+    :func:`mask_logits`) and boxes ``[n, 4]`` relative to it, outside of which masks are 0, to
+    Tensor[n, h, w] of 0..1.
     """
-    masks = torch.sigmoid(prototypes @ coefficients.transpose(-1, -2))
-    return crop_masks(masks.permute(2, 0, 1), boxes_xyxy)
+    return crop_masks(mask_logits(prototypes, coefficients, boxes_xyxy).sigmoid(), boxes_xyxy)
+
+
+def mask_logits(prototypes: Tensor, coefficients: Tensor, boxes_xyxy: Tensor) -> Tensor:
+    """``P C^T`` of the whole image, plus the coarse shape in the box if there is one.
+
+    Arguments as of :func:`assemble_masks`; coefficients behind the k of the prototypes are those of
+    :mod:`~yolact_ros.ops.cosines`. Returns Tensor[n, h, w].
+    """
+    height, width, k = prototypes.shape
+    logits = (coefficients[:, :k] @ prototypes.reshape(-1, k).T).reshape(-1, height, width)
+    if coefficients.shape[1] > k:
+        logits = logits + shape_logits(coefficients[:, k:], boxes_xyxy, height, width)
+    return logits
 
 
 def crop_masks(masks: Tensor, boxes_xyxy: Tensor, padding: int = 1) -> Tensor:

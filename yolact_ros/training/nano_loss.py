@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from yolact_ros.ops.boxes import pairwise_iou
 from yolact_ros.ops.cell_decoder import BINS, CellDecoder, cell_centers
 from yolact_ros.ops.crops import CROP_PADDING
+from yolact_ros.ops.masks import mask_logits
 from yolact_ros.structures import NetworkOutput
 from yolact_ros.training.targets import ImageTarget
 
@@ -156,10 +157,11 @@ def nano_losses(
         masks = _soft_masks(target, matches.objects[trained])
         prototypes = output.prototypes[index].float()
         coefficients = output.coefficients[index, matches.cells[trained]].float()
-        mask_logits = (coefficients @ prototypes.flatten(0, 1).T).unflatten(
-            1, prototypes.shape[:2]
+        mask_sum = mask_loss(
+            mask_logits(prototypes, coefficients, own[trained].detach()),
+            masks,
+            true[trained] * prototypes.shape[0],
         )
-        mask_sum = mask_loss(mask_logits, masks, true[trained] * prototypes.shape[0])
         terms = {
             "box": (giou_loss(own, true) * weight).sum(),
             "distribution": (distribution * weight).sum(),
