@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import json
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ import yaml
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from yolact_ros.inference.predictor import choose_device
@@ -37,6 +39,8 @@ from yolact_ros.training.nano_loss import mask_loss, match_cells
 
 MASK_STRIDE = 4
 MASK_BRANCH = ("proto_net.", "head.coefficient")
+# Photographs in a row of a mosaic.
+MOSAIC_ROWS = (1, 2, 3)
 Example = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -72,6 +76,7 @@ class Examples(Dataset[list[Example]]):
         self._sizes_px = settings["sizes_px"]
         self._augment = AugmentSettings(**settings["augment"])
         self._max_objects = settings["max_objects"]
+        self._mosaic_shares = settings["mosaic_shares"]
 
     def __len__(self) -> int:
         return 1_000_000
@@ -85,6 +90,25 @@ class Examples(Dataset[list[Example]]):
         return [self._example(random, size_px) for _ in range(self._batch_size)]
 
     def _example(self, random: np.random.Generator, size_px: int) -> Example:
+        """One view, or a mosaic of views of 4 or 9 photographs, in which objects are small."""
+        rows = int(random.choice(MOSAIC_ROWS, p=self._mosaic_shares))
+        side_px = size_px // rows // MASK_STRIDE * MASK_STRIDE
+        image = torch.zeros(3, size_px, size_px)
+        found = []
+        for row, column in itertools.product(range(rows), repeat=2):
+            top_px, left_px = row * side_px, column * side_px
+            view, boxes, class_ids, masks = self._view(random, side_px)
+            image[:, top_px : top_px + side_px, left_px : left_px + side_px] = view
+            boxes = boxes + torch.tensor([left_px, top_px, left_px, top_px])
+            # Left, right, top, bottom.
+            around = (left_px, size_px - side_px - left_px, top_px, size_px - side_px - top_px)
+            masks = F.pad(masks, [side // MASK_STRIDE for side in around])
+            found.append((boxes, class_ids, masks))
+        boxes, class_ids, masks = (torch.cat(parts) for parts in zip(*found, strict=True))
+        kept = torch.from_numpy(random.permutation(len(boxes)))[: self._max_objects]
+        return image, boxes[kept], class_ids[kept], masks[kept]
+
+    def _view(self, random: np.random.Generator, size_px: int) -> Example:
         source = int(random.choice(len(self._stores), p=self._shares))
         sample = self._stores[source][int(random.integers(len(self._stores[source])))]
         view = draw_view(sample, self._augment, random)

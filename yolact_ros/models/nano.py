@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing from Python 3.11 on
 
 from yolact_ros.config import MAX_CHANNELS, ImageNormalization, NetworkConfig
 from yolact_ros.errors import ConfigError
@@ -61,11 +57,6 @@ class NanoConfig(NetworkConfig):
                 f"of {SIZE_STEP_PX} for {self.name}"
             )
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """As for any family; files that do not say ``shape_order`` are older than it."""
-        return super().from_dict({"shape_order": 0, **values})
-
 
 class YolactNano(Network):
     """NanoDet-Plus-m with prototype masks and coefficients.
@@ -102,7 +93,7 @@ class YolactNano(Network):
             config.num_prototypes + config.shape_order**2,
         )
         self.proto_net = NanoProtonet(
-            PYRAMID_CHANNELS,
+            2 * PYRAMID_CHANNELS,
             self.backbone.stem_channels,
             self.backbone.feature_channels[0],
             config.proto_channels,
@@ -117,8 +108,7 @@ class YolactNano(Network):
     def forward(self, images: Tensor) -> NetworkOutput:
         """Normalised RGB images [B, 3, S, S], S a multiple of 32, to raw predictions."""
         stem, *features = self.backbone(images)
-        levels = self.pyramid(features)
-        class_logits, box_offsets, coefficients = self.head(levels)
+        class_logits, box_offsets, coefficients, levels = self.head(self.pyramid(features))
         return NetworkOutput(
             box_offsets=box_offsets,
             class_logits=class_logits,

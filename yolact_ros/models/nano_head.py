@@ -50,25 +50,30 @@ class NanoHead(nn.Module):
         # A module, so that an export can leave it out.
         self.activation = nn.Tanh()
 
-    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Pyramid levels to rows of all N cells: logits, distributions, coefficients."""
-        rows = []
+    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Pyramid levels to rows of all N cells: logits, distributions, coefficients.
+
+        And, for the protonet, each level with the features that its classes are read from.
+        """
+        rows, features = [], []
         for level, stem, classes, boxes, coefficient_stem in zip(
             levels, self.stems, self.classes, self.boxes, self.coefficient_stems, strict=True
         ):
-            features = stem(level)
-            coefficients = self.coefficients(coefficient_stem(torch.cat([features, level], dim=1)))
-            rows.append([_rows(v) for v in (classes(features), boxes(features), coefficients)])
+            own = stem(level)
+            features.append(torch.cat([own, level], dim=1))
+            coefficients = self.coefficients(coefficient_stem(features[-1]))
+            rows.append([_rows(v) for v in (classes(own), boxes(own), coefficients)])
         class_logits, box_offsets, coefficients = (
             torch.cat(part, dim=1) for part in zip(*rows, strict=True)
         )
-        return class_logits, box_offsets, self.activation(coefficients)
+        return class_logits, box_offsets, self.activation(coefficients), features
 
 
 class NanoProtonet(nn.Module):
-    """Prototypes at stride 4 from three pyramid levels and the backbone's first features.
+    """Prototypes at stride 4 from three levels of the head and the backbone's first features.
 
-    The pyramid says what belongs together; the backbone, at strides 4 and 8, where its edges are.
+    The pyramid says what belongs together, the head of which class it is; the backbone, at strides
+    4 and 8, where its edges are.
     """
 
     def __init__(
@@ -96,7 +101,7 @@ class NanoProtonet(nn.Module):
         self.output = nn.Conv2d(half, num_prototypes, 1)
 
     def forward(self, stem: Tensor, stage: Tensor, levels: Sequence[Tensor]) -> Tensor:
-        """Backbone at strides 4 and 8, levels at 8, 16 and 32, to ``[B, S/4, S/4, k]``."""
+        """Backbone at strides 4 and 8, the head's at 8, 16 and 32, to ``[B, S/4, S/4, k]``."""
         fused = self.laterals[2](levels[2])
         for index in (1, 0):
             fused = _enlarge(fused) + self.laterals[index](levels[index])

@@ -25,8 +25,8 @@ def assemble_masks(prototypes: Tensor, coefficients: Tensor, boxes_xyxy: Tensor)
 def mask_logits(prototypes: Tensor, coefficients: Tensor, boxes_xyxy: Tensor) -> Tensor:
     """``P C^T`` of the whole image, plus the coarse shape in the box if there is one.
 
-    Arguments as of :func:`assemble_masks`; coefficients behind the k of the prototypes are those of
-    :mod:`~yolact_ros.ops.cosines`. Returns Tensor[n, h, w].
+    Arguments as of :func:`assemble_masks`; coefficients behind the k of the prototypes are those
+    of :mod:`~yolact_ros.ops.cosines`. Returns Tensor[n, h, w].
     """
     height, width, k = prototypes.shape
     logits = (coefficients[:, :k] @ prototypes.reshape(-1, k).T).reshape(-1, height, width)
