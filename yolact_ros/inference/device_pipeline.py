@@ -257,11 +257,12 @@ class DevicePipeline:
     def _make_shape(self, height_px: int, width_px: int, *, masks: bool) -> _Shape:
         execution, device = self._execution, self._execution.device
         output = self._run_network() if self._output is None else self._output
-        height, width, k = output.prototypes.shape[1:]
+        height, width = output.prototypes.shape[1:3]
+        num_coefficients = output.coefficients.shape[2]
         found = self._found
         if found is None:
             found = self._found = FrameDetections(
-                torch.zeros(self._rows + 1, COEFFICIENTS + k, device=device),
+                torch.zeros(self._rows + 1, COEFFICIENTS + num_coefficients, device=device),
                 torch.zeros(self._rows, height, width, device=device),
                 torch.zeros(self._rows, 4, dtype=torch.int32, device=device),
             )

@@ -51,7 +51,11 @@ class ExportedNms:
 
 
 class NetworkWithNms(nn.Module):
-    """Images to detections with fixed shapes; masks are left to ``sigmoid(P C^T)`` afterwards."""
+    """Images to detections with fixed shapes.
+
+    Masks are left to ``sigmoid(P C^T)`` afterwards, or what
+    :func:`~yolact_ros.ops.masks.mask_logits` has instead of ``P C^T``.
+    """
 
     def __init__(self, model: Network, settings: ExportedNms) -> None:
         super().__init__()
