@@ -1,7 +1,7 @@
 """Put the detector and a trained mask branch together as the model yolact_nano.
 
     python benchmarks/bundle_nano.py detector.safetensors masks.safetensors \\
-        models/yolact_nano.safetensors --lower 0.7 --mask-threshold 0.4
+        models/yolact_nano.safetensors --lower 0.7 --mask-threshold 0.35
 
 The detector is from tools/convert_nanodet.py, the mask branch from benchmarks/train_nano_masks.py.
 ``--lower`` is subtracted from the logits of all classes, so that fewer detections pass the default

@@ -23,7 +23,7 @@ NUM_DETECTOR_LAYERS = 110
 BUNDLED = Path(__file__).parents[2] / "models" / "yolact_nano.safetensors"
 # By benchmarks/bundle_nano.py.
 LOWERED_LOGITS = 0.7
-MASK_THRESHOLD = 0.4
+MASK_THRESHOLD = 0.35
 
 
 def coloured_blocks(size_px: int) -> np.ndarray:

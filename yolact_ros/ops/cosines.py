@@ -20,8 +20,9 @@ __all__ = ["SCALE", "box_cosines", "shape_logits"]
 
 # Coefficients are in (-1, 1); logits of sure pixels are well above that.
 SCALE = 4.0
-# Relative to the image; what is further outside would be rounded away.
+# Relative to the image: boxes that reach further end here, so that no product overflows.
 FURTHEST = 2.0
+# Narrower boxes count as this wide.
 THINNEST = 1e-6
 
 
