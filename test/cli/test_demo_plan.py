@@ -49,7 +49,7 @@ def test_a_folder_is_played_at_its_rate_into_the_topic_that_the_node_reads(tmp_p
     assert option(made.viewer, "--image") == option(made.camera, "--topic")
     assert option(made.viewer, "--rate") == "10"
     assert "--size" not in made.camera
-    assert f"__node:={option(made.camera, '--wait-for-runtime')[1:]}" in made.node
+    assert f"__node:={option(made.camera, '--wait-for-node')[1:]}" in made.node
     assert made.output.is_dir()
 
 

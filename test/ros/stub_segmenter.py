@@ -1,7 +1,7 @@
 """A program that behaves like the node towards its topics: finds one person in the middle.
 
-Modes: ``work``; ``die`` after ten results; ``silent``; ``refuse`` (reports that it cannot be
-configured).
+Modes: ``work``; ``blind`` (works, and says that nobody publishes images); ``die`` after ten
+results; ``silent``; ``refuse`` (reports that it cannot be configured).
 """
 
 from __future__ import annotations
@@ -55,15 +55,23 @@ def main() -> None:
         diagnostics.publish(DiagnosticArray(status=[status]))
 
     def report() -> None:
-        status = DiagnosticStatus(level=DiagnosticStatus.OK, name=f"{node.get_name()}: node")
-        status.values = [KeyValue(key="runtime provisional", value="False")]
-        diagnostics.publish(DiagnosticArray(status=[status]))
+        seen = 0 if mode == "blind" else node.count_publishers(images.topic_name)
+        statuses = [
+            DiagnosticStatus(
+                name=f"{node.get_name()}: {of}", values=[KeyValue(key=key, value=value)]
+            )
+            for of, key, value in (
+                ("node", "runtime provisional", "False"),
+                ("image", "publishers", str(seen)),
+            )
+        ]
+        diagnostics.publish(DiagnosticArray(status=statuses))
 
     if mode == "refuse":
         node.create_timer(0.1, complain)
     else:
+        images = node.create_subscription(Image, "image", on_image, QoSProfile(depth=1))
         node.create_timer(0.1, report)
-        node.create_subscription(Image, "image", on_image, QoSProfile(depth=1))
     with contextlib.suppress(KeyboardInterrupt):
         rclpy.spin(node)
 

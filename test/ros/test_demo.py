@@ -172,12 +172,20 @@ def test_the_camera_plays_at_last_though_the_node_has_not_chosen_its_runtime(
     command = [
         sys.executable, "-m", "yolact_ros.ros", "demo_camera", "--source", str(clip),
         "--topic", "/undecided", "--rate", str(RATE_HZ),
-        "--wait-for-runtime", "/nobody", "--runtime-wait-s", "0.5",
+        "--wait-for-node", "/nobody", "--node-wait-s", "0.5",
     ]  # fmt: skip
     done = subprocess.run(command, env=ros_env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "though /nobody has not chosen its runtime within 0.5 s" in done.stderr
     assert json.loads(done.stdout)["published"] > 0
+
+
+def test_the_camera_waits_until_the_node_has_found_it_but_not_for_ever(make_plan, clip):
+    """A clip is over soon, and on a busy machine one side finds the other seconds before."""
+    plan = make_plan("--source", str(clip), "--timeout", "10", mode="blind")
+    assert demo.run_plan(plan) == 0
+    said = (plan.output / "camera.log").read_text()
+    assert "though /yolact_node has not found the images within 7 s" in said
 
 
 def test_an_existing_topic_is_watched_for_the_duration(make_plan, clip, monkeypatch):
@@ -188,7 +196,7 @@ def test_an_existing_topic_is_watched_for_the_duration(make_plan, clip, monkeypa
     for topic in ("instances", "overlay"):
         at = command.index(f"/yolact_node/{topic}")
         del command[at - 1 : at + 1]
-    at = command.index("--wait-for-runtime")
+    at = command.index("--wait-for-node")
     del command[at : at + 2]
     with subprocess.Popen([*ENDING_WITH_US, *command]) as camera:
         try:

@@ -221,8 +221,8 @@ def _camera_command(settings: LiveSettings) -> tuple[str, ...]:
         "--size", *map(str, settings.size_px),
         "--preload", str(KEPT_IMAGES),
         "--wait-for", f"/{NODE_NAME}/instances",
-        "--wait-for-runtime", f"/{NODE_NAME}",
+        "--wait-for-node", f"/{NODE_NAME}",
         # Results of another runtime than the one that is measured are none.
-        "--runtime-wait-s", f"{2 * settings.timeout_s:g}",
+        "--node-wait-s", f"{2 * settings.timeout_s:g}",
         "--wait-s", f"{settings.timeout_s:g}",
     )  # fmt: skip

@@ -41,7 +41,7 @@ BUNDLED_SCORE_THRESHOLD = 0.25
 IMAGE_TOPIC = "/camera/image_raw"
 NODE_NAME = "yolact_node"
 TOPIC_RATE_HZ = 15.0
-RUNTIME_WAIT_SHARE = 0.7
+NODE_WAIT_SHARE = 0.7
 _TOPIC = re.compile(r"(topic:)?(/[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*)")
 
 
@@ -137,9 +137,9 @@ def _camera_command(
         "--wait-for", f"/{NODE_NAME}/instances",
         "--wait-for", f"/{NODE_NAME}/overlay",
         # A clip of seconds shows the runtime that will be used for hours.
-        "--wait-for-runtime", f"/{NODE_NAME}",
+        "--wait-for-node", f"/{NODE_NAME}",
         # The viewer gives up when no result came in time; the provisional runtime gives some.
-        "--runtime-wait-s", f"{args.timeout * RUNTIME_WAIT_SHARE:g}",
+        "--node-wait-s", f"{args.timeout * NODE_WAIT_SHARE:g}",
         # The viewer knows better why nothing comes, so it speaks first.
         "--wait-s", f"{args.timeout + 30:g}",
         *rate,

@@ -25,6 +25,7 @@ __all__ = [
     "observer",
     "published_images",
     "runtime_is_chosen",
+    "sees_images",
     "spin_until",
     "spin_until_settled",
     "values_of",
@@ -137,6 +138,12 @@ def runtime_is_chosen(statuses: Mapping[str, DiagnosticStatus]) -> bool:
     """Whether a node says that it has the runtime that it will keep."""
     status = statuses.get("node")
     return status is not None and values_of(status).get("runtime provisional") == "False"
+
+
+def sees_images(statuses: Mapping[str, DiagnosticStatus]) -> bool:
+    """Whether a node says that it has found a publisher of the images of one of its cameras."""
+    cameras = (values_of(status) for name, status in statuses.items() if name != "node")
+    return any(int(values.get("publishers", "0")) > 0 for values in cameras)
 
 
 def wait_until_active(

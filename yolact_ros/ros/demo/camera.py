@@ -31,6 +31,7 @@ from yolact_ros.ros.observer import (
     listen_to,
     observer,
     runtime_is_chosen,
+    sees_images,
     spin_until,
     spin_until_settled,
 )
@@ -77,8 +78,8 @@ def main(argv: Sequence[str], stop: StopSignal) -> int:
             )
             topics = (publisher.topic_name, *(args.wait_for or ()))
             _wait_for_subscribers(node, executor, topics, args.wait_s, stop)
-            if args.wait_for_runtime is not None:
-                _wait_for_runtime(node, executor, args.wait_for_runtime, args.runtime_wait_s, stop)
+            if args.wait_for_node is not None:
+                _wait_for_node(node, executor, args.wait_for_node, args.node_wait_s, stop)
             played = play(
                 _frames(args),
                 lambda image_bgr: publisher.publish(_to_message(node, image_bgr)),
@@ -141,24 +142,25 @@ def _wait_for_subscribers(
         raise ImageError(f"nobody subscribed to {missing} within {timeout_s:g} s")
 
 
-def _wait_for_runtime(
+def _wait_for_node(
     node: Node, executor: Executor, watched: str, timeout_s: float, stop: StopSignal
 ) -> None:
-    """Return once the node named ``watched`` has the runtime that it will keep, or after a while.
+    """Return once the node named ``watched`` has its final runtime and sees us, or after a while.
 
-    Without images the runtimes are measured sooner.
+    Without images the runtimes are measured sooner. On a busy machine the node can find our topic
+    seconds after we found its subscription; a clip of a second was over by then.
     """
-    chosen = False
+    missing = "chosen its runtime"
 
     def read(own: Mapping[str, DiagnosticStatus]) -> None:
-        nonlocal chosen
-        chosen = chosen or runtime_is_chosen(own)
+        nonlocal missing
+        if runtime_is_chosen(own):
+            missing = "" if sees_images(own) else "found the images"
 
     subscription = listen_to(node, watched, read)
-    if not spin_until(executor, lambda: chosen or stop.is_set(), timeout_s):
+    if not spin_until(executor, lambda: not missing or stop.is_set(), timeout_s):
         print(
-            f"demo_camera: playing, though {watched} has not chosen its runtime within "
-            f"{timeout_s:g} s",
+            f"demo_camera: playing, though {watched} has not {missing} within {timeout_s:g} s",
             file=sys.stderr,
         )
     node.destroy_subscription(subscription)
@@ -214,8 +216,8 @@ def _parser() -> argparse.ArgumentParser:
         "--wait-for", action="append", metavar="TOPIC", help="start when it has a subscriber"
     )
     parser.add_argument(
-        "--wait-for-runtime", metavar="NODE", help="start when it has chosen its runtime"
+        "--wait-for-node", metavar="NODE", help="start when it is ready and sees the images"
     )
-    parser.add_argument("--runtime-wait-s", type=float, default=40.0, help="but not later")
+    parser.add_argument("--node-wait-s", type=float, default=40.0, help="but not later")
     parser.add_argument("--wait-s", type=float, default=60.0, help="longest wait for subscribers")
     return parser
