@@ -134,6 +134,13 @@ CHAPTERS = (
                 prints=("256", "320", "416"),
             ),
             Step(
+                "yolact evaluate --annotations val.json --images val/ --input-size 416 320 "
+                "--nms standard --nms-threshold 0.6 --save-results results",
+                f"{TINY} --limit 1",
+                prints=("standard",),
+                leaves=("results/*_standard.json",),
+            ),
+            Step(
                 "yolact evaluate --annotations val.json --images val/ --model k8.safetensors "
                 "k16.safetensors",
                 prints=(r"\b8\b", r"\b16\b"),
