@@ -102,12 +102,13 @@ def all_end(pids: set[int], within_s: float) -> bool:
 
 
 def test_a_demo_shows_the_frames_and_leaves_video_sheet_and_summary(make_plan, clip, capfd):
-    # So slow that a machine which is busy for a moment loses no more than some of them.
     plan = make_plan("--source", str(clip), "--duration", "4", "--rate", "5")
     assert demo.run_plan(plan) == 0
     summary = json.loads((plan.output / "summary.json").read_text())
     played = json.loads((plan.output / "camera.log").read_text().splitlines()[-1])
-    assert 8 <= summary["results"] <= played["published"]
+    assert played["published"] + played["skipped"] == 20
+    # How many of them a busy machine gets done is its own.
+    assert 2 <= summary["results"] <= played["published"]
     assert summary["rate_hz"] == pytest.approx(
         (summary["results"] - 1) / summary["seconds"], rel=0.05
     )
