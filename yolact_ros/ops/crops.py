@@ -69,10 +69,11 @@ def assemble_mask_crops(
     num_portions = -(-len(visible) * height * width // MAX_VALUES)
     for portion in np.array_split(visible, num_portions) if num_portions else ():
         tall, wide = rows.of(portion), columns.of(portion)
-        logits = _logits(prototypes, coefficients[portion, :k], tall, wide, scratch)
+        edges = _edges(tall, wide)
+        logits = _logits(prototypes, coefficients[portion, :k], edges, scratch)
         if coefficients.shape[1] > k:
             boxes, terms = boxes_xyxy[portion], coefficients[portion, k:]
-            _add_shapes(logits, terms, boxes, (tall, wide), (down, across))
+            _add_shapes(logits, terms, boxes, edges, (down, across))
         masks = pack_masks(logits, tall, wide, enlargement, scratch)
         rectangles = np.stack((portion, wide.start, wide.stop, tall.start, tall.stop), axis=1)
         for (index, left, right, top, bottom), bits in zip(
@@ -123,12 +124,10 @@ def _ordered(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray
 def _logits(
     prototypes: NDArray[np.float32],
     coefficients: NDArray[np.float32],
-    rows: Reach,
-    columns: Reach,
+    edges: list[list[int]],
     scratch: Scratch,
 ) -> NDArray[np.float32]:
     """``P C^T`` of each instance inside its crop, arranged as ``pack_masks`` takes it."""
-    edges = _edges(rows, columns)
     num_rows, num_columns = len(prototypes) + 1, edges[-1][-1] + 1
     buffer: NDArray[np.float32] = scratch.array("crops", num_rows * num_columns, np.float32)
     buffer.fill(OUTSIDE)
@@ -153,14 +152,15 @@ def _add_shapes(
     logits: NDArray[np.float32],
     terms: NDArray[np.float32],
     boxes_xyxy: NDArray[np.float32],
-    reaches: tuple[Reach, Reach],
+    edges: list[list[int]],
     spans: tuple[Span, Span],
 ) -> None:
     """Add the cosines of each instance to its crop of :func:`_logits`.
 
     Args:
         terms (float32[n, order ** 2]): coefficients of :mod:`~yolact_ros.ops.cosines`.
-        reaches, spans: of rows and of columns.
+        edges: of :func:`_edges`.
+        spans: of rows and of columns.
     """
     order = math.isqrt(terms.shape[1])
     down, across = (
@@ -168,7 +168,7 @@ def _add_shapes(
         for axis, span in zip((1, 0), spans, strict=True)
     )
     down = down.transpose(0, 2, 1) @ (terms * np.float32(SCALE)).reshape(-1, order, order)
-    for index, (top, bottom, left, right, end) in enumerate(_edges(*reaches)):
+    for index, (top, bottom, left, right, end) in enumerate(edges):
         crop = logits[top:bottom, end - (right - left) : end]
         crop += down[index, top:bottom] @ across[index, :, left:right]
 
