@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 
 from yolact_ros.errors import RuntimeUnavailableError, first_line
 
-__all__ = ["capture_graph"]
+__all__ = ["CapturedGraph", "capture_graph"]
 
 WARM_UP_RUNS = 3
 
 Result = TypeVar("Result")
 
+# torch waits for the whole device before each capture, which breaks another thread's.
+_one_capture = threading.Lock()
 
-def capture_graph(
-    function: Callable[[], Result], device: torch.device
-) -> tuple[torch.cuda.CUDAGraph, Result]:
+
+@dataclass(frozen=True)
+class CapturedGraph(Generic[Result]):
+    """The kernels of a function, launched at once.
+
+    Attributes:
+        graph: knows its tensors by their addresses alone.
+        function: what was captured; holds those tensors, weights too, which would otherwise be
+            freed and overwritten.
+        result: what the function returned; every replay rewrites its tensors.
+    """
+
+    graph: torch.cuda.CUDAGraph
+    function: Callable[[], Result]
+    result: Result
+
+    def replay(self) -> None:
+        """Launch the kernels on the current stream."""
+        self.graph.replay()
+
+
+def capture_graph(function: Callable[[], Result], device: torch.device) -> CapturedGraph[Result]:
     """Capture a function that reads and writes buffers which never move.
 
     Other threads may use the device meanwhile. The function runs a few times before, since kernels
     are chosen and loaded, and workspaces allocated, at the first run.
 
     Args:
-        function: does not wait for the device and has shapes that depend on no value.
-
-    Returns:
-        The graph, and what the function returned: its tensors are rewritten by every replay.
+        function: does not wait for the device and has shapes that depend on no value; holds the
+            tensors that it reads.
 
     Raises:
         RuntimeUnavailableError: the function cannot be captured.
@@ -37,14 +58,16 @@ def capture_graph(
     graph = torch.cuda.CUDAGraph()
     try:
         with torch.cuda.device(device):
-            # Not on the default stream, which cannot be captured.
+            # Not on the default stream, which cannot be captured, and on a stream of this device:
+            # torch's own for captures belongs to the device of the first one.
             stream = torch.cuda.Stream(device)
             stream.wait_stream(torch.cuda.current_stream(device))
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UP_RUNS):
                     function()
             torch.cuda.current_stream(device).wait_stream(stream)
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            mode = "thread_local"
+            with _one_capture, torch.cuda.graph(graph, stream=stream, capture_error_mode=mode):
                 result = function()
     except torch.OutOfMemoryError:
         raise
@@ -52,4 +75,4 @@ def capture_graph(
         raise RuntimeUnavailableError(
             f"it cannot be captured as a CUDA graph ({first_line(error)})"
         ) from error
-    return graph, result
+    return CapturedGraph(graph, function, result)

@@ -83,11 +83,11 @@ class CudaExecution(DirectExecution):
     def record(self, stage: Stage) -> Stage:
         """A graph; the stage itself, with a warning, where it cannot be captured."""
         try:
-            graph, _ = capture_graph(stage, self.device)
+            captured = capture_graph(stage, self.device)
         except RuntimeUnavailableError as error:
             _logger.warning("running a stage of the frame without a CUDA graph: %s", error)
             return stage
-        return graph.replay
+        return captured.replay
 
     def mark(self, index: int) -> None:
         self._marks[index].record()

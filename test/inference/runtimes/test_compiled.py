@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounter
 
 from yolact_ros.errors import RuntimeUnavailableError
+from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.runtimes import compiled
-from yolact_ros.inference.runtimes.compiled import MODEL_FILE, CompiledRuntime
-from yolact_ros.inference.runtimes.fold import InferenceNetwork
+from yolact_ros.inference.runtimes.compiled import (
+    MODEL_FILE,
+    CompiledRuntime,
+    compile_for_cuda,
+)
+from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
+from yolact_ros.inference.runtimes.measurement import measure_ms
 from yolact_ros.inference.runtimes.selection import open_runtime
 from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 
 CPU = torch.device("cpu")
 
@@ -124,3 +133,25 @@ def test_precisions_that_the_cpu_lacks_are_refused(tiny: Yolact) -> None:
         CompiledRuntime(tiny, device=CPU, precision="fp16")
     with pytest.raises(RuntimeUnavailableError, match=r"no precision int8.*openvino has int8"):
         CompiledRuntime(tiny, device=CPU, precision="int8")
+
+
+def test_a_device_compiles_once_for_measuring_and_for_frames(
+    light: Yolact, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = CompileCounter()
+    compile_it = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda network, **_: compile_it(network, backend=counter, fullgraph=True)
+    )
+
+    class OnDevice(CompiledRuntime):
+        """Compiled in the process, as on CUDA."""
+
+        def _open(self, model: Network) -> Callable[[Tensor], tuple[Tensor, ...]]:
+            return compile_for_cuda(prepare_network(model, device=CPU), 64, CPU)
+
+    runtime = OnDevice(light, device=CPU, precision="fp32")
+    measure_ms([runtime])
+    predictor = Predictor(light, device="cpu", runtime=runtime, on_device=True)
+    predictor.warm_up()
+    assert counter.frame_count == 1

@@ -66,16 +66,18 @@ def compile_for_cuda(
 ) -> Callable[[Tensor], tuple[Tensor, ...]]:
     """Compile a prepared network in this process and run it once.
 
+    In inference mode and for tensors made in it, which is how frames come: the compiler takes as
+    long again for tensors of another mode.
+
     Raises:
         RuntimeUnavailableError: the compiler fails, for example because Triton is missing.
     """
-    example = torch.zeros(1, 3, input_size_px, input_size_px, device=device)
     try:
         compiled: Callable[[Tensor], tuple[Tensor, ...]] = torch.compile(
             network, fullgraph=True, options={"freezing": True, "max_autotune": True}
         )
-        with torch.no_grad():
-            compiled(example)
+        with torch.inference_mode():
+            compiled(torch.zeros(1, 3, input_size_px, input_size_px, device=device))
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the compiler raises many kinds

@@ -18,7 +18,9 @@ __all__ = ["EagerRuntime"]
 class EagerRuntime(Runtime):
     """The network itself in fp32; a folded, channels-last copy in the other precisions.
 
-    ``auto`` is fp32, which is exact. Arguments and errors are those of the base class.
+    ``auto`` is fp32, which is exact; on CUDA up to TF32, which torch computes convolutions in
+    unless ``torch.backends.cudnn.allow_tf32`` is off. Arguments and errors are those of the base
+    class.
     """
 
     name = "eager"

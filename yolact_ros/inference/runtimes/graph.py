@@ -51,10 +51,11 @@ class GraphRuntime(Runtime):
         except RuntimeUnavailableError as error:
             _logger.warning("capturing the network uncompiled: %s", error)
             self.reason = "; ".join(filter(None, (self.reason, f"uncompiled: {error}")))
-        buffer = torch.zeros(1, 3, side, side, device=device)
         try:
-            with torch.no_grad():
-                graph, outputs = capture_graph(lambda: tuple(network(buffer)), device)
+            # As the network was compiled: the compiler makes another form for any other mode.
+            with torch.inference_mode():
+                buffer = torch.zeros(1, 3, side, side, device=device)
+                captured = capture_graph(lambda: tuple(network(buffer)), device)
         except RuntimeUnavailableError as error:
             raise RuntimeUnavailableError(
                 f"the network: {error}; set runtime to compiled or eager"
@@ -62,8 +63,8 @@ class GraphRuntime(Runtime):
 
         def replay(images: Tensor) -> tuple[Tensor, ...]:
             buffer.copy_(images, non_blocking=True)
-            graph.replay()
-            return outputs
+            captured.replay()
+            return captured.result
 
         return replay
 

@@ -20,6 +20,7 @@ Turn = Callable[[], AbstractContextManager[object]]
 """Makes a context that a run of a runtime is in."""
 
 
+@torch.inference_mode()
 def measure_ms(runtimes: Sequence[Runtime], turn: Turn = nullcontext) -> list[float]:
     """The least time of a run of each on an empty image, in milliseconds, warmed up.
 
