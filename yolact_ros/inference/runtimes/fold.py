@@ -24,7 +24,7 @@ class InferenceNetwork(nn.Module):
     """
 
     def __init__(
-        self, network: nn.Module, dtype: torch.dtype, memory_format: torch.memory_format
+        self, network: Network, dtype: torch.dtype, memory_format: torch.memory_format
     ) -> None:
         super().__init__()
         self.network = network

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from yolact_ros.dependencies import require
 from yolact_ros.errors import RuntimeUnavailableError, first_line
-from yolact_ros.inference.runtimes.fold import prepare_network
+from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
 from yolact_ros.models.network import Network
 from yolact_ros.ops.fixed_shape_nms import fixed_shape_fast_nms
 from yolact_ros.structures import NetworkOutput
@@ -61,7 +61,8 @@ class NetworkWithNms(nn.Module):
         super().__init__()
         self.network = _plain_network(model)
         self.settings = settings
-        self.decoder = model.decoder
+        # Of the copy, which is on the CPU wherever the model is.
+        self.decoder = self.network.network.decoder
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """``float32[B, 3, S, S]`` to what :data:`DETECTION_OUTPUTS` names."""
@@ -133,7 +134,7 @@ def largest_differences(
     return largest
 
 
-def _plain_network(model: Network) -> nn.Module:
+def _plain_network(model: Network) -> InferenceNetwork:
     return prepare_network(model, device=torch.device("cpu"), for_export=True)
 
 
