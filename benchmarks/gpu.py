@@ -29,6 +29,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from yolact_ros.config import YolactConfig, variant
+from yolact_ros.evaluation.benchmark.network import settle_batch_norms
 from yolact_ros.inference.cuda_graph import capture_graph
 from yolact_ros.inference.device_execution import compiled_or_plain
 from yolact_ros.inference.predictor import Predictor
@@ -121,6 +122,7 @@ def lively_network(config: YolactConfig) -> Yolact:
     """Random weights whose heads give scores, boxes and masks as various as trained ones."""
     torch.manual_seed(0)
     model = build_network(config).eval()
+    settle_batch_norms(model)
     head, side = model.prediction_layers[0], config.input_size_px
     with torch.no_grad():
         output = model(torch.randn(1, 3, side, side))
@@ -230,11 +232,11 @@ def group_ms(calls: list[tuple[nn.Module, Any]], device: torch.device) -> float:
 
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     with torch.inference_mode():
-        graph, _ = capture_graph(run, device)
+        captured = capture_graph(run, device)
     times_ms = []
     for _ in range(10):
         begin.record()
-        graph.replay()
+        captured.replay()
         end.record()
         end.synchronize()
         times_ms.append(begin.elapsed_time(end) / REPEATS_IN_GRAPH)

@@ -21,6 +21,7 @@ from yolact_ros.evaluation.benchmark.network import random_network, trained_netw
 from yolact_ros.evaluation.benchmark.stages import STAGES, measure_stages, time_frame
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.settings import PredictionSettings
+from yolact_ros.models.families import network_variant
 
 CPU = torch.device("cpu")
 EVERYTHING = PredictionSettings(score_threshold=0.0, top_k=5)
@@ -139,6 +140,15 @@ def test_all_contenders_see_the_same_images_and_are_compared_with_the_first(tiny
     assert first.whole.count == 4
     assert first.instances == second.instances > 0
     close(opened)
+
+
+@pytest.mark.parametrize("name", ["yolact_base", "yolact_darknet53", "yolact_plus_resnet50"])
+def test_random_networks_stay_in_the_range_of_half_precision(name: str) -> None:
+    network = random_network(network_variant(name).with_input_size(138))
+    with torch.inference_mode():
+        output = network(torch.randn(1, 3, 138, 138, generator=torch.Generator().manual_seed(4)))
+    assert max(float(values.abs().max()) for values in output[:4]) < 100
+    assert float(network.decoder.decode(output)[1].max()) < 0.3  # finds nothing
 
 
 def test_random_networks_are_the_same_every_time_and_leave_torchs_generator_alone(tiny_model):
