@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from golden_networks import smallest
 
+from yolact_ros.evaluation.benchmark.network import settle_batch_norms
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.preprocess import normalization_of, prepare_image
+from yolact_ros.inference.runtimes.selection import open_runtime
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.models.nano import NanoConfig, YolactNano
@@ -17,10 +21,17 @@ from yolact_ros.prediction import Prediction
 EVERYTHING = PredictionSettings(score_threshold=0.0, top_k=30)
 
 
-def small_network(name: str = "yolact_light", **overrides: object) -> Yolact:
-    """An untrained network with scores, boxes and masks as various as those of a trained one."""
+def small_network(
+    name: str = "yolact_light", *, settled: bool = False, **overrides: object
+) -> Yolact:
+    """An untrained network with scores, boxes and masks as various as those of a trained one.
+
+    ``settled`` keeps what is inside of it in the range of half precision.
+    """
     torch.manual_seed(3)
     network = build_network(smallest(name, class_names=("cup", "dog", "car"), **overrides)).eval()
+    if settled:
+        settle_batch_norms(network)
     side = network.config.input_size_px
     head = network.prediction_layers[0]
     with torch.no_grad():
@@ -64,26 +75,49 @@ def host_predictor(network: Network, settings: PredictionSettings = EVERYTHING) 
     return made
 
 
+def device_predictor(
+    network: Network,
+    device: torch.device,
+    settings: PredictionSettings = EVERYTHING,
+    *,
+    runtime: str = "eager",
+    precision: str = "fp32",
+) -> Predictor:
+    """Whole frames on a device, of a copy of the network."""
+    moved = copy.deepcopy(network).to(device)
+    opened = open_runtime(runtime, moved, device=device, precision=precision)
+    return Predictor(moved, device=device, settings=settings, runtime=opened, on_device=True)
+
+
 def picture(seed: int = 0, height_px: int = 48, width_px: int = 64) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), np.uint8)
 
 
-def assert_same(ours: Prediction, theirs: Prediction) -> None:
+def assert_same(
+    ours: Prediction,
+    theirs: Prediction,
+    *,
+    score_error: float = 1e-5,
+    box_error_px: float = 1e-3,
+    mask_error: float = 1e-3,
+) -> None:
     """Up to rounding, which can move a pixel whose value is at the threshold."""
     assert len(ours) == len(theirs)
     np.testing.assert_array_equal(ours.class_ids, theirs.class_ids)
-    np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
-    np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=1e-3)
+    np.testing.assert_allclose(ours.scores, theirs.scores, atol=score_error)
+    np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=box_error_px)
     assert len(ours.mask_crops) == len(theirs.mask_crops)
-    differing = total = 0
-    for mask, expected in zip(ours.mask_crops, theirs.mask_crops, strict=True):
-        masks = [np.zeros((ours.image_height_px, ours.image_width_px), np.bool_) for _ in "12"]
-        for full, crop in zip(masks, (mask, expected), strict=True):
-            rows = slice(crop.y_offset, crop.y_offset + crop.height)
-            bits = np.unpackbits(crop.bits, count=crop.height * crop.width)
-            full[rows, crop.x_offset : crop.x_offset + crop.width] = bits.reshape(
-                crop.height, crop.width
-            )
-        differing += int((masks[0] != masks[1]).sum())
-        total += int(masks[1].sum())
-    assert differing <= 1e-3 * total
+    assert (ours.masks != theirs.masks).sum() <= mask_error * theirs.masks.sum()
+
+
+def share_found(ours: Prediction, theirs: Prediction) -> float:
+    """How many of their instances we have too, with nearly the same score, box and mask."""
+    found = 0
+    for row, mask in enumerate(theirs.masks):
+        alike = ours.class_ids == theirs.class_ids[row]
+        alike &= np.abs(ours.scores - theirs.scores[row]) < 0.05
+        alike &= np.abs(ours.boxes_xyxy - theirs.boxes_xyxy[row]).max(axis=1) < 3
+        common, either = ours.masks & mask, ours.masks | mask
+        alike &= common.sum(axis=(1, 2)) >= 0.8 * either.sum(axis=(1, 2))
+        found += bool(alike.any())
+    return found / len(theirs)

@@ -8,10 +8,13 @@ import torch
 
 from yolact_ros.config import YolactConfig
 from yolact_ros.models import Yolact, build_network
+from yolact_ros.models.nano import YolactNano
+from yolact_ros.models.network import Network
 from yolact_ros.training.annotations import DataSource, read_source
 from yolact_ros.training.dataset import Batch, TrainingImages
 from yolact_ros.training.loader import step_parts
 from yolact_ros.training.loss import LossSettings
+from yolact_ros.training.nano_loss import NanoLossSettings
 from yolact_ros.training.processes import Processes, join_processes, leave_processes
 from yolact_ros.training.start import freeze
 from yolact_ros.training.step import NetworkWithLosses, Stepper, StepResult, make_optimizer
@@ -33,27 +36,31 @@ def make_network(config: YolactConfig) -> Yolact:
 
 
 def make_stepper(
-    network: Yolact,
+    network: Network,
     processes: Processes,
     *,
     optimizer: str = "sgd",
     learning_rate: float = LEARNING_RATE,
+    precision: str = "fp32",
 ) -> Stepper:
+    device = next(network.parameters()).device
+    nano = isinstance(network, YolactNano)
     chosen = make_optimizer(
         network, kind=optimizer, backbone_rate=0.5, momentum=0.9, weight_decay=5e-4
     )
     for group in chosen.param_groups:
         group["lr"] = learning_rate * group["rate"]
     return Stepper(
-        NetworkWithLosses(network, LossSettings(), "fp32"),
+        NetworkWithLosses(network, NanoLossSettings() if nano else LossSettings(), precision),
         chosen,
         processes=processes,
-        device=torch.device("cpu"),
+        device=device,
+        scale_gradients=precision == "fp16",
     )
 
 
 def make_steps(
-    source: DataSource, network: Yolact, processes: Processes, accumulate: int
+    source: DataSource, network: Network, processes: Processes, accumulate: int
 ) -> list[list[Batch]]:
     records, _ = read_source(source, network.config.class_names)
     images = TrainingImages(records, network.config, seed=4)

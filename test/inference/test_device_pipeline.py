@@ -18,6 +18,7 @@ from device_networks import (
     small_nano,
     small_network,
 )
+from devices import needs_cuda
 from golden_networks import recorded_arrays
 from no_waiting import NoWaiting
 from torch import Tensor
@@ -34,14 +35,12 @@ from yolact_ros.inference.device_pipeline import MAX_SHAPES, RECORD_AT_FRAME, De
 from yolact_ros.inference.predictor import Predictor
 from yolact_ros.inference.readback_buffer import ReadbackBuffer
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
-from yolact_ros.inference.runtimes.graph import GraphRuntime
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
 from yolact_ros.ops.device_masks import MaskGrid, window_bits
 from yolact_ros.structures import NetworkOutput
 
 CPU = torch.device("cpu")
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 @pytest.fixture(autouse=True)
@@ -354,47 +353,23 @@ def test_what_the_compiler_refuses_runs_as_it_is(caplog: pytest.LogCaptureFixtur
 
 
 @needs_cuda
-@pytest.mark.parametrize("name", ["yolact_light", "yolact_plus_resnet50"])
-def test_cuda_gives_the_predictions_of_the_host_and_waits_for_nothing(
+@pytest.mark.parametrize("name", ["yolact_light", "yolact_plus_resnet50", "yolact_nano"])
+def test_cuda_captures_every_stage_and_waits_for_nothing(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    network = small_network(name, input_size_px=256)
-    host = host_predictor(network)
-    expected = [host.predict(picture(seed, 120, 160)) for seed in range(3)]
-    execution = CudaExecution(torch.device("cuda"))
-    on_cuda = network.cuda()
-    pipeline = DevicePipeline(
-        network.config,
-        on_cuda.decoder,
-        on_cuda,
-        execution,
-        mask_rescoring=on_cuda.mask_rescoring,
-    )
+    on_cuda = small_nano() if name == "yolact_nano" else small_network(name, input_size_px=256)
+    pipeline = make_pipeline(on_cuda.cuda(), CudaExecution(torch.device("cuda")))
     with caplog.at_level(logging.WARNING):
         for _ in range(RECORD_AT_FRAME):
             pipeline.detect(picture(9, 120, 160), EVERYTHING)
     assert not caplog.records, "a stage was not captured"
-    predictor = Predictor(on_cuda, device="cuda", settings=EVERYTHING)
-    for seed, theirs in enumerate(expected):
+    for seed in range(3):
         torch.cuda.set_sync_debug_mode("error")
         try:
             pipeline.launch(picture(seed, 120, 160), EVERYTHING)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         found = pipeline.collect()
-        assert len(found.detections) == len(theirs)
+        assert len(found.detections) == EVERYTHING.top_k
         assert all(time_ms > 0 for time_ms in found.times)
-        assert_same(predictor.predict(picture(seed, 120, 160)), theirs)
-    predictor.close()
-
-
-@needs_cuda
-def test_a_captured_network_gives_the_predictions_of_the_host() -> None:
-    network = small_network(input_size_px=128)
-    settings = replace(EVERYTHING, top_k=5)
-    theirs = host_predictor(network, settings).predict(picture())
-    runtime = GraphRuntime(network, device=torch.device("cuda"), precision="fp32")
-    predictor = Predictor(network, device="cuda", settings=settings, runtime=runtime)
-    for _ in range(2):
-        assert_same(predictor.predict(picture()), theirs)
-    predictor.close()
+    pipeline.close()

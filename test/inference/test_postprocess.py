@@ -9,6 +9,7 @@ import nms_twins as twins
 import numpy as np
 import pytest
 import torch
+from devices import needs_cuda
 from golden_networks import recorded_arrays
 from made_up_outputs import (
     CONFIG,
@@ -235,7 +236,7 @@ def test_a_class_that_the_network_does_not_have_is_named() -> None:
         processor().detect(made_up_output(), PredictionSettings(class_ids=(1, 6)))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_cuda
 @pytest.mark.parametrize("nms", ["fast", "cross-class", "standard"])
 @pytest.mark.parametrize("rescores", [False, True])
 def test_output_on_a_device_gives_the_predictions_of_the_host(nms: Any, rescores: bool) -> None:
@@ -247,7 +248,9 @@ def test_output_on_a_device_gives_the_predictions_of_the_host(nms: Any, rescores
     for device in ("cpu", "cuda"):
         moved = NetworkOutput(*(value.to(device) for value in output[:4]))
         postprocess = Postprocessor(
-            CONFIG, made_up_priors().to(device), mask_rescoring=quality if rescores else None
+            CONFIG,
+            PriorDecoder(made_up_priors().to(device)),
+            mask_rescoring=quality if rescores else None,
         )
         found = postprocess.detect(moved, replace(EVERYTHING, nms=nms))
         predictions.append(postprocess.assemble(found, moved.prototypes[0], 60, 80))

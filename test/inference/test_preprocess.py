@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from devices import needs_cuda
 from golden_networks import golden_input, recorded_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,7 +112,7 @@ def test_what_is_not_an_image_is_refused(image: object, message: str) -> None:
         preprocess(image)  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_cuda
 def test_the_device_gives_what_the_host_gives() -> None:
     config = variant("yolact_resnet50")
     image = golden_recipe.image()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 from yolo_onnx import IMAGES_PX, KINDS, coloured_image, write_yolo_onnx
 
 from yolact_ros.config import InputShape
@@ -39,6 +40,22 @@ def load(path: Path, runtime: str = "onnxruntime", **options: Any) -> Predictor:
     pytest.importorskip("onnxruntime" if runtime == "eager" else runtime)
     options = {"precision": "fp32", "settings": AS_RECORDED} | options
     return Predictor.load(path, device="cpu", runtime=runtime, **options)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_eager_works_beside_any_device(
+    models: dict[str, Path], kind: str, device: torch.device
+) -> None:
+    pytest.importorskip("onnxruntime")
+    images = [coloured_image(*size_px, seed) for seed, size_px in enumerate(IMAGES_PX)]
+    options: Any = {"runtime": "eager", "precision": "fp32", "settings": AS_RECORDED}
+    with load(models[kind]) as host, Predictor.load(models[kind], device=device, **options) as one:
+        for image in images:
+            ours, theirs = one.predict(image), host.predict(image)
+            np.testing.assert_array_equal(ours.class_ids, theirs.class_ids)
+            np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=1e-3)
+            assert (ours.masks != theirs.masks).mean() < 1e-4
 
 
 def with_pixels(found: Prediction) -> list[int]:

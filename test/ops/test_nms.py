@@ -10,6 +10,7 @@ import nms_twins as twins
 import numpy as np
 import pytest
 import torch
+from devices import needs_cuda
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -333,7 +334,7 @@ def test_no_candidates_give_no_selection() -> None:
     assert [len(values) for values in selection] == [0, 0, 0]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_cuda
 def test_the_form_of_fixed_shape_does_not_wait_for_the_device() -> None:
     boxes, scores = twins.crowded_boxes(19, 900, 80, 30)
     arguments = [values.cuda() for values in tensors_of(boxes, scores)]

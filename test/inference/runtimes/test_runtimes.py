@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from devices import needs_cuda
 from torch import Tensor
 
 from yolact_ros.errors import ImageError, RuntimeUnavailableError
@@ -196,7 +197,7 @@ def test_graph_without_cuda_names_the_alternatives(tiny: Yolact) -> None:
         GraphRuntime(tiny, device=CPU)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@needs_cuda
 def test_graph_equals_eager_and_waits_for_nothing(light: Yolact, images: Tensor) -> None:
     device = torch.device("cuda")
     runtime = GraphRuntime(light, device=device)
