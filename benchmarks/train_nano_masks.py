@@ -12,165 +12,57 @@ from __future__ import annotations
 
 import argparse
 import copy
-import itertools
 import json
 import time
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import yaml
-from numpy.typing import NDArray
+from nano_batches import Batch, Batches
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader
 
 from yolact_ros.inference.predictor import choose_device
 from yolact_ros.models.nano import NanoConfig, YolactNano
-from yolact_ros.ops.masks import mask_logits
-from yolact_ros.training.annotations import DataSource, ImageRecord, is_held_out, read_source
-from yolact_ros.training.augment import AugmentSettings, draw_view, render, vary_colors
 from yolact_ros.training.cpu_speed import speed_up_on_cpu
-from yolact_ros.training.dataset import SampleStore, normalize_image
-from yolact_ros.training.nano_loss import mask_loss, match_cells
+from yolact_ros.training.nano_loss import mask_loss, match_cells, matched_mask_logits
 
-MASK_STRIDE = 4
 MASK_BRANCH = ("proto_net.", "head.coefficient")
-# Photographs in a row of a mosaic.
-MOSAIC_ROWS = (1, 2, 3)
-Example = tuple[Tensor, Tensor, Tensor, Tensor]
+MAX_GRADIENT_NORM = 5.0
 
 
-def training_records(sources: list[dict[str, Any]], folder: Path) -> list[list[ImageRecord]]:
-    """Records of each source with at least one object, without those that it holds out."""
-    found = []
-    for entry in sources:
-        source = DataSource(
-            name=entry["name"],
-            images=folder / entry["images"],
-            annotations=folder / entry["annotations"],
-            holdout=entry.get("holdout", 0.0),
-        )
-        records, defects = read_source(source, NanoConfig().class_names)
-        print(source.name, len(records), "images;", defects, flush=True)
-        records = [r for r in records if not is_held_out(r, source.holdout)]
-        found.append([r for r in records if any(not o.is_crowd for o in r.objects)])
-    return found
+def batch_loss(network: YolactNano, batch: Batch, jitter: float) -> Tensor:
+    """Mean loss over the objects of a batch, each object's cells sharing its weight.
 
-
-class Examples(Dataset[list[Example]]):
-    """Batch number n; it depends on nothing but n."""
-
-    def __init__(self, settings: dict[str, Any], folder: Path) -> None:
-        sources = settings["data"]
-        self._records = training_records(sources, folder)
-        shares = np.array([entry["weight"] for entry in sources], float)
-        self._shares = shares / shares.sum()
-        self._stores = [
-            SampleStore(records, max_side_px=settings["max_side_px"]) for records in self._records
-        ]
-        self._batch_size, self._seed = settings["batch_size"], settings["seed"]
-        self._sizes_px = settings["sizes_px"]
-        self._augment = AugmentSettings(**settings["augment"])
-        self._max_objects = settings["max_objects"]
-        self._mosaic_shares = settings["mosaic_shares"]
-
-    def __len__(self) -> int:
-        return 1_000_000
-
-    def __getitem__(self, number: int) -> list[Example]:
-        if get_worker_info() is not None:
-            torch.set_num_threads(1)
-            cv2.setNumThreads(1)
-        random = np.random.default_rng((self._seed, number))
-        size_px = self._sizes_px[number % len(self._sizes_px)]
-        return [self._example(random, size_px) for _ in range(self._batch_size)]
-
-    def _example(self, random: np.random.Generator, size_px: int) -> Example:
-        """One view, or a mosaic of views of 4 or 9 photographs, in which objects are small."""
-        rows = int(random.choice(MOSAIC_ROWS, p=self._mosaic_shares))
-        side_px = size_px // rows // MASK_STRIDE * MASK_STRIDE
-        image = torch.zeros(3, size_px, size_px)
-        found = []
-        for row, column in itertools.product(range(rows), repeat=2):
-            top_px, left_px = row * side_px, column * side_px
-            view, boxes, class_ids, masks = self._view(random, side_px)
-            image[:, top_px : top_px + side_px, left_px : left_px + side_px] = view
-            boxes = boxes + torch.tensor([left_px, top_px, left_px, top_px])
-            # Left, right, top, bottom.
-            around = (left_px, size_px - side_px - left_px, top_px, size_px - side_px - top_px)
-            masks = F.pad(masks, [side // MASK_STRIDE for side in around])
-            found.append((boxes, class_ids, masks))
-        boxes, class_ids, masks = (torch.cat(parts) for parts in zip(*found, strict=True))
-        kept = torch.from_numpy(random.permutation(len(boxes)))[: self._max_objects]
-        return image, boxes[kept], class_ids[kept], masks[kept]
-
-    def _view(self, random: np.random.Generator, size_px: int) -> Example:
-        source = int(random.choice(len(self._stores), p=self._shares))
-        sample = self._stores[source][int(random.integers(len(self._stores[source])))]
-        view = draw_view(sample, self._augment, random)
-        image, inside, shown = render(sample, view, size_px, min_object_px=4.0)
-        image = vary_colors(image, self._augment, random)
-        image[~inside] = NanoConfig().normalization.mean_bgr
-        kept = [i for i, class_id in enumerate(shown.class_ids) if class_id >= 0]
-        random.shuffle(kept)
-        kept = kept[: self._max_objects]
-        side = size_px // MASK_STRIDE
-        masks = np.zeros((len(kept), side, side), np.uint8)
-        for place, index in enumerate(kept):
-            masks[place] = _covered(shown.masks[index].pixels, side)
-        return (
-            normalize_image(image, NanoConfig()),  # type: ignore[arg-type]
-            torch.from_numpy(shown.boxes_xyxy[kept]),
-            torch.from_numpy(shown.class_ids[kept]),
-            torch.from_numpy(masks),
-        )
-
-
-def _covered(mask: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """The share that a mask covers of each position, 0..255."""
-    return np.asarray(cv2.resize(mask * 255, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def batch_loss(network: YolactNano, examples: list[Example], jitter: float) -> tuple[Tensor, int]:
-    """Mean loss over the objects of a batch, each object's cells sharing its weight."""
-    device = next(network.parameters()).device
-    images = torch.stack([image for image, *_ in examples]).to(device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16):
+    Args:
+        jitter: most that a true box grows by at each side, relative to the box.
+    """
+    size_px = batch.images.shape[-1]
+    images = batch.images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, torch.bfloat16):
         output = network(images)
     with torch.no_grad():
-        predicted, _ = network.with_input_size(images.shape[-1]).decoder.decode(output)
-    losses, count = [], 0
-    for index, (_, *labels) in enumerate(examples):
-        boxes, class_ids, masks = (label.to(device) for label in labels)
-        with torch.no_grad():
-            matches = match_cells(
-                output.class_logits[index], predicted[index], boxes / images.shape[-1], class_ids
-            )
-        if len(matches.cells) == 0:
-            continue
-        prototypes = output.prototypes[index].float()
-        coefficients = output.coefficients[index, matches.cells].float()
-        own = predicted[index, matches.cells]
-        logits = mask_logits(prototypes, coefficients, own)
-        true = boxes[matches.objects]
-        sides = (true[:, 2:] - true[:, :2]).repeat(1, 2)
-        outward = torch.rand(len(true), 4, device=device) * jitter
-        outward[:, :2] *= -1
-        loss = mask_loss(
-            logits,
-            masks[matches.objects].float() / 255,
-            (true + outward * sides) / MASK_STRIDE,
-        )
-        weight = 1 / torch.bincount(matches.objects, minlength=len(boxes)).float()
-        losses.append((loss * weight[matches.objects]).sum())
-        count += len(matches.objects.unique())
-    total = torch.stack(losses).sum() / max(count, 1) if losses else output.prototypes.sum() * 0
-    return total, count
+        predicted, _ = network.with_input_size(size_px).decoder.decode(output)
+    matches = match_cells(
+        output.class_logits, predicted, batch.boxes_xyxy, batch.class_ids, batch.image_ids
+    )
+    prototypes = output.prototypes.float()
+    if len(matches.cells) == 0:
+        return prototypes.sum() * 0
+    learning = (matches.images, matches.cells)
+    coefficients = output.coefficients[learning].float()
+    true = batch.boxes_xyxy[matches.objects]
+    sides = (true[:, 2:] - true[:, :2]).repeat(1, 2)
+    outward = torch.rand(len(true), 4, device=true.device) * jitter
+    outward[:, :2] *= -1
+    loss = mask_loss(
+        matched_mask_logits(prototypes, coefficients, matches, predicted[learning]),
+        batch.masks[matches.objects].float() / 255,
+        (true + outward * sides) * prototypes.shape[1],
+    )
+    return (loss * matches.weights).sum() / matches.weights.sum()
 
 
 def main() -> None:
@@ -194,7 +86,8 @@ def main() -> None:
     )
     for name in settings["start_from"]:
         network.load_state_dict(load_file(folder / name), strict=False)
-    network = network.to(choose_device(args.device))
+    device = choose_device(args.device)
+    network = network.to(device)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = []
     for name, parameter in network.named_parameters():
@@ -204,20 +97,22 @@ def main() -> None:
             parameter.requires_grad_(False)
             # Frozen, so that no master copy of it is needed.
             parameter.data = parameter.data.bfloat16()
-    if next(network.parameters()).device.type == "cpu":
+    if device.type == "cpu":
         speed_up_on_cpu(network)
     average = copy.deepcopy([parameter.detach() for parameter in trained])
     optimizer = torch.optim.AdamW(trained, weight_decay=settings["weight_decay"])
-    loader: DataLoader[list[Example]] = DataLoader(
-        Examples(settings, folder),
+    loader: DataLoader[Batch] = DataLoader(
+        Batches(settings, folder),
         batch_size=None,
         num_workers=args.workers,
         prefetch_factor=4,
         shuffle=False,
+        pin_memory=device.type == "cuda",
     )
-    start, saved, recent = time.monotonic(), 0.0, []
+    start, saved = time.monotonic(), 0.0
+    recent: list[Tensor] = []
     duration_s = settings["minutes"] * 60
-    for step, examples in enumerate(loader):
+    for step, batch in enumerate(loader):
         used = (time.monotonic() - start) / duration_s
         if used >= 1:
             break
@@ -225,24 +120,23 @@ def main() -> None:
         rate = settings["learning_rate"] * warm * (0.02 + 0.98 * (1 + np.cos(np.pi * used)) / 2)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, count = batch_loss(network, examples, settings["box_jitter"])
+        loss = batch_loss(network, batch.to(device), settings["box_jitter"])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(trained, 5.0)
+        norm = torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM)
         optimizer.step()
         decay = min(settings["ema_decay"], (1 + step) / (10 + step))
-        for slow, fast in zip(average, trained, strict=True):
-            slow.lerp_(fast.detach(), 1 - decay)
-        recent.append(float(loss.detach()))
+        torch._foreach_lerp_(average, [fast.detach() for fast in trained], 1 - decay)
+        recent.append(loss.detach())
         if step % 20 == 0:
             line = {
                 "step": step,
                 "minutes": round((time.monotonic() - start) / 60, 2),
-                "loss": round(float(np.mean(recent[-20:])), 4),
-                "objects": count,
+                "loss": round(float(torch.stack(recent).mean()), 4),
                 "norm": round(float(norm), 2),
             }
             print(json.dumps(line), flush=True)
+            recent.clear()
         if time.monotonic() - saved > settings["save_every_s"]:
             saved = time.monotonic()
             _save(network, trained, average, output / "last.safetensors")

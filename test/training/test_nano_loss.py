@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from yolact_ros.models.nano import NanoConfig, YolactNano
+from yolact_ros.ops.masks import mask_logits
 from yolact_ros.training.nano_loss import (
+    CellMatches,
     NanoLossSettings,
     distribution_focal_loss,
     giou_loss,
     mask_loss,
     match_cells,
+    matched_mask_logits,
     nano_losses,
     quality_focal_loss,
 )
@@ -58,31 +61,66 @@ def made_up_boxes(count: int, generator: torch.Generator) -> Tensor:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_cells_are_those_of_the_slow_twin(seed: int) -> None:
+def test_cells_of_a_batch_are_those_of_the_slow_twin_for_each_image(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    true = made_up_boxes(6, generator)
-    predicted = true[torch.arange(120) % 6] + torch.randn(120, 4, generator=generator) * 3
-    logits = torch.randn(120, 3, generator=generator) * 2
-    class_ids = torch.tensor([0, 1, 2, 0, 1, 2])
-    matches = match_cells(logits, predicted, true, class_ids, top=5)
-    found = dict(zip(matches.cells.tolist(), matches.objects.tolist(), strict=True))
-    assert found == slow_match(logits, predicted, true, class_ids, 5)
-    assert 10 < len(found) <= 30
+    true = made_up_boxes(9, generator)
+    class_ids = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2])
+    image_ids = torch.tensor([0, 0, 0, 0, 0, 0, 2, 2, 2])  # nothing in the second image
+    near = true[torch.arange(360) % 9].reshape(3, 120, 4)
+    predicted = near + torch.randn(3, 120, 4, generator=generator) * 3
+    logits = torch.randn(3, 120, 3, generator=generator) * 2
+    matches = match_cells(logits, predicted, true, class_ids, image_ids, top=5)
+    for image, first, last in ((0, 0, 6), (1, 6, 6), (2, 6, 9)):
+        here = matches.images == image
+        objects = (matches.objects[here] - first).tolist()
+        found = dict(zip(matches.cells[here].tolist(), objects, strict=True))
+        own = slice(first, last)
+        assert found == slow_match(logits[image], predicted[image], true[own], class_ids[own], 5)
+        assert len(found) == len(objects)
+    assert 20 < len(matches.cells) <= 45
+    assert matches.weights.sum() == pytest.approx(9)
 
 
 def test_an_object_that_no_box_fits_takes_its_best_cell() -> None:
-    predicted = torch.tensor([[0.0, 0.0, 9.0, 9.0], [50.0, 50.0, 60.0, 60.0]])
+    predicted = torch.tensor([[[0.0, 0.0, 9.0, 9.0], [50.0, 50.0, 60.0, 60.0]]])
     true = torch.tensor([[5.0, 5.0, 20.0, 20.0]])
-    matches = match_cells(torch.zeros(2, 1), predicted, true, torch.tensor([0]))
+    nothing = torch.zeros(1, dtype=torch.int64)
+    matches = match_cells(torch.zeros(1, 2, 1), predicted, true, nothing, nothing)
     assert matches.cells.tolist() == [0]
     assert matches.objects.tolist() == [0]
 
 
-def test_without_objects_no_cell_learns() -> None:
+def test_of_equal_objects_the_first_takes_the_cells() -> None:
+    box = torch.tensor([[5.0, 5.0, 20.0, 20.0]])
+    nothing = torch.zeros(2, dtype=torch.int64)
     matches = match_cells(
-        torch.zeros(3, 2), torch.rand(3, 4), torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
+        torch.zeros(1, 3, 1), box.expand(1, 3, 4), box.expand(2, 4), nothing, nothing
     )
-    assert len(matches.cells) == len(matches.objects) == 0
+    assert matches.cells.tolist() == [0, 1, 2]
+    assert matches.objects.tolist() == [0, 0, 0]
+
+
+def test_without_objects_no_cell_learns() -> None:
+    nothing = torch.zeros(0, dtype=torch.int64)
+    matches = match_cells(
+        torch.zeros(2, 3, 2), torch.rand(2, 3, 4), torch.zeros(0, 4), nothing, nothing
+    )
+    assert len(matches.cells) == len(matches.objects) == len(matches.weights) == 0
+
+
+def test_masks_of_a_batch_are_those_of_each_image_alone() -> None:
+    generator = torch.Generator().manual_seed(6)
+    prototypes = torch.randn(3, 5, 7, 4, generator=generator)
+    coefficients = torch.randn(6, 4 + 9, generator=generator)
+    images = torch.tensor([0, 0, 0, 2, 2, 2])
+    boxes = made_up_boxes(6, generator) / 80
+    matches = CellMatches(images, torch.arange(6), torch.arange(6), torch.ones(6))
+    expected = torch.cat(
+        [mask_logits(prototypes[i], coefficients[images == i], boxes[images == i]) for i in (0, 2)]
+    )
+    torch.testing.assert_close(
+        matched_mask_logits(prototypes, coefficients, matches, boxes), expected
+    )
 
 
 def slow_mask_loss(logits: Tensor, mask: Tensor, box: list[float]) -> float:

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from yolact_ros.ops.boxes import pairwise_iou
 from yolact_ros.ops.cell_decoder import BINS, CellDecoder, cell_centers
+from yolact_ros.ops.cosines import shape_logits
 from yolact_ros.ops.crops import CROP_PADDING
-from yolact_ros.ops.masks import mask_logits
 from yolact_ros.structures import NetworkOutput
 from yolact_ros.training.targets import ImageTarget
 
@@ -28,6 +28,7 @@ __all__ = [
     "giou_loss",
     "mask_loss",
     "match_cells",
+    "matched_mask_logits",
     "nano_losses",
     "quality_focal_loss",
 ]
@@ -55,19 +56,18 @@ class NanoLossSettings:
 
 @dataclass(frozen=True)
 class CellMatches:
-    """Which cells learn which object of one image.
+    """Which cells learn which object, by image and cell.
 
     Attributes:
-        cells (Tensor[m]): int64, index of the cell, rising.
-        objects (Tensor[m]): int64, index of its object.
+        images, cells, objects (Tensor[m]): int64; cell ``cells`` of image ``images`` learns
+            object ``objects`` of the whole batch.
+        weights (Tensor[m]): float32, 1 / number of cells of the same object.
     """
 
+    images: Tensor
     cells: Tensor
     objects: Tensor
-
-    def weights(self) -> Tensor:
-        """float32[m] of cells: 1 / number of cells of the same object."""
-        return 1 / torch.bincount(self.objects).float()[self.objects]
+    weights: Tensor
 
 
 @torch.no_grad()
@@ -76,38 +76,73 @@ def match_cells(
     predicted_xyxy: Tensor,
     true_xyxy: Tensor,
     class_ids: Tensor,
+    image_ids: Tensor,
     *,
     top: int = CELLS_PER_OBJECT,
     min_iou: float = 0.5,
     min_score: float = 0.05,
 ) -> CellMatches:
-    """The cells from which the detector would report each object.
+    """The cells from which the detector would report each object of a batch.
 
     A cell is rated ``(score of the object's class + min_score) * IoU ** 2`` for every object. Each
     object takes its ``top`` best cells of at least ``min_iou``, or its best cell of any IoU when
-    it has none; a cell that several objects want goes to the one that rates it highest.
+    it has none; a cell that several objects want goes to the one that rates it highest, the first
+    of equals.
 
     Args:
-        class_logits (Tensor[N, C]): of one image.
-        predicted_xyxy (Tensor[N, 4]), true_xyxy (Tensor[n, 4]): in the same unit.
+        class_logits (Tensor[B, N, C]): of B images.
+        predicted_xyxy (Tensor[B, N, 4]), true_xyxy (Tensor[n, 4]): in the same unit.
         class_ids (Tensor[n]): 0-based.
+        image_ids (Tensor[n]): which of the images each object is in.
         top: most cells of an object.
         min_iou: least IoU of the predicted and the true box.
         min_score: lets an object that is seen as another class, or is new, take part.
     """
-    if len(true_xyxy) == 0:
-        nothing = torch.zeros(0, dtype=torch.int64, device=class_logits.device)
-        return CellMatches(nothing, nothing)
-    iou = pairwise_iou(true_xyxy, predicted_xyxy).nan_to_num()
-    score = class_logits.float().sigmoid().T[class_ids] + min_score
-    rating = score * iou**2
-    values, cells = rating.topk(min(top, rating.shape[1]), dim=1)
-    taken = iou.gather(1, cells) >= min_iou
-    taken[:, 0] = True
-    wanted = torch.zeros_like(rating).scatter(1, cells, values * taken)
-    best, objects = wanted.max(dim=0)
-    chosen = torch.nonzero(best > 0)[:, 0]
-    return CellMatches(chosen, objects[chosen])
+    count = class_logits.shape[1]
+    iou = pairwise_iou(true_xyxy[:, None], predicted_xyxy[image_ids])[:, 0].nan_to_num()
+    every = torch.arange(count, device=iou.device)
+    logits = class_logits[image_ids[:, None], every, class_ids[:, None]]
+    rating = (logits.float().sigmoid() + min_score) * iou**2
+    values, best = rating.topk(min(top, count), dim=1)
+    taken = iou.gather(1, best) >= min_iou
+    taken[:, :1] = True
+    wanted = torch.zeros_like(rating).scatter(1, best, values * taken)
+    place = (image_ids * count)[:, None] + every  # of each cell in the batch
+    highest = wanted.new_zeros(class_logits.shape[0] * count)
+    highest.scatter_reduce_(0, place.flatten(), wanted.flatten(), "amax")
+    objects, cells = torch.nonzero((wanted > 0) & (wanted == highest[place]), as_tuple=True)
+    # By cell; of several objects that rate it equally only the first is left.
+    order = place[objects, cells].argsort(stable=True)
+    objects, cells = objects[order], cells[order]
+    own = place[objects, cells]
+    first = torch.ones_like(own, dtype=torch.bool)
+    first[1:] = own[1:] != own[:-1]
+    objects, cells = objects[first], cells[first]
+    shared = torch.bincount(objects, minlength=len(true_xyxy)).float()
+    return CellMatches(image_ids[objects], cells, objects, 1 / shared[objects])
+
+
+def matched_mask_logits(
+    prototypes: Tensor, coefficients: Tensor, matches: CellMatches, boxes_xyxy: Tensor
+) -> Tensor:
+    """:func:`~yolact_ros.ops.masks.mask_logits` of the m matches in a batch: Tensor[m, h, w].
+
+    One product for all images: a GPU waits for the host to ask for one after the other.
+
+    Args:
+        prototypes (Tensor[B, h, w, k]): of B images.
+        coefficients (Tensor[m, k or more]): of the matched cells.
+        matches: m of at least 1.
+        boxes_xyxy (Tensor[m, 4]): of the matched cells, relative to the image.
+    """
+    batch, height, width, k = prototypes.shape
+    row = (matches.images, _place_in_image(matches, batch))
+    padded = coefficients.new_zeros(batch, int(row[1].max()) + 1, k)
+    products = padded.index_put(row, coefficients[:, :k]) @ prototypes.flatten(1, 2).mT
+    logits: Tensor = products[row].unflatten(1, (height, width))
+    if coefficients.shape[1] > k:
+        logits = logits + shape_logits(coefficients[:, k:], boxes_xyxy, height, width)
+    return logits
 
 
 def nano_losses(
@@ -129,46 +164,33 @@ def nano_losses(
     Returns:
         ``box``, ``distribution``, ``class`` and ``mask``.
     """
-    size_px = output.prototypes.shape[1] * 4
-    cells = cell_centers(size_px).to(output.prototypes.device) / size_px
-    boxes_xyxy, _ = CellDecoder(size_px, output.class_logits.device).decode(output)
-    nothing = output.prototypes.new_zeros((), dtype=torch.float32)
-    sums = dict.fromkeys(("box", "distribution", "class", "mask"), nothing)
-    for index, target in enumerate(targets):
-        logits = output.class_logits[index].float()
-        predicted = boxes_xyxy[index]
-        matches = match_cells(logits, predicted, target.boxes_xyxy, target.class_ids)
-        true = target.boxes_xyxy[matches.objects]
-        own = predicted[matches.cells]
-        quality = torch.zeros_like(logits)
-        weight = matches.weights() if len(true) else nothing.new_zeros(0)
-        if len(true):
-            iou = pairwise_iou(own.detach()[:, None], true[:, None])[:, 0, 0]
-            quality[matches.cells, target.class_ids[matches.objects]] = iou.nan_to_num()
-        counted = target.labelled[None] & ~_in_crowd(cells, target, matches)[:, None]
-        class_sum = (quality_focal_loss(logits, quality) * counted).sum()
-        point, stride = cells[matches.cells, :2], cells[matches.cells, 2:]
-        distances = torch.cat([point - true[:, :2], true[:, 2:] - point], dim=1) / stride
-        distribution = distribution_focal_loss(
-            output.box_offsets[index, matches.cells].float(), distances
-        )
-        # A random choice of the masks would make the loss of a resumed run another one.
-        trained = slice(settings.max_trained_masks)
-        masks = _soft_masks(target, matches.objects[trained])
-        prototypes = output.prototypes[index].float()
-        coefficients = output.coefficients[index, matches.cells[trained]].float()
-        mask_sum = mask_loss(
-            mask_logits(prototypes, coefficients, own[trained].detach()),
-            masks,
-            true[trained] * prototypes.shape[0],
-        )
-        terms = {
-            "box": (giou_loss(own, true) * weight).sum(),
-            "distribution": (distribution * weight).sum(),
-            "class": class_sum / CELLS_PER_OBJECT,
-            "mask": (mask_sum * weight[trained]).sum(),
-        }
-        sums = {name: value + terms[name] for name, value in sums.items()}
+    logits, device = output.class_logits.float(), output.class_logits.device
+    side = output.prototypes.shape[1]
+    cells = cell_centers(side * 4).to(device) / (side * 4)
+    predicted, _ = CellDecoder(side * 4, device).decode(output)
+    counts = torch.tensor([target.num_positives for target in targets])
+    image_ids = torch.arange(len(targets)).repeat_interleave(counts).to(device)
+    boxes = torch.cat([target.boxes_xyxy for target in targets])
+    class_ids = torch.cat([target.class_ids for target in targets])
+    matches = match_cells(logits, predicted, boxes, class_ids, image_ids)
+    learning = (matches.images, matches.cells)
+    own, true = predicted[learning], boxes[matches.objects]
+    quality = torch.zeros_like(logits)
+    iou = pairwise_iou(own.detach()[:, None], true[:, None])[:, 0, 0]
+    quality[(*learning, class_ids[matches.objects])] = iou.nan_to_num()
+    background = torch.stack([_is_no_crowd(cells, target) for target in targets])
+    background[learning] = True  # also in a crowd
+    labelled = torch.stack([target.labelled for target in targets])
+    counted = labelled[:, None] & background[:, :, None]
+    point, stride = cells[matches.cells, :2], cells[matches.cells, 2:]
+    distances = torch.cat([point - true[:, :2], true[:, 2:] - point], dim=1) / stride
+    distribution = distribution_focal_loss(output.box_offsets[learning].float(), distances)
+    sums = {
+        "box": (giou_loss(own, true) * matches.weights).sum(),
+        "distribution": (distribution * matches.weights).sum(),
+        "class": (quality_focal_loss(logits, quality) * counted).sum() / CELLS_PER_OBJECT,
+        "mask": _mask_sum(output, targets, own.detach(), true, matches, settings),
+    }
     return {
         name: getattr(settings, f"{name}_weight") * value / num_objects
         for name, value in sums.items()
@@ -255,19 +277,43 @@ def _inside(low: Tensor, high: Tensor, count: int) -> Tensor:
     return (positions >= first[:, None]) & (positions <= last[:, None])
 
 
-def _in_crowd(cells: Tensor, target: ImageTarget, matches: CellMatches) -> Tensor:
-    """bool[N]: cells inside a crowd that learn no object; they do not learn background either."""
+def _is_no_crowd(cells: Tensor, target: ImageTarget) -> Tensor:
+    """bool[N]: the cell is in no crowd of its image."""
     x, y = cells[:, 0, None], cells[:, 1, None]
     crowds = target.crowd_boxes_xyxy
     inside = (x >= crowds[:, 0]) & (x <= crowds[:, 2]) & (y >= crowds[:, 1]) & (y <= crowds[:, 3])
-    found = inside.any(dim=1)
-    found[matches.cells] = False
-    return found
+    return ~inside.any(dim=1)
 
 
-def _soft_masks(target: ImageTarget, objects: Tensor) -> Tensor:
-    """float32[m, S/4, S/4]: the share of each prototype position that the objects cover."""
-    if len(target.masks) == 0:
-        side = target.masks.shape[-1] // 4
-        return target.masks.new_zeros((0, side, side), dtype=torch.float32)
-    return F.avg_pool2d(target.masks[:, None].float(), 4)[objects, 0]
+def _mask_sum(
+    output: NetworkOutput,
+    targets: Sequence[ImageTarget],
+    own_xyxy: Tensor,
+    true_xyxy: Tensor,
+    matches: CellMatches,
+    settings: NanoLossSettings,
+) -> Tensor:
+    """Weighted sum over the first matches of each image; own and true boxes are those of all."""
+    prototypes = output.prototypes.float()
+    if len(matches.cells) == 0:
+        return prototypes.sum() * 0
+    # A random choice of the masks would make the loss of a resumed run another one.
+    trained = _place_in_image(matches, len(targets)) < settings.max_trained_masks
+    chosen = CellMatches(*(values[trained] for values in vars(matches).values()))
+    # The share of each prototype position that the objects cover.
+    some = (target.masks.float() for target in targets if len(target.masks))
+    masks = torch.cat([F.avg_pool2d(masks, 4) for masks in some])
+    coefficients = output.coefficients[chosen.images, chosen.cells].float()
+    loss = mask_loss(
+        matched_mask_logits(prototypes, coefficients, chosen, own_xyxy[trained]),
+        masks[chosen.objects],
+        true_xyxy[trained] * prototypes.shape[1],
+    )
+    return (loss * chosen.weights).sum()
+
+
+def _place_in_image(matches: CellMatches, batch: int) -> Tensor:
+    """int64[m]: how many matches of the same image come before."""
+    counts = torch.bincount(matches.images, minlength=batch)
+    every = torch.arange(len(matches.images), device=counts.device)
+    return every - (counts.cumsum(0) - counts)[matches.images]
