@@ -134,7 +134,7 @@ CHAPTERS = (
                 prints=("256", "320", "416"),
             ),
             Step(
-                "yolact evaluate --annotations val.json --images val/ --input-size 416 320 "
+                "yolact evaluate --annotations val.json --images val/ --input-size 416 320 480 544 "
                 "--nms standard --nms-threshold 0.6 --save-results results",
                 f"{TINY} --limit 1",
                 prints=("standard",),
@@ -536,7 +536,7 @@ NOT_RUN = {
     "yolact benchmark --ros --runtimes openvino:int8 --calibration FOLDER --duration 20": MEASURES,
     "yolact benchmark --device cuda": "needs an NVIDIA GPU",
     "yolact models list --measure": "takes minutes; test/cli/test_models.py measures",
-    "yolact evaluate --model models/yolact_nano.safetensors --input-size 416 320 --nms standard "
-    "--nms-threshold 0.6 --save-results results": "needs the photographs of the model card",
+    "yolact evaluate --model models/yolact_nano.safetensors --input-size 416 320 480 544 "
+    "--nms standard --nms-threshold 0.6 --save-results results": "needs the photographs of the model card",
 }
 """Commands of the pages that no step runs, with the reason."""
