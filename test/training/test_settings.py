@@ -102,6 +102,11 @@ def test_two_data_sets_of_one_name_stay_apart(tmp_path: Path) -> None:
         (DATA + "first_sizes: [[0.9, 96], [0.5, 64]]", "expected pairs of a growing share"),
         (DATA + "first_sizes: 3", "first_sizes is 3"),
         (DATA + "ema_decay: 1", "ema_decay is 1"),
+        (
+            DATA + "start_from: nothing\nfreeze_batch_norm: yes",
+            "freeze_batch_norm is yes and start_from nothing",
+        ),
+        (DATA + "start_from: nothing\nfreeze_blocks: 2", "freeze_blocks is 2 and start_from noth"),
         (DATA + "network: 3", "network is 3, expected a variant or a mapping"),
         (DATA + "network: yolact_huge", "no network variant 'yolact_huge'"),
         ("data: [5]", r"data\[0\] is 5, expected images: and annotations:"),

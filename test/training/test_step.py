@@ -79,10 +79,27 @@ def test_a_loss_that_is_not_finite_changes_nothing_and_names_the_images(
     parts[0].images[1, 0, 5, 5] = torch.nan
     result = stepper.step(parts)
     assert result.skipped
-    assert result.names == parts[0].names
+    assert result.why == f"the loss is not finite with {', '.join(parts[0].names)}"
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     parts[0].images[1, 0, 5, 5] = 0
     assert not stepper.step(parts).skipped
+
+
+def test_gradients_beyond_fp16_lower_the_scale_and_blame_no_image(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    network = make_network(tiny_config)
+    parts = make_steps(shapes, network, Processes(), 1)[0]
+    stepper = make_stepper(network, Processes())
+    stepper.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    before = copy.deepcopy(network.state_dict())
+    result = stepper.step(parts)
+    assert result.why.startswith("gradients times 1.70141e+38 overflow fp16, 8.50706e+37 is next;")
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    while (result := stepper.step(parts)).skipped:
+        assert "shapes" not in result.why
+    assert stepper.scaler.get_scale() > 1
+    assert not all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 def test_images_without_any_object_are_no_reason_to_skip(

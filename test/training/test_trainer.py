@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from golden_networks import smallest
 
 from yolact_ros.errors import ConfigError
-from yolact_ros.models import Yolact
+from yolact_ros.models import Yolact, build_network
+from yolact_ros.models.checkpoint import save_checkpoint
 from yolact_ros.training.annotations import read_source
 from yolact_ros.training.processes import Processes
 from yolact_ros.training.settings import TrainingSettings
@@ -114,7 +116,7 @@ def test_steps_that_are_not_finite_are_counted_and_named(
     )
     trainer.run()
     assert trainer.skipped_steps > 0
-    skipped = [line for line in lines if "not finite" in line]
+    skipped = [line for line in lines if "the loss is not finite with" in line]
     assert len(skipped) == trainer.skipped_steps
     assert "shapes/00" in skipped[0]
 
@@ -133,12 +135,48 @@ def batch_norm_states(trainer: Trainer) -> Sequence[bool]:
     return [norm.training for norm in norms]
 
 
-@pytest.mark.parametrize(("batch_size", "trains"), [(4, False), (6, True)])
-def test_batch_norms_train_from_six_images_on(
-    tiny_settings: TrainingSettings, batch_size: int, trains: bool
+@pytest.mark.parametrize(
+    ("start", "batch_size", "trains"),
+    [("weights", 4, False), ("weights", 6, True), ("nothing", 4, True), ("nothing", 1, True)],
+)
+def test_batch_norms_train_from_six_images_on_and_where_they_have_no_statistics(
+    tiny_settings: TrainingSettings, tmp_path: Path, start: str, batch_size: int, trains: bool
 ) -> None:
-    settings = replace(tiny_settings, batch_size=batch_size, freeze_batch_norm="auto")
+    if start == "weights":
+        start = str(tmp_path / "start.safetensors")
+        save_checkpoint(start, build_network(tiny_settings.network), {})
+    settings = replace(
+        tiny_settings, start_from=start, batch_size=batch_size, freeze_batch_norm="auto"
+    )
     assert set(batch_norm_states(make_trainer(settings))) == {trains}
+
+
+def test_a_deep_network_learns_from_nothing_with_few_images_a_step(
+    tiny_settings: TrainingSettings,
+) -> None:
+    """With frozen batch norms the loss of this small one rises to 2500, of a whole one to NaN."""
+    deep = smallest("yolact_resnet50", class_names=tiny_settings.network.class_names)
+    settings = replace(tiny_settings, network=deep, freeze_batch_norm="auto", log_every=1)
+    trainer = make_trainer(settings)
+    trainer.run()
+    assert trainer.skipped_steps == 0
+    totals = [float(row["total"]) for row in rows(settings.output / "training.csv")]
+    assert max(totals) < 200
+
+
+def test_the_images_of_skipped_steps_count_in_the_speed(
+    tiny_settings: TrainingSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr("yolact_ros.training.trainer.time.monotonic", lambda: next(clock))
+    trainer = make_trainer(replace(tiny_settings, log_every=3))
+    step, number = trainer._stepper.step, iter(range(6))
+    results = (lambda parts: replace(step(parts), why="it is odd" if next(number) % 2 else ""))
+    monkeypatch.setattr(trainer._stepper, "step", results)
+    trainer.run()
+    # Three steps of four images a tick of the clock, of which every second one was skipped.
+    table = rows(tiny_settings.output / "training.csv")
+    assert [float(row["images_per_s"]) for row in table] == [12, 12]
 
 
 def test_bfloat16_trains_close_to_float32(tiny_settings: TrainingSettings) -> None:

@@ -175,8 +175,8 @@ def semantic_loss(logits: Tensor, targets: Sequence[ImageTarget]) -> Tensor:
     wanted = torch.zeros_like(logits)
     for row, target in enumerate(targets):
         masks = resize_masks(target.masks, height, width)
-        for class_id in target.class_ids.unique():
-            wanted[row, class_id] = masks[target.class_ids == class_id].amax(dim=0)
+        rows = target.class_ids[:, None, None].expand_as(masks)
+        wanted[row].scatter_reduce_(0, rows, masks, "amax")
     loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     labelled = torch.stack([target.labelled for target in targets])
     return (loss * labelled[..., None, None]).sum() / height / width

@@ -78,7 +78,8 @@ class TrainingSettings:
         warmup_steps: steps of linear warm-up; -1 = the paper's 500, at most a 20th of the steps.
         warmup_rate: learning rate that the warm-up starts at, as a share of ``learning_rate``.
         freeze_batch_norm: keep statistics, scale and shift of batch norms; ``auto`` does so for
-            fewer than 6 images a forward pass, as the paper's code does.
+            fewer than 6 images a forward pass, as the paper's code does, but never where training
+            starts from nothing.
         freeze_blocks: so many first blocks of the backbone, and its stem, are not trained.
         precision: of the forward pass: ``fp32``, ``bf16`` or ``fp16`` (mixed, CUDA).
         ema_decay: of the averaged weights that are validated and exported; 0 = none.
@@ -157,6 +158,16 @@ class TrainingSettings:
                 raise ConfigError(f"training: {name} is {value}, expected {low:g}..{high:g}")
         if self.ema_decay == 1:
             raise ConfigError(f"training: ema_decay is {self.ema_decay}, expected 0..1 below 1")
+        if self.start_from == "nothing" and self.freeze_batch_norm == "yes":
+            raise ConfigError(
+                "training: freeze_batch_norm is yes and start_from nothing, whose batch norms have "
+                "no statistics to keep; leave freeze_batch_norm out or start from weights"
+            )
+        if self.start_from == "nothing" and self.freeze_blocks:
+            raise ConfigError(
+                f"training: freeze_blocks is {self.freeze_blocks} and start_from nothing, whose "
+                "blocks are random; leave freeze_blocks out or start from weights"
+            )
         if not self.sources:
             raise ConfigError("training: no data; name at least one COCO folder under `data`")
 

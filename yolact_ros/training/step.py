@@ -51,13 +51,15 @@ class StepResult:
     """What one step did.
 
     Attributes:
-        skipped: the weights were left alone because a loss or gradient was not finite.
-        names: images of the step on this process, where it was skipped.
+        why: the weights were left alone, for people; empty where they were not.
     """
 
     losses: dict[str, float]
-    skipped: bool
-    names: tuple[str, ...] = ()
+    why: str = ""
+
+    @property
+    def skipped(self) -> bool:
+        return bool(self.why)
 
 
 class Stepper:
@@ -112,22 +114,33 @@ class Stepper:
                 self.scaler.scale(total * self._processes.count).backward()
             for name, value in losses.items():
                 sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach()
-        values = self._processes.sum([float(value) for value in sums.values()], self._device)
+        values = self._processes.sum(torch.stack(list(sums.values())).tolist(), self._device)
         result = dict(zip(sums, values, strict=True))
         if not all(torch.isfinite(torch.tensor(values))):
-            names = tuple(name for part in parts for name in part.names)
+            names = ", ".join(name for part in parts for name in part.names)
             self._optimizer.zero_grad(set_to_none=True)
-            return StepResult(result, True, names)
+            return StepResult(result, f"the loss is not finite with {names}")
         before = self.scaler.get_scale()
         self.scaler.step(self._optimizer)
         self.scaler.update()
-        return StepResult(result, self.scaler.is_enabled() and self.scaler.get_scale() < before)
+        scale = self.scaler.get_scale()
+        return StepResult(result, _overflow(before, scale) if scale < before else "")
 
     def _unsynchronized(self) -> AbstractContextManager[None]:
         """No gradients are exchanged yet."""
         if isinstance(self._module, DistributedDataParallel):
             return self._module.no_sync()
         return nullcontext()
+
+
+def _overflow(before: float, scale: float) -> str:
+    """Why the gradient scaler skipped a step: nothing is wrong with the images."""
+    if scale >= 1:
+        return (
+            f"gradients times {before:g} overflow fp16, {scale:g} is next; usual in the first "
+            "steps and rarely later"
+        )
+    return f"gradients overflow fp16 even times {before:g}; precision bf16 has the range"
 
 
 def make_optimizer(

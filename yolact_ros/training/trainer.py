@@ -82,6 +82,8 @@ class Trainer:
             self._say(remark)
         self._frozen_batch_norm = settings.freeze_batch_norm == "yes" or (
             settings.freeze_batch_norm == "auto"
+            # Random weights come without statistics, and activations would grow layer by layer.
+            and settings.start_from != "nothing"
             and settings.batch_size // parts < MIN_IMAGES_FOR_BATCH_NORM
         )
         if self._frozen_batch_norm:
@@ -197,12 +199,10 @@ class Trainer:
                 group["lr"] = rate * group["rate"]
             result = self._stepper.step(parts)
             self.step += 1
+            recent.steps += 1
             if result.skipped:
                 self.skipped_steps += 1
-                self._say(
-                    f"step {self.step}: loss or gradient not finite, step skipped "
-                    f"({self.skipped_steps} so far): {', '.join(result.names)}"
-                )
+                self._say(f"step {self.step} skipped ({self.skipped_steps} so far): {result.why}")
             else:
                 self._average.update(self.network)
                 recent.add(result.losses)
@@ -281,10 +281,15 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
 
 
 class _Recent:
-    """Means of the losses since the last line of the journal."""
+    """Means of the losses since the last line of the journal.
+
+    Attributes:
+        steps: all of them, also those that were skipped, whose losses do not count.
+        count: those whose losses count.
+    """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.steps = self.count = 0
         self._sums: dict[str, float] = {}
         self._since = time.monotonic()
 
@@ -299,9 +304,10 @@ class _Recent:
         row = {
             **means,
             "total": sum(means.values()),
-            "images_per_s": self.count * batch_size / (now - self._since),
+            "images_per_s": self.steps * batch_size / (now - self._since),
         }
-        self.count, self._sums, self._since = 0, {}, now
+        self.steps = self.count = 0
+        self._sums, self._since = {}, now
         return row
 
 
