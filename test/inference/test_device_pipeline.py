@@ -37,10 +37,13 @@ from yolact_ros.inference.readback_buffer import ReadbackBuffer
 from yolact_ros.inference.runtimes.base import DeviceMemoryError
 from yolact_ros.inference.settings import PredictionSettings
 from yolact_ros.models import Yolact
+from yolact_ros.models.network import Network
 from yolact_ros.ops.device_masks import MaskGrid, window_bits
 from yolact_ros.structures import NetworkOutput
 
 CPU = torch.device("cpu")
+# Without and with rescoring, and the one whose masks are cut off in the image.
+FAMILIES = ("yolact_light", "yolact_plus_resnet50", "yolact_nano")
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +84,11 @@ class CountingExecution(DirectExecution):
         return super().record(stage)
 
 
-def make_pipeline(network: Yolact, execution: DirectExecution | None = None) -> DevicePipeline:
+def make(name: str) -> Network:
+    return small_nano() if name == "yolact_nano" else small_network(name, input_size_px=256)
+
+
+def make_pipeline(network: Network, execution: DirectExecution | None = None) -> DevicePipeline:
     return DevicePipeline(
         network.config,
         network.decoder,
@@ -190,8 +197,9 @@ def test_masks_that_are_cut_off_in_the_image_are_those_of_the_host() -> None:
     host.close()
 
 
-def test_nothing_waits_for_the_device_between_the_image_and_its_result(network: Yolact) -> None:
-    pipeline = make_pipeline(network)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_nothing_waits_for_the_device_between_the_image_and_its_result(name: str) -> None:
+    pipeline = make_pipeline(make(name))
     expected = pipeline.detect(picture(0), EVERYTHING)
     for seed in range(RECORD_AT_FRAME):
         pipeline.detect(picture(seed), EVERYTHING)
@@ -199,14 +207,6 @@ def test_nothing_waits_for_the_device_between_the_image_and_its_result(network: 
         pipeline.launch(picture(0), EVERYTHING)
     found = pipeline.collect()
     np.testing.assert_array_equal(found.detections.scores, expected.detections.scores)
-
-
-def test_rescoring_does_not_wait_for_the_device_either() -> None:
-    pipeline = make_pipeline(small_network("yolact_plus_resnet50", input_size_px=256))
-    pipeline.detect(picture(), EVERYTHING)
-    with NoWaiting():
-        pipeline.launch(picture(), EVERYTHING)
-    assert len(pipeline.collect().detections) > 0
 
 
 def test_live_settings_change_without_recording_anew(network: Yolact) -> None:
@@ -353,12 +353,12 @@ def test_what_the_compiler_refuses_runs_as_it_is(caplog: pytest.LogCaptureFixtur
 
 
 @needs_cuda
-@pytest.mark.parametrize("name", ["yolact_light", "yolact_plus_resnet50", "yolact_nano"])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_cuda_captures_every_stage_and_waits_for_nothing(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    on_cuda = small_nano() if name == "yolact_nano" else small_network(name, input_size_px=256)
-    pipeline = make_pipeline(on_cuda.cuda(), CudaExecution(torch.device("cuda")))
+    pipeline = make_pipeline(make(name).cuda(), CudaExecution(torch.device("cuda")))
+    on_host = make_pipeline(make(name))
     with caplog.at_level(logging.WARNING):
         for _ in range(RECORD_AT_FRAME):
             pipeline.detect(picture(9, 120, 160), EVERYTHING)
@@ -370,6 +370,7 @@ def test_cuda_captures_every_stage_and_waits_for_nothing(
         finally:
             torch.cuda.set_sync_debug_mode("default")
         found = pipeline.collect()
-        assert len(found.detections) == EVERYTHING.top_k
+        expected = on_host.detect(picture(seed, 120, 160), EVERYTHING).detections
+        assert len(found.detections) == len(expected) > 20
         assert all(time_ms > 0 for time_ms in found.times)
     pipeline.close()

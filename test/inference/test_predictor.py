@@ -247,6 +247,16 @@ def test_a_device_that_is_not_there_is_named(name: str) -> None:
         choose_device(name)
 
 
+def test_a_cuda_device_too_many_is_named_without_starting_cuda(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: pytest.fail("CUDA was started"))
+    with pytest.raises(RuntimeUnavailableError, match=r'"cuda:2" .*devices here: cuda:0, cuda:1\)'):
+        choose_device("cuda:2")
+
+
 def test_auto_takes_the_gpu_only_where_there_is_one() -> None:
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert choose_device("auto").type == expected

@@ -381,6 +381,11 @@ def choose_device(name: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type == "cuda" and torch.cuda.is_available():
+            # Asking CUDA for a device that is not there starts it first, for seconds.
+            here = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+            if device.index is not None and device.index >= len(here):
+                raise RuntimeError(f"CUDA devices here: {', '.join(here)}")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch raises either
         raise RuntimeUnavailableError(
