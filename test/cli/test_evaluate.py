@@ -266,6 +266,21 @@ def test_every_row_of_the_table_runs_with_its_own_settings(tiny_model, own_findi
     assert used == [("fast", 100, 0.0), ("standard", 100, 0.0)]
 
 
+def test_another_runtime_is_scored_and_named(tiny_model, own_findings, capsys):
+    pytest.importorskip("openvino")
+    arguments = ["--runtime", "openvino", "--precision", "fp32", "--nms", "fast", "standard"]
+    assert evaluate_model(tiny_model, own_findings, *arguments) == 0
+    header, *rows = [line.split() for line in capsys.readouterr().out.splitlines() if line]
+    assert header[:6] == ["model", "size", "k", "nms", "runtime", "AP"]
+    assert rows[0][:6] == ["tiny", "64", "4", "fast", "openvino-fp32", "mask"]
+    assert float(rows[1][1]) == 100  # the boxes are those that eager found
+
+
+def test_a_runtime_that_cannot_run_here_is_one_error(tiny_model, own_findings, capsys):
+    assert evaluate_model(tiny_model, own_findings, "--runtime", "graph") == 2
+    assert "the runtime graph needs a CUDA device" in capsys.readouterr().err
+
+
 def test_detections_can_be_kept_and_scored_again(tiny_model, own_findings, tmp_path, capsys):
     assert evaluate_model(tiny_model, own_findings, "--save-results", tmp_path / "runs") == 0
     (path,) = (tmp_path / "runs").iterdir()

@@ -253,7 +253,9 @@ def test_a_cuda_device_too_many_is_named_without_starting_cuda(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch, "empty", lambda *_, **__: pytest.fail("CUDA was started"))
-    with pytest.raises(RuntimeUnavailableError, match=r'"cuda:2" .*devices here: cuda:0, cuda:1\)'):
+    with pytest.raises(
+        RuntimeUnavailableError, match=r'"cuda:2" .*devices here: cuda:0, cuda:1\)'
+    ):
         choose_device("cuda:2")
 
 

@@ -13,8 +13,10 @@ from yolact_ros.errors import ConfigError
 from yolact_ros.models import Yolact, build_network
 from yolact_ros.models.checkpoint import save_checkpoint
 from yolact_ros.training.annotations import read_source
+from yolact_ros.training.dataset import Batch
 from yolact_ros.training.processes import Processes
 from yolact_ros.training.settings import TrainingSettings
+from yolact_ros.training.step import StepResult
 from yolact_ros.training.trainer import Trainer
 
 
@@ -171,8 +173,11 @@ def test_the_images_of_skipped_steps_count_in_the_speed(
     monkeypatch.setattr("yolact_ros.training.trainer.time.monotonic", lambda: next(clock))
     trainer = make_trainer(replace(tiny_settings, log_every=3))
     step, number = trainer._stepper.step, iter(range(6))
-    results = (lambda parts: replace(step(parts), why="it is odd" if next(number) % 2 else ""))
-    monkeypatch.setattr(trainer._stepper, "step", results)
+
+    def odd_ones_skipped(parts: Sequence[Batch]) -> StepResult:
+        return replace(step(parts), why="it is odd" if next(number) % 2 else "")
+
+    monkeypatch.setattr(trainer._stepper, "step", odd_ones_skipped)
     trainer.run()
     # Three steps of four images a tick of the clock, of which every second one was skipped.
     table = rows(tiny_settings.output / "training.csv")

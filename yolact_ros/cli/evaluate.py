@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from yolact_ros.cli.defect_lines import print_defects
-from yolact_ros.cli.model_file import open_model
+from yolact_ros.cli.model_file import open_model, open_predictor
 from yolact_ros.cli.options import add_options, listed, require_positive
 from yolact_ros.datasets.categories import match_categories
 from yolact_ros.datasets.coco_data import CocoData
@@ -77,7 +78,7 @@ def add_parser(subparsers: Any) -> None:
     model.add_argument(
         "--k", type=int, default=0, help="number of prototypes that the models must have"
     )
-    add_options(model, "device")
+    add_options(model, "device", "runtime", "precision")
     add_options(
         model,
         "score-threshold",
@@ -141,8 +142,6 @@ def _score_files(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluati
 
 
 def _score_models(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluation]:
-    from yolact_ros.inference.predictor import Predictor
-
     if args.images is None:
         raise ConfigError("--images names the folder of the data set's images")
     images = DatasetImages(truth, args.images, args.limit)
@@ -157,26 +156,29 @@ def _score_models(args: argparse.Namespace, truth: CocoData) -> Iterator[Evaluat
         category_ids = match_categories(config.class_names, truth.categories)
         known = {category_id for category_id in category_ids if category_id is not None}
         categories = _categories(args.categories, truth, known)
+        settings = PredictionSettings(
+            score_threshold=args.score_threshold,
+            top_k=args.top_k,
+            nms_threshold=args.nms_threshold,
+        )
+        predictor = open_predictor(network, args, settings)
         for nms in args.nms or [network.decoder.nms]:
-            settings = PredictionSettings(
-                score_threshold=args.score_threshold,
-                top_k=args.top_k,
-                nms_threshold=args.nms_threshold,
-                nms=nms,
-            )
-            predictor = Predictor(network, device=args.device, settings=settings)
+            predictor.settings = replace(settings, nms=nms)
             labels = {
                 "model": Path(model).stem,
                 "size": str(config.input_size_px),
                 "k": str(config.num_prototypes),
                 "nms": nms,
             }
+            if (args.runtime, args.precision) != ("eager", "auto"):
+                # Its name and precision, without the reason.
+                labels["runtime"] = "-".join(predictor.runtime.split()[:2])
             results, stages = _predict(predictor, images, category_ids, " ".join(labels.values()))
-            predictor.close()
             if args.save_results is not None:
                 path = args.save_results / f"{'_'.join(labels.values())}.json"
                 write_json(path, results, indent=None)
             yield _evaluation(labels, truth, results, categories, images.ids, stages=stages)
+        predictor.close()
 
 
 def _predict(

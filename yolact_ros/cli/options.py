@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolact_ros.errors import ConfigError
+from yolact_ros.inference.runtimes.names import PRECISIONS, RUNTIMES
 from yolact_ros.inference.settings import NMS_NAMES
 from yolact_ros.models.zoo import BUNDLED
 
@@ -61,6 +62,17 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "or of a .txt of its name beside it)",
     },
     "device": {"default": "auto", "help": "auto, cpu, cuda or cuda:N"},
+    "runtime": {
+        "choices": RUNTIMES,
+        "default": "eager",
+        "help": "what runs the network; graph is the fastest on a GPU, compiled for a minute "
+        "(default: %(default)s)",
+    },
+    "precision": {
+        "choices": PRECISIONS,
+        "default": "auto",
+        "help": "auto: fp32 for eager, the device's fastest float for the others",
+    },
     "input-size": {"type": int, "default": 0, "metavar": "PX", "help": "0: the model's own"},
     "score-threshold": {
         "type": float,

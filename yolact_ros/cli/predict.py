@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from yolact_ros.class_names import class_ids_of
-from yolact_ros.cli.model_file import open_model
+from yolact_ros.cli.model_file import open_model, open_predictor
 from yolact_ros.cli.options import add_options, listed, require_positive
 from yolact_ros.errors import ConfigError, ImageError
 from yolact_ros.evaluation.prediction_files import PredictionFiles
@@ -68,7 +68,7 @@ def add_parser(subparsers: Any) -> None:
     )
     _add_tracking(parser)
     network = parser.add_argument_group("network")
-    add_options(network, "model", "class-names", "device", "input-size")
+    add_options(network, "model", "class-names", "device", "runtime", "precision", "input-size")
     add_options(network, "score-threshold", default=0.3)
     add_options(network, "top-k", default=15)
     network.add_argument(
@@ -96,8 +96,6 @@ def _add_tracking(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict every source; 0 done, 1 with unreadable images, 130 after Ctrl-C."""
-    from yolact_ros.inference.predictor import Predictor
-
     require_positive(args, "max_frames")
     # Everything is opened before the model is loaded: a misspelt path is told at once.
     sources = [open_source(text) for text in args.sources]
@@ -115,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         if not (wanted := listed(args.classes)):
             raise ConfigError(f"--classes {args.classes!r} names none; expected A,B")
         settings = replace(settings, class_ids=class_ids_of(wanted, class_names))
-    predictor = Predictor(network, device=args.device, settings=settings)
+    predictor = open_predictor(network, args, settings)
     files = PredictionFiles(
         args.output, class_names, draw=_drawing(args, class_names), masks=args.masks
     )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from yolact_ros.errors import RuntimeUnavailableError, first_line
 from yolact_ros.inference.cuda_graph import capture_graph
+from yolact_ros.inference.runtimes.compiler_output import ignore_compiler_warnings
 
 __all__ = ["CudaExecution", "DirectExecution", "compiled_or_plain"]
 
@@ -103,6 +104,7 @@ class CudaExecution(DirectExecution):
 
 def compiled_or_plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function through torch's compiler, or as it is if the first call shows that it fails."""
+    ignore_compiler_warnings()
     chosen: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
 
     def call(*arguments: Any) -> Any:

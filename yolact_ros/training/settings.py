@@ -160,8 +160,8 @@ class TrainingSettings:
             raise ConfigError(f"training: ema_decay is {self.ema_decay}, expected 0..1 below 1")
         if self.start_from == "nothing" and self.freeze_batch_norm == "yes":
             raise ConfigError(
-                "training: freeze_batch_norm is yes and start_from nothing, whose batch norms have "
-                "no statistics to keep; leave freeze_batch_norm out or start from weights"
+                "training: freeze_batch_norm is yes and start_from nothing, whose batch norms "
+                "have no statistics to keep; leave freeze_batch_norm out or start from weights"
             )
         if self.start_from == "nothing" and self.freeze_blocks:
             raise ConfigError(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import sys
+import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +137,32 @@ def test_precisions_that_the_cpu_lacks_are_refused(tiny: Yolact) -> None:
         CompiledRuntime(tiny, device=CPU, precision="fp16")
     with pytest.raises(RuntimeUnavailableError, match=r"no precision int8.*openvino has int8"):
         CompiledRuntime(tiny, device=CPU, precision="int8")
+
+
+def test_what_the_compiler_prints_goes_to_the_log(
+    light: Yolact,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def compile_loudly(network: Callable[[Tensor], object], **_: object) -> object:
+        def run(images: Tensor) -> object:
+            sys.stderr.write("AUTOTUNE addmm(676x96, 676x232)\n  addmm 0.0078 ms\n")
+            other = threading.Thread(target=lambda: print("of another thread", file=sys.stderr))
+            other.start()
+            other.join()
+            warnings.warn_explicit(
+                "TF32", UserWarning, "compile_fx.py", 322, "torch._inductor.compile_fx"
+            )
+            return network(images)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_loudly)
+    with caplog.at_level(logging.DEBUG):
+        compile_for_cuda(prepare_network(light, device=CPU), 64, CPU)
+    assert capsys.readouterr().err == "of another thread\n"
+    assert caplog.messages == ["AUTOTUNE addmm(676x96, 676x232)", "  addmm 0.0078 ms"]
 
 
 def test_a_device_compiles_once_for_measuring_and_for_frames(

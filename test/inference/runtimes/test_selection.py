@@ -106,6 +106,16 @@ def test_auto_does_not_compile_for_minutes_where_openvino_is_there(
     assert opened == ["openvino", "eager"]
 
 
+def test_auto_on_cuda_does_not_compile_again_beside_the_graph(
+    tiny: Yolact, machine: Machine
+) -> None:
+    opened = machine({"graph": 1.0, "compiled": 4.0, "eager": 6.0})
+    assert open_runtime("auto", tiny, device=torch.device("cuda")).name == "graph"
+    assert opened == ["graph", "eager"]
+    opened = machine({"graph": RuntimeUnavailableError("no"), "compiled": 4.0, "eager": 6.0})
+    assert open_runtime("auto", tiny, device=torch.device("cuda")).name == "compiled"
+
+
 @pytest.mark.parametrize(
     ("openvino_ms", "ncnn_ms", "fastest"), [(5.0, 3.0, "ncnn"), (3.0, 5.0, "openvino")]
 )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from yolact_ros.errors import RuntimeUnavailableError, first_line
 from yolact_ros.inference.runtimes.base import Runtime
+from yolact_ros.inference.runtimes.compiler_output import compiler_output_in_log
 from yolact_ros.inference.runtimes.engine_cache import engine_key
 from yolact_ros.inference.runtimes.fold import InferenceNetwork, prepare_network
 from yolact_ros.inference.runtimes.precision import float_type
@@ -76,7 +77,7 @@ def compile_for_cuda(
         compiled: Callable[[Tensor], tuple[Tensor, ...]] = torch.compile(
             network, fullgraph=True, options={"freezing": True, "max_autotune": True}
         )
-        with torch.inference_mode():
+        with torch.inference_mode(), compiler_output_in_log():
             compiled(torch.zeros(1, 3, input_size_px, input_size_px, device=device))
     except torch.OutOfMemoryError:
         raise

@@ -55,8 +55,10 @@ _KINDS: Mapping[str, type[Runtime]] = {
         OnnxRuntime,
     )
 }
-# Made within seconds. Beside one of these the compiler is not tried.
+# Made within seconds.
 _CONVERTED = ("openvino", "ncnn")
+# Beside one of these the compiler is not tried: it is slower, or the graph has its kernels.
+_INSTEAD_OF_COMPILED = (*_CONVERTED, "graph")
 
 
 @dataclass(frozen=True)
@@ -231,11 +233,11 @@ def _candidates(
         unavailable: why, by the names of those that need not be tried; completed.
         notes: receives a line on each that is not opened.
     """
-    converted: list[str] = []
+    better: list[str] = []
     for name in _candidate_names(request.model, request.device, request.precision):
-        if name == "compiled" and converted:
+        if name == "compiled" and better:
             # Compiling takes minutes and was never faster than these.
-            notes.append(f"compiled not tried beside {' and '.join(converted)}")
+            notes.append(f"compiled not tried beside {' and '.join(better)}")
             continue
         if name not in unavailable:
             try:
@@ -243,7 +245,7 @@ def _candidates(
             except (RuntimeUnavailableError, DependencyError) as error:
                 unavailable[name] = str(error)
             else:
-                converted += [name] if name in _CONVERTED else []
+                better += [name] if name in _INSTEAD_OF_COMPILED else []
                 yield runtime
                 continue
         notes.append(f"{name} not available ({unavailable[name]})")
