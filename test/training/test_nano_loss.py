@@ -226,20 +226,36 @@ def small_network() -> YolactNano:
     return YolactNano(NanoConfig(input_size_px=64, class_names=("a", "b"), num_prototypes=4))
 
 
-def test_a_batch_in_two_parts_has_the_loss_of_the_whole() -> None:
-    network, targets = small_network(), made_up_targets()
-    images = torch.randn(2, 3, 64, 64)
-    assert [target.num_positives for target in targets] == [2, 0]
-    settings = NanoLossSettings()
-    with torch.inference_mode():
-        whole = nano_losses(network(images), targets, 2, settings)
-        parts = [
-            nano_losses(network(images[i : i + 1]), targets[i : i + 1], 2, settings)
-            for i in range(2)
-        ]
+@pytest.mark.parametrize("most", [100, 3])
+def test_the_losses_and_gradients_of_a_batch_are_the_sums_of_its_images(most: int) -> None:
+    network = small_network()
+    generator = torch.Generator().manual_seed(6)
+    targets = []
+    for number, count in enumerate((3, 0, 1, 5)):
+        boxes = made_up_boxes(count, generator) / 80
+        masks = (torch.rand(count, 64, 64, generator=generator) > 0.5).to(torch.uint8)
+        class_ids = torch.arange(count) % 2
+        class_ids[4:] = -1  # a crowd
+        labelled = (True, number != 2)
+        targets.append(make_target(str(number), boxes, class_ids, masks, labelled, None))
+    assert [target.num_positives for target in targets] == [3, 0, 1, 4]
+    settings = NanoLossSettings(max_trained_masks=most)
+    images = torch.randn(4, 3, 64, 64, generator=generator)
+    outputs = [network(images), *(network(images[i : i + 1]) for i in range(4))]
+    for output in outputs:
+        for values in output[:4]:
+            values.retain_grad()
+    whole = nano_losses(outputs[0], targets, 8, settings)
+    parts = [nano_losses(outputs[1 + i], targets[i : i + 1], 8, settings) for i in range(4)]
+    torch.stack(list(whole.values())).sum().backward()
+    torch.stack([value for part in parts for value in part.values()]).sum().backward()
     assert set(whole) == {"box", "distribution", "class", "mask"}
     for name, value in whole.items():
-        assert float(value) == pytest.approx(float(parts[0][name] + parts[1][name]), rel=1e-4)
+        torch.testing.assert_close(value, torch.stack([part[name] for part in parts]).sum())
+    for number, values in enumerate(outputs[0][:4]):
+        expected = torch.cat([output[number].grad for output in outputs[1:]])
+        assert expected.any()
+        torch.testing.assert_close(values.grad, expected, atol=1e-6, rtol=1e-4)
 
 
 def test_a_few_steps_on_one_image_learn_it() -> None:
