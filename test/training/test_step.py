@@ -122,3 +122,6 @@ def test_images_without_any_object_are_no_reason_to_skip(
     result = make_stepper(network, Processes()).step(parts)
     assert not result.skipped
     assert result.losses["semantic"] > 0 == result.losses["class"]
+    # Other processes would wait for a gradient that is missing here.
+    without = [n for n, p in network.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without

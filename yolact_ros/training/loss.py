@@ -92,6 +92,7 @@ def total_losses(
     offset_targets = torch.stack([match.box_offsets for match in matches])
     mask_sum = prototypes.new_zeros(())
     rescoring_sum = prototypes.new_zeros(())
+    num_masks = 0
     for row, target in enumerate(targets):
         trained = image_mask_loss(
             prototypes[row],
@@ -100,10 +101,14 @@ def total_losses(
             max_trained_masks=settings.max_trained_masks,
         )
         mask_sum = mask_sum + trained.loss
+        num_masks += trained.soft_masks.shape[0]
         if rescore is not None and trained.soft_masks.shape[0] > 0:
             rescoring_sum = rescoring_sum + rescoring_loss(
                 trained, rescore, min_area_px=settings.rescoring_min_area_px
             )
+    if num_masks == 0:
+        # Several processes wait for each other's gradients, those of masks too.
+        mask_sum = (prototypes.sum() + coefficients.sum()) * 0
     losses = {
         "box": settings.box_weight * box_loss(offsets, offset_targets, classes) / counts.positives,
         "class": settings.class_weight

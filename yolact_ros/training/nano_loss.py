@@ -296,7 +296,8 @@ def _mask_sum(
     """Weighted sum over the first matches of each image; own and true boxes are those of all."""
     prototypes = output.prototypes.float()
     if len(matches.cells) == 0:
-        return prototypes.sum() * 0
+        # Several processes wait for each other's gradients, those of the coefficients too.
+        return (prototypes.sum() + output.coefficients.float().sum()) * 0
     # A random choice of the masks would make the loss of a resumed run another one.
     trained = _place_in_image(matches, len(targets)) < settings.max_trained_masks
     chosen = CellMatches(*(values[trained] for values in vars(matches).values()))
