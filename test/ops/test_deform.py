@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
@@ -144,3 +145,11 @@ def test_half_precision_inputs_are_computed_in_float32(dtype: torch.dtype) -> No
     wide = deform_conv2d(*(value.float() for value in narrow))
     assert output.dtype == dtype
     torch.testing.assert_close(output, wide.to(dtype))
+
+
+def test_torchvisions_operator_is_for_the_cpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.ops", None)  # an import would fail
+    features, weight = torch.empty(1, 4, 8, 8, device="meta"), torch.empty(6, 4, 3, 3)
+    offsets, modulation = (torch.empty(1, n, 8, 8, device="meta") for n in (18, 9))
+    inputs = (features, offsets, modulation, weight.to("meta"), None)
+    assert deform_conv2d(*inputs, use_torchvision=True).shape == (1, 6, 8, 8)

@@ -35,7 +35,9 @@ def deform_conv2d(
         offsets (Tensor[B, 2 K K, H', W']): displacements in pixels, row before column.
         modulation (Tensor[B, K K, H', W']): factor of each tap, 0..1.
         use_torchvision: torchvision's operator instead of plain torch ones; the results agree to
-            rounding. Where it may be used, :func:`torchvision_is_usable` says.
+            rounding. Where it may be used, :func:`torchvision_is_usable` says. Only on the CPU:
+            its CUDA kernels go to the default stream, so that a captured graph lacks them (on an
+            H200 a graph of YOLACT++ found hardly one of the host's instances).
 
     Returns:
         Tensor[B, C', H', W'] in the dtype of ``features``.
@@ -46,7 +48,7 @@ def deform_conv2d(
         values.to(precision) for values in (features, offsets, modulation, weight)
     )
     bias = None if bias is None else bias.to(precision)
-    if use_torchvision:
+    if use_torchvision and features.device.type == "cpu":
         from torchvision.ops import deform_conv2d as operator
 
         output: Tensor = operator(
