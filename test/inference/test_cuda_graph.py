@@ -32,13 +32,13 @@ class Doubling:
 def test_a_graph_holds_the_tensors_that_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     stub = SimpleNamespace(
         CUDAGraph=lambda: SimpleNamespace(replay=lambda: None),
-        Stream=lambda device: SimpleNamespace(wait_stream=lambda other: None),
         current_stream=lambda device: SimpleNamespace(wait_stream=lambda other: None),
         device=lambda device: nullcontext(),
         stream=lambda stream: nullcontext(),
         graph=lambda graph, **options: nullcontext(),
     )
     monkeypatch.setattr(cuda_graph.torch, "cuda", stub)
+    monkeypatch.setattr(cuda_graph, "_capture_stream", stub.current_stream)
     stage = Doubling("cpu", 1.0)
     weights = weakref.ref(stage._weights)
     replay = capture_graph(stage, CUDA).replay

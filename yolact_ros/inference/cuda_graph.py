@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ WARM_UP_RUNS = 3
 
 Result = TypeVar("Result")
 
-# torch waits for the whole device before each capture, which breaks another thread's.
+# torch waits for the whole device before each capture, which breaks another thread's; and what
+# another thread launches on the stream of a capture becomes part of it.
 _one_capture = threading.Lock()
 
 
@@ -57,17 +59,14 @@ def capture_graph(function: Callable[[], Result], device: torch.device) -> Captu
     """
     graph = torch.cuda.CUDAGraph()
     try:
-        with torch.cuda.device(device):
-            # Not on the default stream, which cannot be captured, and on a stream of this device:
-            # torch's own for captures belongs to the device of the first one.
-            stream = torch.cuda.Stream(device)
+        with torch.cuda.device(device), _one_capture:
+            stream = _capture_stream(device)
             stream.wait_stream(torch.cuda.current_stream(device))
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UP_RUNS):
                     function()
             torch.cuda.current_stream(device).wait_stream(stream)
-            mode = "thread_local"
-            with _one_capture, torch.cuda.graph(graph, stream=stream, capture_error_mode=mode):
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 result = function()
     except torch.OutOfMemoryError:
         raise
@@ -76,3 +75,13 @@ def capture_graph(function: Callable[[], Result], device: torch.device) -> Captu
             f"it cannot be captured as a CUDA graph ({first_line(error)})"
         ) from error
     return CapturedGraph(graph, function, result)
+
+
+@functools.cache
+def _capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream of a device that captures are made on; the default one cannot be captured.
+
+    torch's own belongs to the device of the first capture. One for all, since cuBLAS keeps a
+    workspace of 32 MiB for each stream that it has been used on.
+    """
+    return torch.cuda.Stream(device)
