@@ -134,8 +134,8 @@ CHAPTERS = (
                 prints=("256", "320", "416"),
             ),
             Step(
-                "yolact evaluate --annotations val.json --images val/ --input-size 416 320 480 544 "
-                "--nms standard --nms-threshold 0.6 --save-results results",
+                "yolact evaluate --annotations val.json --images val/ --input-size 416 320 480 "
+                "544 --nms standard --nms-threshold 0.6 --save-results results",
                 f"{TINY} --limit 1",
                 prints=("standard",),
                 leaves=("results/*_standard.json",),
@@ -537,6 +537,8 @@ NOT_RUN = {
     "yolact benchmark --device cuda": "needs an NVIDIA GPU",
     "yolact models list --measure": "takes minutes; test/cli/test_models.py measures",
     "yolact evaluate --model models/yolact_nano.safetensors --input-size 416 320 480 544 "
-    "--nms standard --nms-threshold 0.6 --save-results results": "needs the photographs of the model card",
+    "--nms standard --nms-threshold 0.6 --save-results results": (
+        "needs the photographs of the model card"
+    ),
 }
 """Commands of the pages that no step runs, with the reason."""
