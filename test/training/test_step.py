@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import socket
 from dataclasses import replace
 
@@ -82,6 +83,25 @@ def test_a_loss_that_is_not_finite_changes_nothing_and_names_the_images(
     assert result.why == f"the loss is not finite with {', '.join(parts[0].names)}"
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     parts[0].images[1, 0, 5, 5] = 0
+    assert not stepper.step(parts).skipped
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing_and_names_the_images(
+    shapes: DataSource, tiny_config: YolactConfig
+) -> None:
+    network = make_network(tiny_config)
+    parts = make_steps(shapes, network, Processes(), 1)[0]
+    stepper = make_stepper(network, Processes())
+    stepper.step(parts)
+    before = copy.deepcopy(network.state_dict())
+    weight = network.proto_net[0].weight
+    broken = weight.register_hook(
+        lambda gradient: gradient.index_fill(0, torch.tensor(1), math.inf)
+    )
+    result = stepper.step(parts)
+    assert result.why == f"a gradient is not finite with {', '.join(parts[0].names)}"
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    broken.remove()
     assert not stepper.step(parts).skipped
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -116,15 +117,25 @@ class Stepper:
                 sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach()
         values = self._processes.sum(torch.stack(list(sums.values())).tolist(), self._device)
         result = dict(zip(sums, values, strict=True))
-        if not all(torch.isfinite(torch.tensor(values))):
+        if broken := self._what_is_not_finite(values):
             names = ", ".join(name for part in parts for name in part.names)
             self._optimizer.zero_grad(set_to_none=True)
-            return StepResult(result, f"the loss is not finite with {names}")
+            return StepResult(result, f"{broken} is not finite with {names}")
         before = self.scaler.get_scale()
         self.scaler.step(self._optimizer)
         self.scaler.update()
         scale = self.scaler.get_scale()
         return StepResult(result, _overflow(before, scale) if scale < before else "")
+
+    def _what_is_not_finite(self, losses: Sequence[float]) -> str:
+        """Empty if nothing is; the scaler looks after gradients where there is one."""
+        if not all(map(math.isfinite, losses)):
+            return "the loss"
+        if self.scaler.is_enabled():
+            return ""
+        parameters = (p for group in self._optimizer.param_groups for p in group["params"])
+        norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
+        return "" if bool(torch.stack(norms).isfinite().all()) else "a gradient"
 
     def _unsynchronized(self) -> AbstractContextManager[None]:
         """No gradients are exchanged yet."""
