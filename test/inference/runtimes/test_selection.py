@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +16,8 @@ from torch import Tensor
 
 from yolact_ros.config import variant
 from yolact_ros.errors import DependencyError, RuntimeUnavailableError
-from yolact_ros.inference.runtimes import measurement, selection
+from yolact_ros.inference.runtimes import selection
 from yolact_ros.inference.runtimes.base import Runtime
-from yolact_ros.inference.runtimes.measurement import measure_ms
 from yolact_ros.inference.runtimes.precision import fastest_float
 from yolact_ros.inference.runtimes.selection import (
     choose_runtime,
@@ -230,48 +228,6 @@ def test_eager_in_auto_precision_is_exact_and_by_name(tiny: Yolact) -> None:
     assert open_runtime("eager", tiny, device=CPU).describe()["precision"] == "fp32"
 
 
-class Clock:
-    """Stands still but for the runs of :class:`Busy`."""
-
-    now_s = 0.0
-
-    def perf_counter(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(measurement, "time", clock)
-    return clock
-
-
-class Busy(StandIn):
-    """A runtime that other programs slow down in some of its runs."""
-
-    def __init__(
-        self, name: str, quiet_s: float, slow_runs: range, order: list[str], clock: Clock
-    ) -> None:
-        super().__init__(name, 0.0, "")
-        self._quiet_s, self._slow_runs, self._order = quiet_s, slow_runs, order
-        self._clock = clock
-        self._runs = 0
-
-    def run(self, images: Tensor) -> NetworkOutput:
-        self._clock.now_s += self._quiet_s + 0.02 * (self._runs in self._slow_runs)
-        self._runs += 1
-        self._order.append(self.name)
-        return NetworkOutput(images, images, images, images)
-
-
-def test_runtimes_are_measured_in_turn_and_other_programs_do_not_decide(clock: Clock) -> None:
-    order: list[str] = []
-    fast = type("Fast", (Busy,), {})("fast", 0.001, range(2, 9), order, clock)
-    slow = type("Slow", (Busy,), {})("slow", 0.01, range(0), order, clock)
-    assert measure_ms([fast, slow]) == pytest.approx([1.0, 10.0])
-    assert order[:4] == ["fast", "slow", "fast", "slow"]
-
-
 def test_those_that_are_not_the_fastest_are_closed(tiny: Yolact, machine: Machine) -> None:
     stand_ins: list[StandIn] = []
     machine({"openvino": 5.0, "eager": 20.0})
@@ -285,22 +241,6 @@ def test_those_that_are_not_the_fastest_are_closed(tiny: Yolact, machine: Machin
         patch.setattr(selection, "measure_ms", remember)
         open_runtime("auto", tiny, device=CPU)
     assert [one.is_closed for one in stand_ins] == [False, True]
-
-
-def test_every_measured_run_has_a_turn_of_its_own(clock: Clock) -> None:
-    order: list[str] = []
-
-    @contextmanager
-    def turn() -> Iterator[None]:
-        order.append("begin")
-        yield
-        order.append("end")
-
-    one = type("One", (Busy,), {})("one", 0.0, range(0), order, clock)
-    two = type("Two", (Busy,), {})("two", 0.0, range(0), order, clock)
-    measure_ms([one, two], turn)
-    assert order[:6] == ["begin", "one", "end", "begin", "two", "end"]
-    assert len(order) == 3 * 2 * order.count("one")
 
 
 def test_what_preparing_found_unavailable_is_not_tried(tiny: Yolact, machine: Machine) -> None:
@@ -392,11 +332,6 @@ def test_what_was_opened_is_closed_when_measuring_is_given_up(
 def test_the_eager_of_auto_computes_in_the_fastest_float(tiny: Yolact) -> None:
     runtime = open_eager(tiny, device=CPU)
     assert (runtime.name, runtime.precision) == ("eager", fastest_float(CPU))
-
-
-def test_measuring_runs_the_network(tiny: Yolact) -> None:
-    (taken_ms,) = measure_ms([open_runtime("eager", tiny, device=CPU)])
-    assert 0.0 < taken_ms < float("inf")
 
 
 def test_engines_are_kept_beside_the_models(
