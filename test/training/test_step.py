@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import math
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,11 +12,12 @@ from torch import multiprocessing
 from training_steps import distributed_main, make_network, make_stepper, make_steps, train
 
 from yolact_ros.config import YolactConfig
+from yolact_ros.models import Yolact
 from yolact_ros.training.annotations import DataSource, read_source
-from yolact_ros.training.dataset import TrainingImages
+from yolact_ros.training.dataset import Batch, TrainingImages
 from yolact_ros.training.loader import step_parts
 from yolact_ros.training.processes import Processes
-from yolact_ros.training.step import StepResult
+from yolact_ros.training.step import Stepper, StepResult
 
 
 def assert_same_training(
@@ -69,6 +71,15 @@ def test_two_processes_learn_what_one_does(shapes: DataSource, tiny_config: Yola
             )
 
 
+def assert_refused(stepper: Stepper, network: Yolact, parts: Sequence[Batch], what: str) -> None:
+    """The step leaves all weights alone and says what is not finite with which images."""
+    before = copy.deepcopy(network.state_dict())
+    result = stepper.step(parts)
+    assert result.skipped
+    assert result.why == f"{what} is not finite with {', '.join(parts[0].names)}"
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
 def test_a_loss_that_is_not_finite_changes_nothing_and_names_the_images(
     shapes: DataSource, tiny_config: YolactConfig
 ) -> None:
@@ -76,12 +87,8 @@ def test_a_loss_that_is_not_finite_changes_nothing_and_names_the_images(
     parts = make_steps(shapes, network, Processes(), 1)[0]
     stepper = make_stepper(network, Processes())
     stepper.step(parts)
-    before = copy.deepcopy(network.state_dict())
     parts[0].images[1, 0, 5, 5] = torch.nan
-    result = stepper.step(parts)
-    assert result.skipped
-    assert result.why == f"the loss is not finite with {', '.join(parts[0].names)}"
-    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert_refused(stepper, network, parts, "the loss")
     parts[0].images[1, 0, 5, 5] = 0
     assert not stepper.step(parts).skipped
 
@@ -93,14 +100,10 @@ def test_a_gradient_that_is_not_finite_changes_nothing_and_names_the_images(
     parts = make_steps(shapes, network, Processes(), 1)[0]
     stepper = make_stepper(network, Processes())
     stepper.step(parts)
-    before = copy.deepcopy(network.state_dict())
-    weight = network.proto_net[0].weight
-    broken = weight.register_hook(
+    broken = network.proto_net[0].weight.register_hook(
         lambda gradient: gradient.index_fill(0, torch.tensor(1), math.inf)
     )
-    result = stepper.step(parts)
-    assert result.why == f"a gradient is not finite with {', '.join(parts[0].names)}"
-    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert_refused(stepper, network, parts, "a gradient")
     broken.remove()
     assert not stepper.step(parts).skipped
 
