@@ -465,7 +465,7 @@ CHAPTERS = (
             ),
             Step(
                 "./dev demo --source",
-                f"photos --duration 1 --output photos_demo {TINY}",
+                f"photos --duration {DEMO_S} --output photos_demo {TINY}",
                 leaves=("photos_demo/summary.json",),
             ),
             Step(
