@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -17,7 +17,7 @@ from yolact_ros.training.annotations import DataSource, read_source
 from yolact_ros.training.dataset import Batch, TrainingImages
 from yolact_ros.training.loader import step_parts
 from yolact_ros.training.processes import Processes
-from yolact_ros.training.step import Stepper, StepResult
+from yolact_ros.training.step import StepResult
 
 
 def assert_same_training(
@@ -71,40 +71,36 @@ def test_two_processes_learn_what_one_does(shapes: DataSource, tiny_config: Yola
             )
 
 
-def assert_refused(stepper: Stepper, network: Yolact, parts: Sequence[Batch], what: str) -> None:
-    """The step leaves all weights alone and says what is not finite with which images."""
+def break_the_loss(network: Yolact, part: Batch) -> Callable[[], None]:
+    part.images[1, 0, 5, 5] = torch.nan
+    return lambda: part.images[1, 0, 5, 5].zero_()
+
+
+def break_a_gradient(network: Yolact, part: Batch) -> Callable[[], None]:
+    spoil = network.proto_net[0].weight.register_hook
+    return spoil(lambda gradient: gradient.index_fill(0, torch.tensor(1), math.inf)).remove
+
+
+@pytest.mark.parametrize(
+    ("what", "break_it"), [("the loss", break_the_loss), ("a gradient", break_a_gradient)]
+)
+def test_what_is_not_finite_changes_nothing_and_names_the_images(
+    shapes: DataSource,
+    tiny_config: YolactConfig,
+    what: str,
+    break_it: Callable[[Yolact, Batch], Callable[[], None]],
+) -> None:
+    network = make_network(tiny_config)
+    parts = make_steps(shapes, network, Processes(), 1)[0]
+    stepper = make_stepper(network, Processes())
+    stepper.step(parts)
     before = copy.deepcopy(network.state_dict())
+    mend_it = break_it(network, parts[0])
     result = stepper.step(parts)
     assert result.skipped
     assert result.why == f"{what} is not finite with {', '.join(parts[0].names)}"
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-
-
-def test_a_loss_that_is_not_finite_changes_nothing_and_names_the_images(
-    shapes: DataSource, tiny_config: YolactConfig
-) -> None:
-    network = make_network(tiny_config)
-    parts = make_steps(shapes, network, Processes(), 1)[0]
-    stepper = make_stepper(network, Processes())
-    stepper.step(parts)
-    parts[0].images[1, 0, 5, 5] = torch.nan
-    assert_refused(stepper, network, parts, "the loss")
-    parts[0].images[1, 0, 5, 5] = 0
-    assert not stepper.step(parts).skipped
-
-
-def test_a_gradient_that_is_not_finite_changes_nothing_and_names_the_images(
-    shapes: DataSource, tiny_config: YolactConfig
-) -> None:
-    network = make_network(tiny_config)
-    parts = make_steps(shapes, network, Processes(), 1)[0]
-    stepper = make_stepper(network, Processes())
-    stepper.step(parts)
-    broken = network.proto_net[0].weight.register_hook(
-        lambda gradient: gradient.index_fill(0, torch.tensor(1), math.inf)
-    )
-    assert_refused(stepper, network, parts, "a gradient")
-    broken.remove()
+    mend_it()
     assert not stepper.step(parts).skipped
 
 
